@@ -1,0 +1,21 @@
+//! Reliable packets over UDP with a hand-rolled 32-byte header.
+//!
+//! The crate is a sans-IO core, [`Endpoint`], and, behind the feature `tokio` (on by default), a
+//! driver that runs it on a socket. Time, bytes and randomness are arguments of the core; it
+//! returns what to send, when to wake and what happened. The same code therefore runs in
+//! production, in the simulator, under the fuzzer and in benchmarks.
+//!
+//! The wire format is specified in `docs/wire.md`; rule numbers there (`W-…`) are cited here.
+//!
+//! What this crate deliberately does not know: ciphers, keys and who the peer is. All of that
+//! enters through the traits of [`protect`].
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+pub mod ids;
+pub mod protect;
+pub mod time;
+
+pub use ids::{ConnectionId, MessageId, PacketNumber, Side, StreamDirection, StreamId};
+pub use time::Instant;
