@@ -9,7 +9,7 @@ use crate::error::PeerViolation;
 
 /// What we may send.
 #[derive(Clone, Copy, Debug)]
-pub struct SendFlow {
+pub(crate) struct SendFlow {
     limit: u64,
     sent: u64,
     shift: u8,
@@ -18,7 +18,7 @@ pub struct SendFlow {
 impl SendFlow {
     /// The peer grants `limit` bytes at first and counts its Window Size in units of 2^`shift`.
     #[must_use]
-    pub const fn new(limit: u64, shift: u8) -> Self {
+    pub(crate) const fn new(limit: u64, shift: u8) -> Self {
         Self {
             limit,
             sent: 0,
@@ -28,23 +28,23 @@ impl SendFlow {
 
     /// New bytes that may be sent.
     #[must_use]
-    pub const fn available(&self) -> u64 {
+    pub(crate) const fn available(&self) -> u64 {
         self.limit.saturating_sub(self.sent)
     }
 
     /// New bytes were sent.
-    pub const fn on_sent(&mut self, bytes: u64) {
+    pub(crate) const fn on_sent(&mut self, bytes: u64) {
         self.sent += bytes;
     }
 
     /// A MAX_DATA frame came. Limits never shrink.
-    pub fn on_max_data(&mut self, limit: u64) {
+    pub(crate) fn on_max_data(&mut self, limit: u64) {
         self.limit = self.limit.max(limit);
     }
 
     /// A header came: restores the limit whose low bits it carries. Older headers carry lower
     /// limits and change nothing.
-    pub fn on_window(&mut self, window: u16) {
+    pub(crate) fn on_window(&mut self, window: u16) {
         let known = self.limit >> self.shift;
         let [low, high] = [known & 0xffff, known & !0xffff];
         let field = u64::from(window);
@@ -59,7 +59,7 @@ impl SendFlow {
 
 /// What we let the peer send.
 #[derive(Clone, Copy, Debug)]
-pub struct ReceiveFlow {
+pub(crate) struct ReceiveFlow {
     window: u64,
     shift: u8,
     received: u64,
@@ -71,7 +71,7 @@ pub struct ReceiveFlow {
 impl ReceiveFlow {
     /// `window` bytes may be in flight or unread.
     #[must_use]
-    pub const fn new(window: u64, shift: u8) -> Self {
+    pub(crate) const fn new(window: u64, shift: u8) -> Self {
         Self {
             window,
             shift,
@@ -83,7 +83,7 @@ impl ReceiveFlow {
 
     /// The limit that holds, in whole units so that the header can carry it exactly.
     #[must_use]
-    pub fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> u64 {
         let limit = (self.consumed + self.window) >> self.shift << self.shift;
         limit.max(self.announced)
     }
@@ -94,7 +94,7 @@ impl ReceiveFlow {
         clippy::cast_possible_truncation,
         reason = "the low 16 bits are the field"
     )]
-    pub fn header_window(&self) -> u16 {
+    pub(crate) fn header_window(&self) -> u16 {
         (self.limit() >> self.shift) as u16
     }
 
@@ -102,7 +102,7 @@ impl ReceiveFlow {
     ///
     /// # Errors
     /// [`PeerViolation::FlowControl`] beyond the limit.
-    pub fn on_received(&mut self, bytes: u64) -> Result<(), PeerViolation> {
+    pub(crate) fn on_received(&mut self, bytes: u64) -> Result<(), PeerViolation> {
         let received = self.received.saturating_add(bytes);
         if received > self.limit() {
             return Err(PeerViolation::FlowControl);
@@ -112,26 +112,26 @@ impl ReceiveFlow {
     }
 
     /// The application took bytes, or they were discarded.
-    pub const fn on_consumed(&mut self, bytes: u64) {
+    pub(crate) const fn on_consumed(&mut self, bytes: u64) {
         self.consumed += bytes;
     }
 
     /// Whether the limit has moved so far beyond the announced one that it is worth a MAX_DATA
     /// frame: half a window, as TCP stacks do against silly windows (RFC 9293 §3.8.6.2.2).
     #[must_use]
-    pub fn wants_announcement(&self) -> bool {
+    pub(crate) fn wants_announcement(&self) -> bool {
         self.limit() - self.announced >= self.window / 2
     }
 
     /// The limit to announce now.
-    pub fn announce(&mut self) -> u64 {
+    pub(crate) fn announce(&mut self) -> u64 {
         self.announced = self.limit();
         self.announced
     }
 
     /// Bytes received and not yet consumed.
     #[must_use]
-    pub const fn unread(&self) -> u64 {
+    pub(crate) const fn unread(&self) -> u64 {
         self.received.saturating_sub(self.consumed)
     }
 }

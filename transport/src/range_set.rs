@@ -6,7 +6,7 @@ use core::ops::Range;
 /// Ranges keyed by their start. All operations cost O(log n) for n ranges, plus the ranges they
 /// merge or remove.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct RangeSet {
+pub(crate) struct RangeSet {
     /// start → end (exclusive).
     ranges: BTreeMap<u64, u64>,
 }
@@ -14,7 +14,7 @@ pub struct RangeSet {
 impl RangeSet {
     /// An empty set.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             ranges: BTreeMap::new(),
         }
@@ -22,18 +22,18 @@ impl RangeSet {
 
     /// Number of ranges.
     #[must_use]
-    pub fn range_count(&self) -> usize {
+    pub(crate) fn range_count(&self) -> usize {
         self.ranges.len()
     }
 
     /// Whether nothing is in the set.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
     /// Adds a range and returns how many numbers were not in the set before.
-    pub fn insert(&mut self, range: Range<u64>) -> u64 {
+    pub(crate) fn insert(&mut self, range: Range<u64>) -> u64 {
         if range.is_empty() {
             return 0;
         }
@@ -62,7 +62,7 @@ impl RangeSet {
     }
 
     /// Removes a range.
-    pub fn remove(&mut self, range: Range<u64>) {
+    pub(crate) fn remove(&mut self, range: Range<u64>) {
         if range.is_empty() {
             return;
         }
@@ -85,7 +85,7 @@ impl RangeSet {
 
     /// Whether `value` is in the set.
     #[must_use]
-    pub fn contains(&self, value: u64) -> bool {
+    pub(crate) fn contains(&self, value: u64) -> bool {
         self.ranges
             .range(..=value)
             .next_back()
@@ -94,7 +94,7 @@ impl RangeSet {
 
     /// Whether inserting `range` would make one range more, instead of growing one.
     #[must_use]
-    pub fn would_add_range(&self, range: &Range<u64>) -> bool {
+    pub(crate) fn would_add_range(&self, range: &Range<u64>) -> bool {
         self.ranges
             .range(..=range.end)
             .next_back()
@@ -103,14 +103,14 @@ impl RangeSet {
 
     /// The lowest range.
     #[must_use]
-    pub fn first(&self) -> Option<Range<u64>> {
+    pub(crate) fn first(&self) -> Option<Range<u64>> {
         self.ranges
             .first_key_value()
             .map(|(&start, &end)| start..end)
     }
 
     /// Takes at most `max` numbers off the lowest range.
-    pub fn pop_first(&mut self, max: u64) -> Option<Range<u64>> {
+    pub(crate) fn pop_first(&mut self, max: u64) -> Option<Range<u64>> {
         let (start, end) = self.ranges.pop_first()?;
         let cut = end.min(start.saturating_add(max));
         if cut < end {
@@ -120,7 +120,7 @@ impl RangeSet {
     }
 
     /// The ranges, lowest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Range<u64>> + '_ {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = Range<u64>> + '_ {
         self.ranges.iter().map(|(&start, &end)| start..end)
     }
 }

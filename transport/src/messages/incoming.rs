@@ -26,7 +26,7 @@ struct Partial {
 
 /// Where a fragment belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Position {
+pub(crate) struct Position {
     /// The message.
     pub id: MessageId,
     /// Which fragment.
@@ -52,7 +52,7 @@ impl Position {
 
 /// All incoming messages of a connection.
 #[derive(Debug)]
-pub struct IncomingMessages {
+pub(crate) struct IncomingMessages {
     max_message: u64,
     max_datagram: u64,
     /// Reliable messages that were completed.
@@ -69,7 +69,7 @@ pub struct IncomingMessages {
 impl IncomingMessages {
     /// Accepts messages and datagrams up to these lengths.
     #[must_use]
-    pub const fn new(max_message: u64, max_datagram: u64) -> Self {
+    pub(crate) const fn new(max_message: u64, max_datagram: u64) -> Self {
         Self {
             max_message,
             max_datagram,
@@ -86,7 +86,7 @@ impl IncomingMessages {
 
     /// The message whose low 32 bits a header carries.
     #[must_use]
-    pub const fn full_id(&self, low: u32, reliable: bool) -> MessageId {
+    pub(crate) const fn full_id(&self, low: u32, reliable: bool) -> MessageId {
         let near = if reliable {
             self.highest
         } else {
@@ -99,7 +99,7 @@ impl IncomingMessages {
     ///
     /// # Errors
     /// The rule that the peer broke.
-    pub fn on_message(
+    pub(crate) fn on_message(
         &mut self,
         id: MessageId,
         data: &[u8],
@@ -127,7 +127,7 @@ impl IncomingMessages {
     ///
     /// # Errors
     /// The rule that the peer broke.
-    pub fn on_fragment(
+    pub(crate) fn on_fragment(
         &mut self,
         at: Position,
         data: &[u8],
@@ -170,7 +170,7 @@ impl IncomingMessages {
     ///
     /// # Errors
     /// [`PeerViolation::MessageTooLarge`].
-    pub fn on_datagram(
+    pub(crate) fn on_datagram(
         &mut self,
         id: MessageId,
         data: &[u8],
@@ -188,7 +188,7 @@ impl IncomingMessages {
     ///
     /// # Errors
     /// The rule that the peer broke.
-    pub fn on_datagram_fragment(
+    pub(crate) fn on_datagram_fragment(
         &mut self,
         at: Position,
         data: &[u8],
@@ -228,20 +228,20 @@ impl IncomingMessages {
     }
 
     /// The next reliable message; its credit goes back to the peer.
-    pub fn pop(&mut self, flow: &mut ReceiveFlow) -> Option<Message> {
+    pub(crate) fn pop(&mut self, flow: &mut ReceiveFlow) -> Option<Message> {
         let message = self.ready.pop_front()?;
         flow.on_consumed(message.data.len() as u64);
         Some(message)
     }
 
     /// The next datagram.
-    pub fn pop_datagram(&mut self) -> Option<Message> {
+    pub(crate) fn pop_datagram(&mut self) -> Option<Message> {
         self.ready_datagrams.pop_front()
     }
 
     /// Datagrams given up in reassembly or because the application was too slow.
     #[must_use]
-    pub const fn dropped_datagrams(&self) -> u64 {
+    pub(crate) const fn dropped_datagrams(&self) -> u64 {
         self.dropped_datagrams
     }
 

@@ -26,7 +26,7 @@ struct Outgoing {
 
 /// A whole message or one of its fragments, to be sent next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Part {
+pub(crate) struct Part {
     /// The message.
     pub id: MessageId,
     /// Reliable or not.
@@ -45,7 +45,7 @@ pub struct Part {
 
 /// All outgoing messages of a connection.
 #[derive(Debug, Default)]
-pub struct OutgoingMessages {
+pub(crate) struct OutgoingMessages {
     reliable: BTreeMap<MessageId, Outgoing>,
     /// Those with fragments never sent, in order.
     fresh: VecDeque<MessageId>,
@@ -61,25 +61,25 @@ pub struct OutgoingMessages {
 impl OutgoingMessages {
     /// Bytes of reliable messages not yet acknowledged.
     #[must_use]
-    pub const fn buffered(&self) -> u64 {
+    pub(crate) const fn buffered(&self) -> u64 {
         self.buffered
     }
 
     /// Datagrams that were dropped before they could be sent.
     #[must_use]
-    pub const fn expired(&self) -> u64 {
+    pub(crate) const fn expired(&self) -> u64 {
         self.expired
     }
 
     /// Whether a further reliable message is welcome.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.reliable.len() < QUEUED_MESSAGES_MAX
     }
 
     /// Accepts a reliable message; `part_max` bytes fit a packet. The caller has checked length and
     /// room.
-    pub fn push_reliable(&mut self, data: Vec<u8>, part_max: usize) -> MessageId {
+    pub(crate) fn push_reliable(&mut self, data: Vec<u8>, part_max: usize) -> MessageId {
         let id = MessageId(self.next_id);
         self.next_id += 1;
         self.buffered += data.len() as u64;
@@ -90,7 +90,7 @@ impl OutgoingMessages {
     }
 
     /// Accepts a datagram; the oldest is dropped when too many wait.
-    pub fn push_datagram(
+    pub(crate) fn push_datagram(
         &mut self,
         data: Vec<u8>,
         part_max: usize,
@@ -109,7 +109,7 @@ impl OutgoingMessages {
 
     /// The reliable part to send next: lost ones first; a new one only within `credit`.
     #[must_use]
-    pub fn peek_reliable(&self, credit: u64) -> Option<Part> {
+    pub(crate) fn peek_reliable(&self, credit: u64) -> Option<Part> {
         if let Some(id) = self.lost.first() {
             let message = self.reliable.get(id)?;
             let index = message
@@ -125,7 +125,7 @@ impl OutgoingMessages {
     }
 
     /// The datagram part to send next; expired datagrams are dropped.
-    pub fn peek_datagram(&mut self, now: Instant) -> Option<Part> {
+    pub(crate) fn peek_datagram(&mut self, now: Instant) -> Option<Part> {
         while let Some((id, datagram)) = self.datagrams.front() {
             // One that has begun to leave is sent to its end.
             if datagram.next > 0 || datagram.expires.is_none_or(|expires| now <= expires) {
@@ -139,12 +139,12 @@ impl OutgoingMessages {
 
     /// Whether anything may be sent within `credit`.
     #[must_use]
-    pub fn has_work(&self, credit: u64) -> bool {
+    pub(crate) fn has_work(&self, credit: u64) -> bool {
         !self.datagrams.is_empty() || self.peek_reliable(credit).is_some()
     }
 
     /// Appends the bytes of a peeked part to `out` and counts it as sent.
-    pub fn take(&mut self, part: &Part, out: &mut Vec<u8>) {
+    pub(crate) fn take(&mut self, part: &Part, out: &mut Vec<u8>) {
         if !part.reliable {
             if let Some((_, datagram)) = self.datagrams.front_mut() {
                 datagram.copy(part.index, out);
@@ -173,7 +173,7 @@ impl OutgoingMessages {
     }
 
     /// A reliable part was acknowledged. Returns true when its message is complete.
-    pub fn on_acknowledged(&mut self, id: MessageId, index: u16) -> bool {
+    pub(crate) fn on_acknowledged(&mut self, id: MessageId, index: u16) -> bool {
         let Some(message) = self.reliable.get_mut(&id) else {
             return false;
         };
@@ -192,7 +192,7 @@ impl OutgoingMessages {
     }
 
     /// A reliable part was declared lost.
-    pub fn on_lost(&mut self, id: MessageId, index: u16) {
+    pub(crate) fn on_lost(&mut self, id: MessageId, index: u16) {
         let Some(message) = self.reliable.get_mut(&id) else {
             return;
         };
@@ -205,7 +205,7 @@ impl OutgoingMessages {
 
     /// Whether every message is acknowledged and every datagram sent.
     #[must_use]
-    pub fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.reliable.is_empty() && self.datagrams.is_empty()
     }
 }
@@ -248,7 +248,7 @@ impl Outgoing {
 
 /// The longest message that fits `u16::MAX` fragments of `part_max` bytes.
 #[must_use]
-pub const fn longest(part_max: usize) -> u64 {
+pub(crate) const fn longest(part_max: usize) -> u64 {
     part_max as u64 * u16::MAX as u64
 }
 

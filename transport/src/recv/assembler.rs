@@ -16,11 +16,11 @@ const PAGE: usize = 4_096;
 
 /// One more separate range than [`REASSEMBLY_RANGES_MAX`]; nothing was stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TooFragmented;
+pub(crate) struct TooFragmented;
 
 /// Bytes of one stream or message.
 #[derive(Debug, Default)]
-pub struct Assembler {
+pub(crate) struct Assembler {
     /// Pages from the one that holds `read` on.
     pages: VecDeque<Option<Box<[u8; PAGE]>>>,
     /// Everything below was read.
@@ -37,7 +37,7 @@ impl Assembler {
     ///
     /// # Errors
     /// [`TooFragmented`]; nothing changed.
-    pub fn insert(&mut self, offset: u64, data: &[u8]) -> Result<u64, TooFragmented> {
+    pub(crate) fn insert(&mut self, offset: u64, data: &[u8]) -> Result<u64, TooFragmented> {
         let end = offset + data.len() as u64;
         let start = offset.max(self.contiguous);
         if end <= start {
@@ -71,13 +71,13 @@ impl Assembler {
 
     /// Bytes that can be read now.
     #[must_use]
-    pub const fn readable(&self) -> u64 {
+    pub(crate) const fn readable(&self) -> u64 {
         self.contiguous - self.read
     }
 
     /// Bytes received, read or not.
     #[must_use]
-    pub fn stored(&self) -> u64 {
+    pub(crate) fn stored(&self) -> u64 {
         self.contiguous
             + self
                 .ahead
@@ -88,18 +88,18 @@ impl Assembler {
 
     /// Everything below this offset was received.
     #[must_use]
-    pub const fn contiguous(&self) -> u64 {
+    pub(crate) const fn contiguous(&self) -> u64 {
         self.contiguous
     }
 
     /// Everything below this offset was read.
     #[must_use]
-    pub const fn read_offset(&self) -> u64 {
+    pub(crate) const fn read_offset(&self) -> u64 {
         self.read
     }
 
     /// Moves readable bytes into `out` and returns how many.
-    pub fn read(&mut self, out: &mut [u8]) -> usize {
+    pub(crate) fn read(&mut self, out: &mut [u8]) -> usize {
         let mut done = 0;
         while done < out.len() && self.read < self.contiguous {
             let within = within_page(self.read);
@@ -123,7 +123,7 @@ impl Assembler {
 
     /// Moves all readable bytes out.
     #[must_use]
-    pub fn take(&mut self) -> Vec<u8> {
+    pub(crate) fn take(&mut self) -> Vec<u8> {
         let mut out = alloc::vec![0; usize::try_from(self.readable()).unwrap_or(0)];
         let count = self.read(&mut out);
         out.truncate(count);
@@ -131,7 +131,7 @@ impl Assembler {
     }
 
     /// Drops everything below `offset`, received or not, as if it had been read.
-    pub fn skip_to(&mut self, offset: u64) {
+    pub(crate) fn skip_to(&mut self, offset: u64) {
         if offset <= self.read {
             return;
         }

@@ -23,7 +23,7 @@ const END_DELAY: Duration = Duration::from_millis(1);
 
 /// What a packet asks of its receiver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// It has to be acknowledged.
     pub ack_eliciting: bool,
     /// It ends a message or stream.
@@ -34,7 +34,7 @@ pub struct Arrival {
 
 /// The received packets of one connection.
 #[derive(Debug)]
-pub struct ReceivedPackets {
+pub(crate) struct ReceivedPackets {
     largest: Option<u64>,
     largest_at: Instant,
     /// Bit `n % REPLAY_WINDOW_PACKETS` for the window that ends with `largest`.
@@ -51,7 +51,7 @@ pub struct ReceivedPackets {
 impl ReceivedPackets {
     /// Nothing received yet; acknowledgements wait at most `max_ack_delay`.
     #[must_use]
-    pub fn new(max_ack_delay: Duration) -> Self {
+    pub(crate) fn new(max_ack_delay: Duration) -> Self {
         Self {
             largest: None,
             largest_at: Instant::ZERO,
@@ -68,20 +68,20 @@ impl ReceivedPackets {
     /// The number near which the next truncated one is looked for. Before the first packet that is
     /// 2^31: all first numbers are below 2^32 (`docs/wire.md` W-PN-2).
     #[must_use]
-    pub fn expected(&self) -> u64 {
+    pub(crate) fn expected(&self) -> u64 {
         self.largest
             .map_or(1 << 31, |largest| largest.saturating_add(1))
     }
 
     /// The largest number received.
     #[must_use]
-    pub fn largest(&self) -> Option<PacketNumber> {
+    pub(crate) fn largest(&self) -> Option<PacketNumber> {
         self.largest.map(PacketNumber)
     }
 
     /// Whether `number` was not received before and is not too old to tell.
     #[must_use]
-    pub fn is_new(&self, number: PacketNumber) -> bool {
+    pub(crate) fn is_new(&self, number: PacketNumber) -> bool {
         let Some(largest) = self.largest else {
             return true;
         };
@@ -89,7 +89,7 @@ impl ReceivedPackets {
     }
 
     /// Marks an opened packet as received and decides when to acknowledge it.
-    pub fn mark(&mut self, now: Instant, number: PacketNumber, arrival: Arrival) {
+    pub(crate) fn mark(&mut self, now: Instant, number: PacketNumber, arrival: Arrival) {
         let in_order = self.largest.is_none_or(|largest| number.0 == largest + 1);
         if self.largest.is_none_or(|largest| number.0 > largest) {
             self.advance(number.0);
@@ -123,30 +123,30 @@ impl ReceivedPackets {
     }
 
     /// Asks for an acknowledgement with the next transmission.
-    pub const fn acknowledge_now(&mut self) {
+    pub(crate) const fn acknowledge_now(&mut self) {
         self.immediate = true;
     }
 
     /// Whether an acknowledgement must leave now.
     #[must_use]
-    pub fn is_due(&self, now: Instant) -> bool {
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.immediate || self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// Whether an acknowledgement is worth adding to a packet that leaves anyway.
     #[must_use]
-    pub const fn is_pending(&self) -> bool {
+    pub(crate) const fn is_pending(&self) -> bool {
         self.immediate || self.eliciting_unacknowledged > 0
     }
 
     /// When an acknowledgement must leave at the latest.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
     /// An acknowledgement with all ranges was sent.
-    pub const fn on_ack_sent(&mut self) {
+    pub(crate) const fn on_ack_sent(&mut self) {
         self.eliciting_unacknowledged = 0;
         self.immediate = false;
         self.deadline = None;
@@ -154,25 +154,25 @@ impl ReceivedPackets {
 
     /// The peer has acknowledged a packet of ours that reported everything up to `largest`: older
     /// ranges need no further report (RFC 9000 §13.2.4).
-    pub fn on_ack_acknowledged(&mut self, largest: PacketNumber) {
+    pub(crate) fn on_ack_acknowledged(&mut self, largest: PacketNumber) {
         self.floor = self.floor.max(largest.0.saturating_add(1));
     }
 
     /// Time since the largest packet came.
     #[must_use]
-    pub const fn ack_delay(&self, now: Instant) -> Duration {
+    pub(crate) const fn ack_delay(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.largest_at)
     }
 
     /// Counts of marks, if there ever was one.
     #[must_use]
-    pub fn ecn(&self) -> Option<EcnCounts> {
+    pub(crate) fn ecn(&self) -> Option<EcnCounts> {
         (!self.ecn.is_zero()).then_some(self.ecn)
     }
 
     /// The ranges to report, highest first; the first one ends with [`Self::largest`].
     #[must_use]
-    pub fn ranges(&self) -> Vec<RangeInclusive<u64>> {
+    pub(crate) fn ranges(&self) -> Vec<RangeInclusive<u64>> {
         let mut out = Vec::new();
         let Some(largest) = self.largest else {
             return out;

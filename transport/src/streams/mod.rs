@@ -49,7 +49,7 @@ struct Counters {
 
 /// The streams of one connection.
 #[derive(Debug)]
-pub struct Streams {
+pub(crate) struct Streams {
     side: Side,
     send: BTreeMap<StreamId, SendStream>,
     recv: BTreeMap<StreamId, RecvStream>,
@@ -70,7 +70,7 @@ pub struct Streams {
 
 /// What became of a piece that arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Placed {
+pub(crate) enum Placed {
     /// Stored, or known already.
     Yes,
     /// No room at a bound: the packet counts as not received.
@@ -80,7 +80,7 @@ pub enum Placed {
 impl Streams {
     /// No streams yet.
     #[must_use]
-    pub fn new(side: Side, config: &TransportConfig) -> Self {
+    pub(crate) fn new(side: Side, config: &TransportConfig) -> Self {
         let counters = |concurrency| Counters {
             granted_to_peer: concurrency,
             announced: concurrency,
@@ -108,7 +108,7 @@ impl Streams {
     }
 
     /// The handshake told what the peer grants.
-    pub fn on_params(&mut self, params: &TransportParams) {
+    pub(crate) fn on_params(&mut self, params: &TransportParams) {
         self.peer_bidi_window = params.max_stream_data;
         self.counters[0].granted_to_us = params.max_streams_bidi;
         self.counters[1].granted_to_us = params.max_streams_uni;
@@ -116,24 +116,14 @@ impl Streams {
 
     /// Bytes accepted and not yet acknowledged.
     #[must_use]
-    pub const fn buffered(&self) -> u64 {
+    pub(crate) const fn buffered(&self) -> u64 {
         self.buffered
-    }
-
-    /// Streams that are alive in either direction.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.send
-            .keys()
-            .chain(self.recv.keys())
-            .collect::<BTreeSet<_>>()
-            .len()
     }
 
     // ---- the application's side -------------------------------------------------------------
 
     /// Opens a stream, if the peer's grant allows one more.
-    pub fn open(&mut self, direction: StreamDirection) -> Option<StreamId> {
+    pub(crate) fn open(&mut self, direction: StreamDirection) -> Option<StreamId> {
         let side = self.side;
         let counters = &mut self.counters[index(direction)];
         if counters.opened >= counters.granted_to_us {
@@ -150,7 +140,7 @@ impl Streams {
     }
 
     /// The next stream that the peer opened.
-    pub fn accept(&mut self, direction: StreamDirection) -> Option<StreamId> {
+    pub(crate) fn accept(&mut self, direction: StreamDirection) -> Option<StreamId> {
         self.counters[index(direction)].accept.pop_front()
     }
 
@@ -158,7 +148,12 @@ impl Streams {
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn write(&mut self, id: StreamId, data: &[u8], room: u64) -> Result<usize, WriteError> {
+    pub(crate) fn write(
+        &mut self,
+        id: StreamId,
+        data: &[u8],
+        room: u64,
+    ) -> Result<usize, WriteError> {
         let stream = sending(&mut self.send, self.side, id)?;
         if let Some(code) = stream.stopped {
             return Err(WriteError::Stopped(code));
@@ -181,7 +176,7 @@ impl Streams {
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
+    pub(crate) fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
         let stream = sending(&mut self.send, self.side, id)?;
         if let Some(code) = stream.stopped {
             return Err(WriteError::Stopped(code));
@@ -198,7 +193,7 @@ impl Streams {
     ///
     /// # Errors
     /// [`ApiMisuse::UnknownStream`] or [`ApiMisuse::WrongDirection`].
-    pub fn reset(&mut self, id: StreamId, code: u64) -> Result<(), ApiMisuse> {
+    pub(crate) fn reset(&mut self, id: StreamId, code: u64) -> Result<(), ApiMisuse> {
         let stream = sending(&mut self.send, self.side, id)?;
         if stream.reset.is_none() {
             stream.reset = Some((code, Reset::Pending));
@@ -213,7 +208,7 @@ impl Streams {
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         id: StreamId,
         out: &mut [u8],
@@ -242,7 +237,7 @@ impl Streams {
     ///
     /// # Errors
     /// [`ApiMisuse::UnknownStream`] or [`ApiMisuse::WrongDirection`].
-    pub fn stop(
+    pub(crate) fn stop(
         &mut self,
         id: StreamId,
         code: u64,
@@ -262,7 +257,7 @@ impl Streams {
 
     /// The stream whose low 32 bits a header carries.
     #[must_use]
-    pub fn full_id(&self, low: u32) -> StreamId {
+    pub(crate) fn full_id(&self, low: u32) -> StreamId {
         let kind = StreamId(u64::from(low));
         let counters = &self.counters[index(kind.direction())];
         let opened = if kind.opener() == self.side {
@@ -278,7 +273,7 @@ impl Streams {
     ///
     /// # Errors
     /// The rule that the peer broke.
-    pub fn on_data(
+    pub(crate) fn on_data(
         &mut self,
         (id, offset, fin): (StreamId, u64, bool),
         data: &[u8],
@@ -303,7 +298,7 @@ impl Streams {
 
     /// The byte offset whose low half came with a piece of stream `id`.
     #[must_use]
-    pub fn full_offset(&self, id: StreamId, low: u32) -> u64 {
+    pub(crate) fn full_offset(&self, id: StreamId, low: u32) -> u64 {
         reconstruct(low, self.recv.get(&id).map_or(0, RecvStream::highest))
     }
 
@@ -311,7 +306,7 @@ impl Streams {
     ///
     /// # Errors
     /// The rule that the peer broke.
-    pub fn on_reset(
+    pub(crate) fn on_reset(
         &mut self,
         id: StreamId,
         (code, final_size): (u64, u64),
@@ -336,7 +331,7 @@ impl Streams {
     ///
     /// # Errors
     /// The rule that the peer broke.
-    pub fn on_stop_sending(
+    pub(crate) fn on_stop_sending(
         &mut self,
         id: StreamId,
         code: u64,
@@ -361,7 +356,7 @@ impl Streams {
     ///
     /// # Errors
     /// The rule that the peer broke.
-    pub fn on_max_stream_data(
+    pub(crate) fn on_max_stream_data(
         &mut self,
         id: StreamId,
         limit: u64,
@@ -376,7 +371,7 @@ impl Streams {
     }
 
     /// A MAX_STREAMS frame came.
-    pub fn on_max_streams(
+    pub(crate) fn on_max_streams(
         &mut self,
         direction: StreamDirection,
         count: u64,
@@ -395,7 +390,7 @@ impl Streams {
 
     /// Whether a stream has something to send, new bytes only within `credit`.
     #[must_use]
-    pub fn has_work(&self, credit: u64) -> bool {
+    pub(crate) fn has_work(&self, credit: u64) -> bool {
         self.ready
             .iter()
             .any(|id| self.send.get(id).is_some_and(|s| s.has_work(credit)))
@@ -403,7 +398,7 @@ impl Streams {
 
     /// The next piece to send, of at most `max(id, offset)` bytes where `max` takes the frame's own
     /// cost into account; the stream then goes to the end of the queue.
-    pub fn poll_piece(
+    pub(crate) fn poll_piece(
         &mut self,
         credit: u64,
         mut max: impl FnMut(StreamId, u64) -> usize,
@@ -444,14 +439,14 @@ impl Streams {
     }
 
     /// Appends the bytes of a polled piece.
-    pub fn copy(&self, id: StreamId, range: &Range<u64>, out: &mut Vec<u8>) {
+    pub(crate) fn copy(&self, id: StreamId, range: &Range<u64>, out: &mut Vec<u8>) {
         if let Some(stream) = self.send.get(&id) {
             stream.buffer.copy(range, out);
         }
     }
 
     /// The next control frame to send, as a value that [`Self::on_control_lost`] understands.
-    pub fn poll_control(&mut self) -> Option<Control> {
+    pub(crate) fn poll_control(&mut self) -> Option<Control> {
         if let Some(id) = self.resets.pop_first() {
             if let Some(stream) = self.send.get_mut(&id) {
                 if let Some((code, state)) = &mut stream.reset {
@@ -492,7 +487,7 @@ impl Streams {
 
     /// Whether [`Self::poll_control`] has something.
     #[must_use]
-    pub fn has_control(&self) -> bool {
+    pub(crate) fn has_control(&self) -> bool {
         !self.resets.is_empty()
             || !self.stops.is_empty()
             || !self.credits.is_empty()
@@ -500,7 +495,7 @@ impl Streams {
     }
 
     /// A piece was acknowledged.
-    pub fn on_acknowledged(
+    pub(crate) fn on_acknowledged(
         &mut self,
         id: StreamId,
         range: Range<u64>,
@@ -523,7 +518,7 @@ impl Streams {
     }
 
     /// A piece was declared lost.
-    pub fn on_lost(&mut self, id: StreamId, range: Range<u64>, fin: bool) {
+    pub(crate) fn on_lost(&mut self, id: StreamId, range: Range<u64>, fin: bool) {
         if let Some(stream) = self.send.get_mut(&id) {
             stream.buffer.on_lost(range, fin);
             self.enqueue(id);
@@ -531,7 +526,7 @@ impl Streams {
     }
 
     /// A control frame was acknowledged.
-    pub fn on_control_acknowledged(&mut self, control: &Control) {
+    pub(crate) fn on_control_acknowledged(&mut self, control: &Control) {
         if let Control::Reset { id, .. } = *control {
             if let Some(stream) = self.send.get_mut(&id) {
                 if let Some((_, state)) = &mut stream.reset {
@@ -543,7 +538,7 @@ impl Streams {
     }
 
     /// A control frame was lost: it is told again, with the values of today.
-    pub fn on_control_lost(&mut self, control: &Control) {
+    pub(crate) fn on_control_lost(&mut self, control: &Control) {
         match *control {
             Control::Reset { id, .. } => {
                 if self.send.contains_key(&id) {
@@ -565,7 +560,7 @@ impl Streams {
     }
 
     /// Wakes the writers that found the send buffer full.
-    pub fn wake_blocked(&mut self, events: &mut VecDeque<Event>) {
+    pub(crate) fn wake_blocked(&mut self, events: &mut VecDeque<Event>) {
         events.extend(
             core::mem::take(&mut self.blocked)
                 .into_iter()
@@ -575,13 +570,13 @@ impl Streams {
 
     /// Whether a writer waits for room.
     #[must_use]
-    pub fn is_blocked(&self) -> bool {
+    pub(crate) fn is_blocked(&self) -> bool {
         !self.blocked.is_empty()
     }
 
     /// Whether everything accepted has been acknowledged.
     #[must_use]
-    pub fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.resets.is_empty()
             && self.send.values().all(|stream| match stream.reset {
                 Some((_, reset)) => reset == Reset::Acknowledged,
@@ -679,7 +674,7 @@ impl Streams {
 
 /// A control frame of a stream, kept with the packet that carried it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Control {
+pub(crate) enum Control {
     /// RESET_STREAM.
     Reset {
         /// Stream.
@@ -715,7 +710,7 @@ pub enum Control {
 impl Control {
     /// The frame that says it.
     #[must_use]
-    pub const fn frame(&self) -> Frame<'static> {
+    pub(crate) const fn frame(&self) -> Frame<'static> {
         match *self {
             Self::Reset {
                 id,
