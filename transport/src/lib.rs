@@ -13,9 +13,19 @@
 
 extern crate alloc;
 
+pub mod config;
+pub mod error;
 pub mod ids;
+mod io;
+pub mod limits;
 pub mod protect;
 pub mod time;
+pub mod wire;
 
+pub use config::{EndpointConfig, TransportConfig};
+pub use error::{
+    ApiMisuse, CloseReason, ConnectError, PeerViolation, ReadError, SendMessageError, WriteError,
+};
 pub use ids::{ConnectionId, MessageId, PacketNumber, Side, StreamDirection, StreamId};
+pub use io::{ConnectionHandle, Delivery, EcnMark, Event, Message, Transmit};
 pub use time::Instant;
