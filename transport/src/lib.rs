@@ -14,11 +14,18 @@
 extern crate alloc;
 
 pub mod config;
+pub mod congestion;
 pub mod error;
+mod flow;
 pub mod ids;
 mod io;
 pub mod limits;
+mod messages;
 pub mod protect;
+mod range_set;
+mod recv;
+pub mod send;
+mod streams;
 pub mod time;
 pub mod wire;
 
