@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
+use dunlin_peers::cli::Mode;
 
 use crate::process::Cores;
-use crate::rounds::{Contestant, Plan};
+use crate::rounds::{Contestant, MODES, Outcome, Plan};
 
 /// Compares the throughput, latency, handshakes and processor time of Dunlin and its peers.
 #[derive(Parser)]
@@ -34,6 +35,9 @@ struct Arguments {
     /// Seconds of one measurement.
     #[arg(long)]
     seconds: Option<f64>,
+    /// What to measure; may be given more than once. Everything without it.
+    #[arg(long = "mode", value_enum)]
+    modes: Vec<Mode>,
     /// Folder for peers.csv and peers.md.
     #[arg(long, default_value = "results")]
     out: PathBuf,
@@ -76,17 +80,26 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         seconds: arguments
             .seconds
             .unwrap_or(if arguments.quick { 2.0 } else { 5.0 }),
+        modes: if arguments.modes.is_empty() {
+            MODES.to_vec()
+        } else {
+            arguments.modes.clone()
+        },
     };
 
     let conditions = machine::conditions(&plan, &cores, &arguments.dunlin);
-    let samples = rounds::run(&plan, &cores)?;
-    let markdown = format!("{conditions}\n{}", summary::markdown(&samples));
+    let Outcome { samples, failures } = rounds::run(&plan, &cores);
+    let markdown = format!("{conditions}{}", summary::markdown(&samples));
     fs::create_dir_all(&arguments.out)?;
     fs::write(arguments.out.join("peers.csv"), summary::csv(&samples))?;
     fs::write(arguments.out.join("peers.md"), &markdown)?;
     println!("{markdown}");
     eprintln!("written to {}", arguments.out.display());
-    Ok(())
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(io::Error::other(failures.join("; ")))
+    }
 }
 
 /// Brings the peer programs beside this one up to date.

@@ -83,6 +83,8 @@ pub struct Plan {
     pub rounds: usize,
     /// How long each time.
     pub seconds: f64,
+    /// What to measure.
+    pub modes: Vec<Mode>,
 }
 
 /// One measurement.
@@ -101,30 +103,53 @@ pub struct Sample {
     pub cpu_server_s: f64,
 }
 
-/// Runs the plan, mode after mode, contestants interleaved; tells its progress on stderr.
-pub fn run(plan: &Plan, cores: &Cores) -> io::Result<Vec<Sample>> {
-    let mut samples = Vec::new();
-    for mode in MODES {
+/// What came of a plan.
+pub struct Outcome {
+    /// Every measurement that succeeded, in order.
+    pub samples: Vec<Sample>,
+    /// What went wrong, one sentence each.
+    pub failures: Vec<String>,
+}
+
+/// Runs the plan, mode after mode, contestants interleaved; tells its progress on stderr. Whoever
+/// fails is left out of the rest of that mode.
+pub fn run(plan: &Plan, cores: &Cores) -> Outcome {
+    let mut outcome = Outcome {
+        samples: Vec::new(),
+        failures: Vec::new(),
+    };
+    for &mode in &plan.modes {
+        let mut taking_part: Vec<_> = plan
+            .contestants
+            .iter()
+            .filter(|one| one.modes.contains(&mode))
+            .collect();
         for round in 1..=plan.rounds {
-            for contestant in plan
-                .contestants
-                .iter()
-                .filter(|one| one.modes.contains(&mode))
-            {
+            taking_part.retain(|contestant| {
                 let name = contestant.name.clone();
                 eprintln!("{} {round}/{}: {name}", mode.name(), plan.rounds);
-                let (report, cpu_client_s, cpu_server_s) =
-                    contestant.run(mode, plan.seconds, cores)?;
-                samples.push(Sample {
-                    round,
-                    mode,
-                    name,
-                    report,
-                    cpu_client_s,
-                    cpu_server_s,
-                });
-            }
+                match contestant.run(mode, plan.seconds, cores) {
+                    Ok((report, cpu_client_s, cpu_server_s)) => {
+                        let sample = Sample {
+                            round,
+                            mode,
+                            name,
+                            report,
+                            cpu_client_s,
+                            cpu_server_s,
+                        };
+                        outcome.samples.push(sample);
+                        true
+                    }
+                    Err(error) => {
+                        let failure = format!("{name}, {} {round}: {error}", mode.name());
+                        eprintln!("failed: {failure}");
+                        outcome.failures.push(failure);
+                        false
+                    }
+                }
+            });
         }
     }
-    Ok(samples)
+    outcome
 }
