@@ -130,6 +130,16 @@ impl Identity {
         self.key.sign(&separated(context, message)).to_bytes()
     }
 
+    /// An identity that claims the keys of another: for tests of who is believed.
+    #[cfg(test)]
+    pub(crate) fn forged(seed: [u8; 32], claimed: PublicIdentity) -> Self {
+        Self {
+            public: claimed,
+            node_id: claimed.node_id(),
+            ..Self::from_seed(seed)
+        }
+    }
+
     /// The seed, for the key file and for the provider that signs handshakes.
     pub(crate) fn seed(&self) -> &[u8; 32] {
         self.key.as_bytes()

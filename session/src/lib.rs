@@ -6,9 +6,31 @@
 //!
 //! `docs/session.md` is the normative text; rule numbers there (`S-…`) are cited here.
 
+#[cfg(any(feature = "aws-lc", feature = "pure-rust"))]
+mod chacha_mask;
+mod config;
+mod error;
+#[doc(hidden)]
+pub mod fuzzing;
+mod handshake;
+mod hkdf;
 pub mod identity;
 pub mod keyfile;
+pub mod limits;
 mod node_id;
+mod peer;
+mod protection;
+pub mod provider;
+mod schedule;
+mod suite;
+#[cfg(test)]
+mod testing;
 
+pub use config::SessionConfig;
+pub use error::Refusal;
+pub use handshake::{PROTOCOL_VERSION, SessionAcceptor, SessionInitiator};
 pub use identity::{Identity, PublicIdentity};
 pub use node_id::{NodeId, NodeIdError};
+pub use peer::PeerInfo;
+pub use provider::CryptoProvider;
+pub use suite::CipherSuite;
