@@ -6,6 +6,9 @@
 //!
 //! `docs/session.md` is the normative text; rule numbers there (`S-…`) are cited here.
 
+#[cfg(all(test, not(all(feature = "aws-lc", feature = "pure-rust"))))]
+compile_error!("the tests compare the two providers: run them with the default features");
+
 #[cfg(any(feature = "aws-lc", feature = "pure-rust"))]
 mod chacha_mask;
 mod config;
@@ -22,6 +25,7 @@ mod peer;
 mod protection;
 pub mod provider;
 mod schedule;
+mod strict;
 mod suite;
 #[cfg(test)]
 mod testing;

@@ -273,6 +273,27 @@ impl<'a> Introduction<'a> {
     }
 }
 
+/// Parses `data`, fitted to each carrier, as an introduction: what a proven peer may send. For the
+/// fuzz target.
+#[cfg(feature = "pure-rust")]
+pub(crate) fn parse_any_introduction(data: &[u8]) {
+    for carrier in [Carrier::SynAck, Carrier::Confirm] {
+        let mut fitted = data.to_vec();
+        fitted.resize(carrier.len(), 0);
+        if let Some(introduction) = Introduction::parse(carrier, &fitted) {
+            assert!(introduction.user_agent.len() <= USER_AGENT_MAX);
+            let again = introduction
+                .emit(carrier)
+                .map(|emitted| emitted.starts_with(&fitted));
+            assert_eq!(
+                again,
+                Some(true),
+                "a parsed introduction encodes to the same bytes"
+            );
+        }
+    }
+}
+
 const _: () = assert!(SYN_ACK_LEN <= SYN_LEN && RETRY_LEN <= SYN_LEN);
 const _: () = assert!(
     Carrier::SynAck.len() == 64 + 64 + 8 + 1 + crate::limits::RESPONDER_PARAMS_MAX + 1

@@ -30,6 +30,8 @@ use crate::provider::{CryptoProvider, Secret};
 use crate::schedule::SessionSecrets;
 use crate::suite::CipherSuite;
 use messages::Introduction;
+#[cfg(feature = "pure-rust")]
+pub(crate) use messages::parse_any_introduction;
 
 /// Version of the session protocol that this crate speaks.
 pub const PROTOCOL_VERSION: u8 = 1;

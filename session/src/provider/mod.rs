@@ -9,9 +9,6 @@
 mod aws;
 #[cfg(feature = "pure-rust")]
 mod rust;
-mod strict;
-
-use std::sync::Arc;
 
 use dunlin_transport::protect::Random;
 use zeroize::Zeroizing;
@@ -136,15 +133,15 @@ pub trait HeaderKey: Send + Sync {
 /// are not reproducible.
 #[cfg(feature = "aws-lc")]
 #[must_use]
-pub fn aws_lc() -> Arc<dyn CryptoProvider> {
-    Arc::new(aws::AwsLc)
+pub fn aws_lc() -> std::sync::Arc<dyn CryptoProvider> {
+    std::sync::Arc::new(aws::AwsLc)
 }
 
 /// The provider in Rust: dalek and RustCrypto. Every random byte comes from the injected source.
 #[cfg(feature = "pure-rust")]
 #[must_use]
-pub fn pure() -> Arc<dyn CryptoProvider> {
-    Arc::new(rust::PureRust)
+pub fn pure() -> std::sync::Arc<dyn CryptoProvider> {
+    std::sync::Arc::new(rust::PureRust)
 }
 
 #[cfg(test)]

@@ -17,9 +17,10 @@ use zeroize::Zeroizing;
 
 use super::{
     AeadKey, CryptoError, CryptoProvider, HeaderKey, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KemSecret,
-    NONCE_LEN, Secret, TAG_LEN, strict,
+    NONCE_LEN, Secret, TAG_LEN,
 };
 use crate::chacha_mask::ChaChaMask;
+use crate::strict;
 use crate::suite::CipherSuite;
 
 pub(super) struct PureRust;

@@ -7,7 +7,7 @@
 use ed25519_dalek::VerifyingKey;
 
 /// Whether key and nonce point are canonical encodings of points that are not of small order.
-pub(super) fn points_are_acceptable(key: &[u8; 32], signature: &[u8; 64]) -> bool {
+pub(crate) fn points_are_acceptable(key: &[u8; 32], signature: &[u8; 64]) -> bool {
     let Some((nonce, _)) = signature.split_first_chunk::<32>() else {
         return false;
     };
