@@ -79,3 +79,5 @@ fn as_responder(secrets: SessionSecrets) -> (Secret, Secret, Secret) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
