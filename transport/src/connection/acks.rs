@@ -207,7 +207,7 @@ impl Connection {
 
     fn shrink_window(&mut self, now: Instant, lost: &[(PacketNumber, SentPacket<Contents>)]) {
         let eliciting = || lost.iter().filter(|(_, packet)| packet.ack_eliciting);
-        let Some((_, last)) = eliciting().last() else {
+        let Some((_, last)) = eliciting().next_back() else {
             return;
         };
         let bytes = eliciting().map(|(_, packet)| u64::from(packet.size)).sum();

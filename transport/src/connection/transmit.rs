@@ -346,16 +346,17 @@ impl Connection {
     /// Puts the next thing to send into the packet's body: a datagram, or a message and a stream in
     /// turn.
     fn add_primary(&mut self, now: Instant, draft: &mut Draft, buf: &mut Vec<u8>) {
-        if let Some(part) = self.outgoing.peek_datagram(now) {
-            if self.add_part(draft, part, buf) {
-                return;
-            }
+        if let Some(part) = self.outgoing.peek_datagram(now)
+            && self.add_part(draft, part, buf)
+        {
+            return;
         }
         self.stream_turn = !self.stream_turn;
-        if self.stream_turn {
-            let _ = self.add_stream(draft, buf) || self.add_message(draft, buf);
-        } else {
-            let _ = self.add_message(draft, buf) || self.add_stream(draft, buf);
+        if !self.stream_turn && self.add_message(draft, buf) {
+            return;
+        }
+        if !self.add_stream(draft, buf) && self.stream_turn {
+            self.add_message(draft, buf);
         }
     }
 
