@@ -447,18 +447,17 @@ impl Streams {
 
     /// The next control frame to send, as a value that [`Self::on_control_lost`] understands.
     pub(crate) fn poll_control(&mut self) -> Option<Control> {
-        if let Some(id) = self.resets.pop_first() {
-            if let Some(stream) = self.send.get_mut(&id) {
-                if let Some((code, state)) = &mut stream.reset {
-                    *state = Reset::InFlight;
-                    let final_size = stream.buffer.sent();
-                    return Some(Control::Reset {
-                        id,
-                        code: *code,
-                        final_size,
-                    });
-                }
-            }
+        if let Some(id) = self.resets.pop_first()
+            && let Some(stream) = self.send.get_mut(&id)
+            && let Some((code, state)) = &mut stream.reset
+        {
+            *state = Reset::InFlight;
+            let final_size = stream.buffer.sent();
+            return Some(Control::Reset {
+                id,
+                code: *code,
+                final_size,
+            });
         }
         if let Some((id, code)) = self.stops.pop_first() {
             return Some(Control::Stop { id, code });
@@ -527,13 +526,13 @@ impl Streams {
 
     /// A control frame was acknowledged.
     pub(crate) fn on_control_acknowledged(&mut self, control: &Control) {
-        if let Control::Reset { id, .. } = *control {
-            if let Some(stream) = self.send.get_mut(&id) {
-                if let Some((_, state)) = &mut stream.reset {
-                    *state = Reset::Acknowledged;
-                }
-                self.forget_send(id);
+        if let Control::Reset { id, .. } = *control
+            && let Some(stream) = self.send.get_mut(&id)
+        {
+            if let Some((_, state)) = &mut stream.reset {
+                *state = Reset::Acknowledged;
             }
+            self.forget_send(id);
         }
     }
 
@@ -585,11 +584,12 @@ impl Streams {
     }
 
     fn enqueue(&mut self, id: StreamId) {
-        if let Some(stream) = self.send.get_mut(&id) {
-            if !stream.queued && stream.has_work(u64::MAX) {
-                stream.queued = true;
-                self.ready.push_back(id);
-            }
+        if let Some(stream) = self.send.get_mut(&id)
+            && !stream.queued
+            && stream.has_work(u64::MAX)
+        {
+            stream.queued = true;
+            self.ready.push_back(id);
         }
     }
 
