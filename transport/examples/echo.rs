@@ -56,9 +56,16 @@ async fn echo(connection: &Connection) -> Result {
 }
 
 async fn call(address: SocketAddr, text: &str) -> Result {
-    let any: SocketAddr = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.parse()?;
+    let any: SocketAddr = if address.is_ipv4() {
+        "0.0.0.0:0"
+    } else {
+        "[::]:0"
+    }
+    .parse()?;
     let endpoint = Endpoint::bind(any, EndpointOptions::default())?;
-    let connection = endpoint.connect(address, Box::new(PlainInitiator::new())).await?;
+    let connection = endpoint
+        .connect(address, Box::new(PlainInitiator::new()))
+        .await?;
     let (mut send, mut receive) = connection.open_stream().await?;
     send.write_all(text.as_bytes()).await?;
     send.finish().await?;

@@ -26,18 +26,28 @@ fn server(config: EndpointConfig) -> Result<Endpoint> {
 }
 
 fn client(config: EndpointConfig) -> Result<Endpoint> {
-    Ok(Endpoint::bind(LOOPBACK, EndpointOptions::default().with_config(config))?)
+    Ok(Endpoint::bind(
+        LOOPBACK,
+        EndpointOptions::default().with_config(config),
+    )?)
 }
 
 async fn dial(endpoint: &Endpoint, remote: SocketAddr) -> Result<Connection> {
-    Ok(endpoint.connect(remote, Box::new(PlainInitiator::new())).await?)
+    Ok(endpoint
+        .connect(remote, Box::new(PlainInitiator::new()))
+        .await?)
 }
 
 /// Both ends of a connection, with their endpoints.
 async fn pair(config: EndpointConfig) -> Result<(Endpoint, Connection, Endpoint, Connection)> {
     let (server, client) = (server(config.clone())?, client(config)?);
     let (dialled, accepted) = tokio::join!(dial(&client, server.local_addr()), server.accept());
-    Ok((client, dialled?, server, accepted.ok_or("the server stopped")?))
+    Ok((
+        client,
+        dialled?,
+        server,
+        accepted.ok_or("the server stopped")?,
+    ))
 }
 
 /// Bytes that no shift or swap leaves the same.
@@ -97,7 +107,10 @@ async fn delivers_a_thousand_messages_once_each() -> Result {
         let message = accepted.receive_message().await?;
         let index = u32::from_be_bytes(message.data[..4].try_into()?) as usize;
         assert_eq!(message.data.len(), 4 + (index * 37) % 5_000);
-        assert!(!std::mem::replace(&mut seen[index], true), "message {index} came twice");
+        assert!(
+            !std::mem::replace(&mut seen[index], true),
+            "message {index} came twice"
+        );
     }
     sending.await??.deliver_message("acknowledged").await?;
     assert_eq!(accepted.receive_message().await?.data, b"acknowledged");
@@ -135,7 +148,11 @@ async fn moves_64_mib_on_a_stream_unchanged() -> Result {
         receive.read_exact(&mut buffer).await?;
         assert_eq!(crc32fast::hash(&buffer), expected, "MiB {index} differs");
     }
-    assert_eq!(receive.read(&mut buffer).await?, 0, "the stream is longer than what was sent");
+    assert_eq!(
+        receive.read(&mut buffer).await?,
+        0,
+        "the stream is longer than what was sent"
+    );
     writing.await??;
     Ok(())
 }
@@ -155,7 +172,10 @@ async fn a_reader_that_does_not_read_bounds_the_writer() -> Result {
         tokio::time::timeout(Duration::from_millis(300), send.write(&chunk)).await
     {
         written += result?;
-        assert!(written <= (256 + 512) << 10, "{written} bytes were accepted");
+        assert!(
+            written <= (256 + 512) << 10,
+            "{written} bytes were accepted"
+        );
     }
     assert!(written >= 256 << 10, "only {written} bytes were accepted");
     let mut receive = accepted.accept_uni().await?;
@@ -178,7 +198,10 @@ async fn a_peer_that_dies_ends_in_the_idle_timeout() -> Result {
     let mut config = EndpointConfig::default();
     config.transport.idle_timeout = Duration::from_millis(400);
     // The other process: when its runtime goes, its socket goes, and nobody says goodbye.
-    let other = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let other = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let server_config = config.clone();
     let server = other.spawn(async move { server(server_config) }).await??;
     let client = client(config)?;
@@ -217,7 +240,13 @@ async fn a_graceful_close_delivers_every_accepted_message() -> Result {
     indices.sort_unstable();
     assert_eq!(indices, (0..140).collect::<Vec<_>>());
     assert!(bytes == pattern(300_000));
-    assert_eq!(reason, CloseReason::Peer { code: 3, reason: "done".into() });
+    assert_eq!(
+        reason,
+        CloseReason::Peer {
+            code: 3,
+            reason: "done".into()
+        }
+    );
     Ok(())
 }
 
@@ -228,7 +257,10 @@ async fn dropping_every_handle_closes_gracefully() -> Result {
     drop(dialled);
     drop(client);
     assert_eq!(accepted.receive_message().await?.data, b"last words");
-    assert!(matches!(accepted.closed().await, CloseReason::Peer { code: 0, .. }));
+    assert!(matches!(
+        accepted.closed().await,
+        CloseReason::Peer { code: 0, .. }
+    ));
     Ok(())
 }
 
@@ -240,7 +272,10 @@ async fn dropped_halves_reset_and_stop() -> Result {
     let (mut answer, mut incoming) = accepted.accept_stream().await?;
     drop(receive);
     assert_eq!(answer.stopped().await?, Some(0));
-    assert_eq!(answer.write_all(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    assert_eq!(
+        answer.write_all(b"x").await.unwrap_err().kind(),
+        io::ErrorKind::BrokenPipe
+    );
     drop(send);
     let error = incoming.read_to_end(&mut Vec::new()).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
@@ -250,7 +285,10 @@ async fn dropped_halves_reset_and_stop() -> Result {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serves_two_hundred_connections_over_one_socket() -> Result {
     const CONNECTIONS: usize = 200;
-    let (server, client) = (server(EndpointConfig::default())?, client(EndpointConfig::default())?);
+    let (server, client) = (
+        server(EndpointConfig::default())?,
+        client(EndpointConfig::default())?,
+    );
     let address = server.local_addr();
     let serving = tokio::spawn(async move {
         let mut tasks = JoinSet::new();
@@ -303,7 +341,10 @@ async fn a_dead_port_gives_a_clear_error() -> Result {
     let initiator = Box::new(PlainInitiator::new());
     let error = client.connect(dead, initiator).await.unwrap_err();
     assert!(
-        matches!(error, ConnectionError::Closed(CloseReason::HandshakeTimeout { .. })),
+        matches!(
+            error,
+            ConnectionError::Closed(CloseReason::HandshakeTimeout { .. })
+        ),
         "{error:?}"
     );
     assert_eq!(error.to_string(), "no answer to the handshake");
@@ -315,7 +356,10 @@ async fn a_dead_port_gives_a_clear_error() -> Result {
 async fn rejects_an_address_of_another_family() -> Result {
     let client = client(EndpointConfig::default())?;
     let remote = "[::1]:9".parse()?;
-    let error = client.connect(remote, Box::new(PlainInitiator::new())).await.unwrap_err();
+    let error = client
+        .connect(remote, Box::new(PlainInitiator::new()))
+        .await
+        .unwrap_err();
     assert_eq!(error, ConnectionError::AddressFamily);
     Ok(())
 }
@@ -335,7 +379,12 @@ async fn shutdown_ends_every_wait() -> Result {
     assert!(accepting.await?);
     assert!(matches!(dialled.closed().await, CloseReason::Peer { .. }));
     client.shutdown(Duration::from_secs(5)).await;
-    assert!(client.connect(server.local_addr(), Box::new(PlainInitiator::new())).await.is_err());
+    assert!(
+        client
+            .connect(server.local_addr(), Box::new(PlainInitiator::new()))
+            .await
+            .is_err()
+    );
     Ok(())
 }
 

@@ -155,7 +155,9 @@ impl AsyncWrite for SendStream {
 
 impl fmt::Debug for SendStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendStream").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("SendStream")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -266,7 +268,9 @@ impl AsyncRead for RecvStream {
 
 impl fmt::Debug for RecvStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecvStream").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("RecvStream")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
