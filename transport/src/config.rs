@@ -71,13 +71,17 @@ impl TransportConfig {
     #[must_use]
     pub fn clamped(mut self) -> Self {
         self.receive_window = self.receive_window.clamp(65_536, limits::WINDOW_MAX);
-        self.stream_receive_window = self.stream_receive_window.clamp(16_384, self.receive_window);
+        self.stream_receive_window = self
+            .stream_receive_window
+            .clamp(16_384, self.receive_window);
         self.send_buffer = self.send_buffer.clamp(65_536, limits::WINDOW_MAX);
         self.max_message_size = self.max_message_size.min(self.receive_window);
         self.max_datagram_size = self.max_datagram_size.min(self.receive_window);
         self.max_streams_bidi = self.max_streams_bidi.min(limits::STREAMS_MAX);
         self.max_streams_uni = self.max_streams_uni.min(limits::STREAMS_MAX);
-        self.mtu = self.mtu.clamp(limits::UDP_PAYLOAD_MIN, limits::UDP_PAYLOAD_MAX);
+        self.mtu = self
+            .mtu
+            .clamp(limits::UDP_PAYLOAD_MIN, limits::UDP_PAYLOAD_MAX);
         self.max_ack_delay = self.max_ack_delay.min(Duration::from_millis(1 << 14));
         self.initial_window_packets = self.initial_window_packets.clamp(2, 1_000);
         self

@@ -53,3 +53,5 @@ pub const PACKETS_PER_DATAGRAM_MAX: usize = 64;
 pub const TRANSPORT_PARAMS_MAX: usize = 128;
 /// Packets of one transmit batch: the kernel's limit for segmentation offload (UDP_MAX_SEGMENTS).
 pub const SEGMENTS_MAX: usize = 64;
+/// Answers to SYNs and to unknown versions that wait to be sent; further ones are not given.
+pub const STATELESS_REPLIES_MAX: usize = 1_024;
