@@ -27,6 +27,7 @@ pub mod connection;
 mod endpoint;
 pub mod error;
 mod flow;
+pub mod fuzzing;
 pub mod ids;
 mod io;
 pub mod limits;
