@@ -24,6 +24,8 @@ extern crate alloc;
 pub mod config;
 pub mod congestion;
 pub mod connection;
+#[cfg(feature = "tokio")]
+pub mod driver;
 mod endpoint;
 pub mod error;
 mod flow;
