@@ -15,9 +15,6 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from kyber_py.ml_kem import ML_KEM_768
 
-PACKET_NUMBER = 0x102030405
-
-
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 
@@ -65,14 +62,14 @@ def chacha_mask(key, sample):
     return Cipher(algorithms.ChaCha20(key, sample), None).encryptor().update(bytes(32))
 
 
-def seal(secret, key_length, aead, mask, clear):
+def seal(secret, first_secret, key_length, aead, mask, clear, number=0x102030405):
     """S-PKT-1 and S-PKT-2."""
     header, payload = bytearray(clear[:32]), clear[32:]
-    number = bytes(4) + struct.pack(">Q", PACKET_NUMBER)
+    number = bytes(4) + struct.pack(">Q", number)
     nonce = bytes(a ^ b for a, b in zip(label(secret, b"iv", b"", 12), number))
     key = label(secret, b"key", b"", key_length)
     sealed = aead(key).encrypt(nonce, payload, bytes(header))
-    for at, byte in enumerate(mask(label(secret, b"hp", b"", key_length), sealed[:16])[:26]):
+    for at, byte in enumerate(mask(label(first_secret, b"hp", b"", key_length), sealed[:16])[:26]):
         header[2 + at] ^= byte
     return bytes(header) + sealed
 
@@ -141,9 +138,12 @@ def compute(clear):
         out[name + "_header_key"] = label(secret, b"hp", b"", 16)
         out[name + "_checksum_salt"] = label(secret, b"ck", b"", 4)
         out[name + "_next_secret"] = label(secret, b"ku", b"", 32)
-        out[packet] = seal(secret, 16, AESGCM, aes_mask, clear)
+        out[packet] = seal(secret, secret, 16, AESGCM, aes_mask, clear)
     secret = b"\x09" * 32
-    out["packet_chacha20_poly1305"] = seal(secret, 32, ChaCha20Poly1305, chacha_mask, clear)
+    following = label(secret, b"ku", b"", 32)
+    chacha = (32, ChaCha20Poly1305, chacha_mask, clear)
+    out["packet_chacha20_poly1305"] = seal(secret, secret, *chacha)
+    out["packet_of_the_next_phase"] = seal(following, secret, *chacha, 0x102030406)
 
     exp = out["exp"] = label(ms, b"exp", th3, 32)
     for side in ("initiator", "responder"):
