@@ -98,7 +98,7 @@ def compute(clear):
     x_i = X25519PrivateKey.from_private_bytes(b"\x03" * 32)
     x_r = X25519PrivateKey.from_private_bytes(b"\x06" * 32)
     ek, _ = ML_KEM_768._keygen_internal(b"\x04" * 32, b"\x05" * 32)
-    content = bytes([1, 1, 1, 3, 1, 0, 0, 0]) + x25519_public(x_i) + ek + bytes(76)
+    content = bytes([1, 1, 1, 3, 1, 0, 0, 0]) + x25519_public(x_i) + ek + bytes(84)
     time = struct.pack(">I", 100)
     address = bytes(10) + b"\xff\xff" + bytes([192, 0, 2, 7]) + struct.pack(">H", 4000)
     token_key = mac(b"\x08" * 32, b"epoch", struct.pack(">Q", 100 // 60))
@@ -108,7 +108,7 @@ def compute(clear):
     syn = out["syn"] = content + token + mac(mac1_key, content + token)[:16]
 
     th0 = sha256(b"dunlin H1 v1 X25519 ML-KEM-768 SHA-256 Ed25519", network)
-    th1 = out["th1"] = sha256(th0, syn[:1300], id_r)
+    th1 = out["th1"] = sha256(th0, syn[:1308], id_r)
     kem, ciphertext = ML_KEM_768._encaps_internal(ek, b"\x07" * 32)
     x25519 = x_r.exchange(x_i.public_key())
     out["ml_kem_shared"], out["x25519_shared"] = kem, x25519
@@ -120,7 +120,7 @@ def compute(clear):
     ms = out["ms"] = label(hs, b"ms", b"", 32)
 
     signature = sign(key_r, b"dunlin H1 responder v1", th2 + id_r)
-    text = introduction(public_r, signature, 0x22, b"params of R", b"two/2", 208)
+    text = introduction(public_r, signature, 0x22, b"params of R", b"two/2", 216)
     out["syn_ack_introduction"] = text
     sealed = AESGCM(label(hs_r, b"key", b"", 16)).encrypt(bytes(12), text, th2)
     out["syn_ack"] = clear_part + sealed

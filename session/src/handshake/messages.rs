@@ -348,7 +348,7 @@ mod tests {
             (parsed.cipher, parsed.x25519, parsed.kem[0]),
             (cipher, &[1; 32], 2)
         );
-        assert_eq!((parsed.clear.len(), parsed.sealed.len()), (1_124, 224));
+        assert_eq!((parsed.clear.len(), parsed.sealed.len()), (1_124, 232));
         for (at, value) in [(0, 0), (0, 2), (1, 0), (1, 2), (2, 0), (2, 3), (3, 1)] {
             let mut other = payload.clone();
             other[at] = value;
