@@ -1,1 +1,3 @@
-//! Placeholder while the crate is being laid out.
+//! wip
+pub use dunlin_transport::Instant;
+mod bucket; mod error; pub mod limits; mod rng; mod types; mod wire;
