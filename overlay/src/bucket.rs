@@ -19,14 +19,22 @@ pub(crate) struct TokenBucket {
 impl TokenBucket {
     /// A full bucket.
     pub(crate) fn new(now: Instant, rate: u64, burst: u64) -> Self {
-        Self { rate, burst, level: u128::from(burst) * NANOS, filled_at: now }
+        Self {
+            rate,
+            burst,
+            level: u128::from(burst) * NANOS,
+            filled_at: now,
+        }
     }
 
     /// Takes `tokens` and returns true, or takes nothing when there are fewer.
     pub(crate) fn take(&mut self, now: Instant, tokens: u64) -> bool {
         let elapsed = now.saturating_duration_since(self.filled_at).as_nanos();
         let gained = elapsed.saturating_mul(u128::from(self.rate));
-        self.level = self.level.saturating_add(gained).min(u128::from(self.burst) * NANOS);
+        self.level = self
+            .level
+            .saturating_add(gained)
+            .min(u128::from(self.burst) * NANOS);
         self.filled_at = self.filled_at.max(now);
         let wanted = u128::from(tokens) * NANOS;
         if wanted > self.level {

@@ -11,7 +11,11 @@ pub(crate) struct Rng {
 impl Rng {
     /// The stream of `seed`.
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self { stream: blake3::Hasher::new_keyed(&seed).update(b"dunlin overlay rng").finalize_xof() }
+        Self {
+            stream: blake3::Hasher::new_keyed(&seed)
+                .update(b"dunlin overlay rng")
+                .finalize_xof(),
+        }
     }
 
     /// The next 64 bits.

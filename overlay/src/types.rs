@@ -170,10 +170,6 @@ wire_codes! {
         Network = 2,
         /// No room; the refusal may name other peers.
         ConnectionLimit = 3,
-        /// The peer is banned here.
-        Banned = 4,
-        /// The node stops.
-        ShuttingDown = 5,
     }
 }
 

@@ -24,8 +24,14 @@ impl<C> Encode<C> for WireAddress {
         };
         let port = address.port().to_be_bytes();
         match address.ip() {
-            IpAddr::V4(ip) => encoder.array(2)?.u8(0)?.bytes(&[&ip.octets()[..], &port].concat())?,
-            IpAddr::V6(ip) => encoder.array(2)?.u8(1)?.bytes(&[&ip.octets()[..], &port].concat())?,
+            IpAddr::V4(ip) => encoder
+                .array(2)?
+                .u8(0)?
+                .bytes(&[&ip.octets()[..], &port].concat())?,
+            IpAddr::V6(ip) => encoder
+                .array(2)?
+                .u8(1)?
+                .bytes(&[&ip.octets()[..], &port].concat())?,
         }
         .ok()
     }
@@ -108,7 +114,6 @@ pub(crate) fn is_dialable(address: SocketAddr, introducer: IpAddr) -> bool {
     address.port() != 0 && Scope::of(address.ip()).is_some_and(|scope| scope >= narrowest)
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,12 +127,18 @@ mod tests {
             assert_eq!(minicbor::decode::<WireAddress>(&bytes).unwrap(), address);
         }
         let later = [0x82, 0x05, 0x63, b'a', b'b', b'c'];
-        assert_eq!(minicbor::decode::<WireAddress>(&later).unwrap(), WireAddress(None));
+        assert_eq!(
+            minicbor::decode::<WireAddress>(&later).unwrap(),
+            WireAddress(None)
+        );
     }
 
     #[test]
     fn rejects_addresses_of_the_wrong_length() {
-        for bytes in [&[0x82u8, 0x00, 0x41, 1][..], &[0x82, 0x00, 0x45, 1, 2, 3, 4, 5]] {
+        for bytes in [
+            &[0x82u8, 0x00, 0x41, 1][..],
+            &[0x82, 0x00, 0x45, 1, 2, 3, 4, 5],
+        ] {
             assert!(minicbor::decode::<WireAddress>(bytes).is_err());
         }
         assert!(minicbor::decode::<WireAddress>(&[0x82, 0x01, 0x46, 1, 2, 3, 4, 5, 6]).is_err());
@@ -146,7 +157,13 @@ mod tests {
         assert!(!case("100.64.0.1:1", "8.8.8.8"));
         assert!(!case("[fe80::1]:1", "2001:db8::1"));
         assert!(case("8.8.4.4:1", "127.0.0.1"));
-        for never in ["0.0.0.0:1", "224.0.0.1:1", "255.255.255.255:1", "[::]:1", "[ff02::1]:1"] {
+        for never in [
+            "0.0.0.0:1",
+            "224.0.0.1:1",
+            "255.255.255.255:1",
+            "[::]:1",
+            "[ff02::1]:1",
+        ] {
             assert!(!case(never, "127.0.0.1"), "{never}");
         }
         assert!(!case("8.8.4.4:0", "127.0.0.1"));

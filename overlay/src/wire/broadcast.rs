@@ -119,13 +119,17 @@ impl<'b> CheckedBroadcast<'b> {
     /// The origin, when its signature verifies.
     pub(crate) fn verify(&self) -> Option<PublicIdentity> {
         let origin = PublicIdentity::from_bytes(&self.body.origin);
-        origin.verify(BROADCAST_CONTEXT, self.frame.body, &self.frame.signature).then_some(origin)
+        origin
+            .verify(BROADCAST_CONTEXT, self.frame.body, &self.frame.signature)
+            .then_some(origin)
     }
 
     /// What to pass on: one hop more, everything signed unchanged; `None` at the limit.
     pub(crate) fn next_hop(&self) -> Option<BroadcastFrame<'b>> {
-        (self.frame.hops < self.body.effective_hop_limit())
-            .then(|| BroadcastFrame { hops: self.frame.hops + 1, ..self.frame })
+        (self.frame.hops < self.body.effective_hop_limit()).then(|| BroadcastFrame {
+            hops: self.frame.hops + 1,
+            ..self.frame
+        })
     }
 }
 

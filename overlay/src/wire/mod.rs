@@ -10,11 +10,11 @@ mod record;
 
 use minicbor::{Decode, Decoder, Encode};
 
-pub(crate) use self::address::{Scope, WireAddress, is_dialable};
+pub(crate) use self::address::{WireAddress, is_dialable};
 pub(crate) use self::broadcast::{
-    BROADCAST_CONTEXT, BroadcastBody, BroadcastFrame, check_broadcast, sign_broadcast,
+    BroadcastBody, BroadcastFrame, Screened, check_broadcast, sign_broadcast,
 };
-pub(crate) use self::record::{RecordError, SignedRecord, VerifiedRecord};
+pub(crate) use self::record::{RecordError, RecordFields, SignedRecord, VerifiedRecord};
 use crate::error::DecodeError;
 use crate::limits;
 
@@ -217,7 +217,11 @@ impl<C, T: Encode<C>> Encode<C> for Framed<'_, T> {
         encoder: &mut minicbor::Encoder<W>,
         context: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        encoder.array(2)?.u32(self.0)?.encode_with(self.1, context)?.ok()
+        encoder
+            .array(2)?
+            .u32(self.0)?
+            .encode_with(self.1, context)?
+            .ok()
     }
 }
 
@@ -233,7 +237,9 @@ pub(crate) fn to_bytes<T: Encode<()>>(value: T) -> Vec<u8> {
 /// [`DecodeError`]; the input is checked against its bounds before anything is allocated.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Message<'_>>, DecodeError> {
     if bytes.len() > limits::MESSAGE_LEN_MAX {
-        return Err(DecodeError::TooLong { max: limits::MESSAGE_LEN_MAX });
+        return Err(DecodeError::TooLong {
+            max: limits::MESSAGE_LEN_MAX,
+        });
     }
     profile::check(bytes)?;
     let mut decoder = Decoder::new(bytes);

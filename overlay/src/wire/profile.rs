@@ -13,7 +13,11 @@ use crate::limits::NESTING_MAX;
 pub(crate) fn check(bytes: &[u8]) -> Result<(), DecodeError> {
     let mut cursor = Cursor { rest: bytes };
     cursor.item(NESTING_MAX)?;
-    if cursor.rest.is_empty() { Ok(()) } else { Err(DecodeError::TrailingBytes) }
+    if cursor.rest.is_empty() {
+        Ok(())
+    } else {
+        Err(DecodeError::TrailingBytes)
+    }
 }
 
 /// What is left of the input.
@@ -24,20 +28,29 @@ struct Cursor<'b> {
 impl<'b> Cursor<'b> {
     fn take(&mut self, len: u64) -> Result<&'b [u8], DecodeError> {
         let len = usize::try_from(len).map_err(|_| DecodeError::Truncated)?;
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Truncated)?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(taken)
     }
 
     /// Major type (0–7) and argument of the next item's head (RFC 8949 §3).
     fn head(&mut self) -> Result<(u8, u64), DecodeError> {
-        let initial = self.take(1)?.first().copied().ok_or(DecodeError::Truncated)?;
+        let initial = self
+            .take(1)?
+            .first()
+            .copied()
+            .ok_or(DecodeError::Truncated)?;
         let (major, info) = (initial >> 5, initial & 0x1f);
         let argument = match info {
             0..=23 => u64::from(info),
             24..=27 => {
                 let bytes = self.take(1 << (info - 24))?;
-                bytes.iter().fold(0u64, |sum, &byte| sum << 8 | u64::from(byte))
+                bytes
+                    .iter()
+                    .fold(0u64, |sum, &byte| sum << 8 | u64::from(byte))
             }
             31 => return Err(DecodeError::IndefiniteLength),
             _ => return Err(DecodeError::NotWellFormed),
@@ -56,7 +69,9 @@ impl<'b> Cursor<'b> {
             2 => self.take(argument).map(|_| ()),
             3 => {
                 let text = self.take(argument)?;
-                core::str::from_utf8(text).map(|_| ()).map_err(|_| DecodeError::NotWellFormed)
+                core::str::from_utf8(text)
+                    .map(|_| ())
+                    .map_err(|_| DecodeError::NotWellFormed)
             }
             4 | 5 | 6 => {
                 let depth = depth.checked_sub(1).ok_or(DecodeError::TooDeep)?;
@@ -112,8 +127,14 @@ mod tests {
         let bad: &[(&[u8], DecodeError)] = &[
             (&[], DecodeError::Truncated),
             (&[0x43, 1, 2], DecodeError::Truncated),
-            (&[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], DecodeError::Truncated),
-            (&[0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], DecodeError::Truncated),
+            (
+                &[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+                DecodeError::Truncated,
+            ),
+            (
+                &[0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+                DecodeError::Truncated,
+            ),
             (&[0x9f, 0xff], DecodeError::IndefiniteLength),
             (&[0x5f, 0xff], DecodeError::IndefiniteLength),
             (&[0x1c], DecodeError::NotWellFormed),

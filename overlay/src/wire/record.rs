@@ -77,8 +77,6 @@ pub(crate) struct VerifiedRecord {
     sequence: u64,
     unix_millis: u64,
     addresses: Vec<SocketAddr>,
-    capabilities: Capabilities,
-    roles: Roles,
 }
 
 /// What a node says in its own record.
@@ -94,14 +92,21 @@ pub(crate) struct RecordFields<'a> {
 impl VerifiedRecord {
     /// Signs a record of our own.
     pub(crate) fn sign(identity: &Identity, fields: &RecordFields<'_>) -> Self {
-        let addresses: Vec<_> =
-            fields.addresses.iter().copied().take(limits::RECORD_ADDRESSES_MAX).collect();
+        let addresses: Vec<_> = fields
+            .addresses
+            .iter()
+            .copied()
+            .take(limits::RECORD_ADDRESSES_MAX)
+            .collect();
         let body = to_bytes(RecordBody {
             network: fields.network,
             identity: identity.public().to_bytes(),
             sequence: fields.sequence,
             unix_millis: fields.unix_millis,
-            addresses: addresses.iter().map(|&address| WireAddress(Some(address))).collect(),
+            addresses: addresses
+                .iter()
+                .map(|&address| WireAddress(Some(address)))
+                .collect(),
             capabilities: fields.capabilities.0,
             roles: fields.roles.0,
         });
@@ -112,8 +117,6 @@ impl VerifiedRecord {
             sequence: fields.sequence,
             unix_millis: fields.unix_millis,
             addresses,
-            capabilities: fields.capabilities,
-            roles: fields.roles,
         }
     }
 
@@ -148,15 +151,20 @@ impl VerifiedRecord {
             id: identity.node_id(),
             sequence: body.sequence,
             unix_millis: body.unix_millis,
-            addresses: body.addresses.iter().filter_map(|address| address.0).collect(),
-            capabilities: Capabilities(body.capabilities),
-            roles: Roles(body.roles),
+            addresses: body
+                .addresses
+                .iter()
+                .filter_map(|address| address.0)
+                .collect(),
         })
     }
 
     /// As it travels.
     pub(crate) fn signed(&self) -> SignedRecord<'_> {
-        SignedRecord { body: &self.body, signature: self.signature }
+        SignedRecord {
+            body: &self.body,
+            signature: self.signature,
+        }
     }
 
     /// The node that signed it.
@@ -169,6 +177,11 @@ impl VerifiedRecord {
         self.sequence
     }
 
+    /// When it was signed, in milliseconds since the Unix epoch.
+    pub(crate) fn signed_at(&self) -> u64 {
+        self.unix_millis
+    }
+
     /// Whether it may still be relayed.
     pub(crate) fn is_current(&self, unix_millis_now: u64) -> bool {
         is_current(self.unix_millis, unix_millis_now, limits::RECORD_AGE_MAX)
@@ -177,16 +190,6 @@ impl VerifiedRecord {
     /// Where the node says it listens (at most [`limits::RECORD_ADDRESSES_MAX`]).
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
-    }
-
-    /// What the node says it can do.
-    pub(crate) fn capabilities(&self) -> Capabilities {
-        self.capabilities
-    }
-
-    /// What the node says it is.
-    pub(crate) fn roles(&self) -> Roles {
-        self.roles
     }
 }
 
@@ -198,7 +201,10 @@ pub(crate) fn is_current(signed: u64, now: u64, age_max: Duration) -> bool {
         && signed >= now.saturating_sub(millis(age_max))
 }
 
-fn decode_addresses<C>(decoder: &mut Decoder<'_>, context: &mut C) -> Result<Vec<WireAddress>, Error> {
+fn decode_addresses<C>(
+    decoder: &mut Decoder<'_>,
+    context: &mut C,
+) -> Result<Vec<WireAddress>, Error> {
     decode_list(decoder, context, limits::RECORD_ADDRESSES_MAX)
 }
 
@@ -225,7 +231,9 @@ fn decode_list<'b, C, T: Decode<'b, C>>(
     max: usize,
 ) -> Result<Vec<T>, Error> {
     let len = decoder.array()?.and_then(|len| usize::try_from(len).ok());
-    let len = len.filter(|&len| len <= max).ok_or_else(|| Error::message("too many items"))?;
+    let len = len
+        .filter(|&len| len <= max)
+        .ok_or_else(|| Error::message("too many items"))?;
     (0..len).map(|_| decoder.decode_with(context)).collect()
 }
 
@@ -236,8 +244,9 @@ mod tests {
     const NOW: u64 = 1_800_000_000_000;
 
     fn sample(seed: u8, addresses: usize) -> VerifiedRecord {
-        let addresses: Vec<SocketAddr> =
-            (0..addresses).map(|i| SocketAddr::from(([127, 0, 0, 1], 1000 + i as u16))).collect();
+        let addresses: Vec<SocketAddr> = (0..addresses)
+            .map(|i| SocketAddr::from(([127, 0, 0, 1], 1000 + i as u16)))
+            .collect();
         VerifiedRecord::sign(
             &Identity::from_seed([seed; 32]),
             &RecordFields {
@@ -254,7 +263,10 @@ mod tests {
     #[test]
     fn signed_records_verify_to_what_was_signed() {
         let record = sample(1, 2);
-        assert_eq!(VerifiedRecord::verify(&record.signed(), "test", NOW), Ok(record.clone()));
+        assert_eq!(
+            VerifiedRecord::verify(&record.signed(), "test", NOW),
+            Ok(record.clone())
+        );
         assert_eq!(record.id(), Identity::from_seed([1; 32]).node_id());
     }
 
@@ -264,8 +276,14 @@ mod tests {
         for bit in 0..record.body.len() * 8 {
             let mut body = record.body.to_vec();
             body[bit / 8] ^= 1 << (bit % 8);
-            let forged = SignedRecord { body: &body, signature: record.signature };
-            assert!(VerifiedRecord::verify(&forged, "test", NOW).is_err(), "bit {bit}");
+            let forged = SignedRecord {
+                body: &body,
+                signature: record.signature,
+            };
+            assert!(
+                VerifiedRecord::verify(&forged, "test", NOW).is_err(),
+                "bit {bit}"
+            );
         }
         for bit in 0..512 {
             let mut forged = record.signed();
@@ -325,9 +343,19 @@ mod tests {
             body[at..].copy_from_slice(&u16::try_from(filler).unwrap().to_be_bytes());
             body.resize(len, 0);
             let signature = identity.sign(RECORD_CONTEXT, &body);
-            VerifiedRecord::verify(&SignedRecord { body: &body, signature }, "test", NOW)
+            VerifiedRecord::verify(
+                &SignedRecord {
+                    body: &body,
+                    signature,
+                },
+                "test",
+                NOW,
+            )
         };
         assert!(padded(limits::RECORD_LEN_MAX).is_ok());
-        assert_eq!(padded(limits::RECORD_LEN_MAX + 1), Err(RecordError::Malformed));
+        assert_eq!(
+            padded(limits::RECORD_LEN_MAX + 1),
+            Err(RecordError::Malformed)
+        );
     }
 }

@@ -6,7 +6,7 @@ use crate::types::{Capabilities, Roles};
 fn record() -> VerifiedRecord {
     VerifiedRecord::sign(
         &dunlin_session::Identity::from_seed([9; 32]),
-        &record::RecordFields {
+        &RecordFields {
             network: "test",
             sequence: 1,
             unix_millis: 2,
@@ -90,28 +90,46 @@ fn unknown_types_and_unknown_fields_are_skipped() {
 
 #[test]
 fn encodings_are_those_of_the_documentation() {
-    assert_eq!(Message::Ping(Ping { nonce: 7 }).encode(), [0x82, 0x03, 0xa1, 0x00, 0x07]);
     assert_eq!(
-        Message::Direct(Direct { handler: "chat", payload: b"hi" }).encode(),
+        Message::Ping(Ping { nonce: 7 }).encode(),
+        [0x82, 0x03, 0xa1, 0x00, 0x07]
+    );
+    assert_eq!(
+        Message::Direct(Direct {
+            handler: "chat",
+            payload: b"hi"
+        })
+        .encode(),
         b"\x82\x08\xa2\x00\x64chat\x01\x42hi"
     );
     assert_eq!(
         Message::Disconnect(Disconnect { reason: 5 }).encode(),
         [0x82, 0x0b, 0xa1, 0x00, 0x05]
     );
-    assert_eq!(Message::DisconnectAck(DisconnectAck {}).encode(), [0x82, 0x0c, 0xa0]);
+    assert_eq!(
+        Message::DisconnectAck(DisconnectAck {}).encode(),
+        [0x82, 0x0c, 0xa0]
+    );
 }
 
 #[test]
 fn a_message_is_decoded_at_the_length_limit_and_refused_one_past_it() {
-    let with_payload = |len: usize| Message::Direct(Direct { handler: "x", payload: &vec![0; len] }).encode();
+    let with_payload = |len: usize| {
+        Message::Direct(Direct {
+            handler: "x",
+            payload: &vec![0; len],
+        })
+        .encode()
+    };
     let overhead = with_payload(100_000).len() - 100_000;
     let at = with_payload(limits::MESSAGE_LEN_MAX - overhead);
     assert_eq!(at.len(), limits::MESSAGE_LEN_MAX);
     assert!(matches!(decode(&at), Ok(Some(_))));
     assert_eq!(
         decode(&with_payload(limits::MESSAGE_LEN_MAX - overhead + 1)),
-        Err(DecodeError::TooLong { max: limits::MESSAGE_LEN_MAX })
+        Err(DecodeError::TooLong {
+            max: limits::MESSAGE_LEN_MAX
+        })
     );
     assert!(
         limits::PAYLOAD_LEN_MAX + limits::HANDLER_NAME_LEN_MAX + 64 <= limits::MESSAGE_LEN_MAX,
@@ -122,9 +140,18 @@ fn a_message_is_decoded_at_the_length_limit_and_refused_one_past_it() {
 #[test]
 fn an_answer_holds_records_up_to_the_limit_and_not_one_more() {
     let kept = record();
-    let answer = |count| Message::Peers(Peers { id: 1, records: vec![kept.signed(); count] }).encode();
+    let answer = |count| {
+        Message::Peers(Peers {
+            id: 1,
+            records: vec![kept.signed(); count],
+        })
+        .encode()
+    };
     assert!(decode(&answer(limits::EXCHANGE_RECORDS_MAX)).is_ok());
-    assert_eq!(decode(&answer(limits::EXCHANGE_RECORDS_MAX + 1)), Err(DecodeError::Schema));
+    assert_eq!(
+        decode(&answer(limits::EXCHANGE_RECORDS_MAX + 1)),
+        Err(DecodeError::Schema)
+    );
     let reply = |count| {
         Message::HelloReply(HelloReply {
             verdict: 3,
@@ -134,5 +161,8 @@ fn an_answer_holds_records_up_to_the_limit_and_not_one_more() {
         .encode()
     };
     assert!(decode(&reply(limits::ALTERNATIVES_MAX)).is_ok());
-    assert_eq!(decode(&reply(limits::ALTERNATIVES_MAX + 1)), Err(DecodeError::Schema));
+    assert_eq!(
+        decode(&reply(limits::ALTERNATIVES_MAX + 1)),
+        Err(DecodeError::Schema)
+    );
 }
