@@ -221,7 +221,7 @@ impl World {
         let Some(target) = self.dials.pop() else {
             return;
         };
-        if input.byte() % 2 == 0 {
+        if input.byte() < 128 {
             self.overlay.handle_dial_failed(self.now, &target);
         } else {
             self.connect(who, false);

@@ -142,7 +142,7 @@ impl Sim {
         }
         for node in 1..count {
             sim.with(node, |overlay, now| {
-                overlay.add_bootstrap(now, address_of(0), None).unwrap()
+                overlay.add_bootstrap(now, address_of(0), None).unwrap();
             });
         }
         sim
@@ -340,7 +340,7 @@ impl Sim {
                 let (node, peer) = (end.node, self.nodes[end.far_node].id);
                 if self.nodes[node].alive {
                     self.with(node, |overlay, now| {
-                        overlay.handle_message(now, peer, &bytes)
+                        overlay.handle_message(now, peer, &bytes);
                     });
                 }
             }

@@ -16,9 +16,7 @@ use crate::event::Event;
 use crate::gossip::seen::Seen;
 use crate::limits::{BROADCAST_AGE_MAX, BROADCAST_PAYLOAD_LEN_MAX};
 use crate::types::{BroadcastId, Capabilities, is_valid_name};
-use crate::wire::{
-    BroadcastBody, BroadcastFrame, Message, Screened, check_broadcast, sign_broadcast,
-};
+use crate::wire::{BroadcastBody, BroadcastFrame, Message, check_broadcast, sign_broadcast};
 
 impl Overlay {
     /// Sends `payload` to every node of the network that hears us, under `topic`. `unix_millis` is
@@ -109,8 +107,8 @@ impl Overlay {
     pub(super) fn on_broadcast(&mut self, now: Instant, peer: NodeId, frame: BroadcastFrame<'_>) {
         let unix_millis_now = self.unix_millis(now);
         let checked = match check_broadcast(frame, &self.config.network, unix_millis_now) {
-            Ok(Screened::Pass(checked)) => checked,
-            Ok(Screened::NotCurrent) => {
+            Ok(Some(checked)) => checked,
+            Ok(None) => {
                 self.counters.broadcasts_stale += 1;
                 return;
             }

@@ -167,3 +167,6 @@ impl Overlay {
         self.out.action(Action::Send { peer, link, bytes });
     }
 }
+
+#[cfg(test)]
+mod tests;

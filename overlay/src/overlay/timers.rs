@@ -33,10 +33,10 @@ impl Overlay {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let of_links = self.live.values().flat_map(|live| {
             let hello = (!live.is_connected()).then_some(live.handshake_deadline);
-            let ping = live.is_connected().then(|| match live.ping.outstanding {
-                Some((_, _, deadline)) => deadline,
-                None => live.ping.due,
-            });
+            let ping = match live.ping.outstanding {
+                Some((_, _, deadline)) => Some(deadline),
+                None => live.is_connected().then_some(live.ping.due),
+            };
             let retiring = live.retiring.map(|(_, at)| at);
             [hello, ping, retiring]
         });

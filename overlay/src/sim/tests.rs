@@ -123,10 +123,10 @@ fn simultaneous_dials_collapse_to_one_link_without_losing_the_peer() {
         let mut sim = Sim::new(seed);
         let (a, b) = (sim.add(config()), sim.add(config()));
         sim.with(a, |overlay, now| {
-            overlay.add_bootstrap(now, address_of(b), None).unwrap()
+            overlay.add_bootstrap(now, address_of(b), None).unwrap();
         });
         sim.with(b, |overlay, now| {
-            overlay.add_bootstrap(now, address_of(a), None).unwrap()
+            overlay.add_bootstrap(now, address_of(a), None).unwrap();
         });
         sim.run_for(SECOND / 2);
         assert_eq!(sim.links_between(a, b), 2, "both dials made a link");

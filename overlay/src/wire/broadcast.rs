@@ -75,15 +75,8 @@ pub(crate) struct CheckedBroadcast<'b> {
     body: BroadcastBody<'b>,
 }
 
-/// What the cheap checks say.
-pub(crate) enum Screened<'b> {
-    /// Go on to deduplication and signature.
-    Pass(CheckedBroadcast<'b>),
-    /// Signed too long ago or in the future: drop it, nobody is to blame.
-    NotCurrent,
-}
-
-/// Every check of a received broadcast that costs no cryptography.
+/// Every check of a received broadcast that costs no cryptography. `None`: signed too long ago or in
+/// the future; drop it, nobody is to blame.
 ///
 /// # Errors
 /// What the peer that sent it did wrong.
@@ -91,7 +84,7 @@ pub(crate) fn check_broadcast<'b>(
     frame: BroadcastFrame<'b>,
     network: &str,
     unix_millis_now: u64,
-) -> Result<Screened<'b>, PeerViolation> {
+) -> Result<Option<CheckedBroadcast<'b>>, PeerViolation> {
     profile::check(frame.body).map_err(|_| PeerViolation::Malformed)?;
     let body: BroadcastBody<'b> =
         minicbor::decode(frame.body).map_err(|_| PeerViolation::Malformed)?;
@@ -105,9 +98,9 @@ pub(crate) fn check_broadcast<'b>(
         return Err(PeerViolation::OutOfBounds);
     }
     if !is_current(body.unix_millis, unix_millis_now, BROADCAST_AGE_MAX) {
-        return Ok(Screened::NotCurrent);
+        return Ok(None);
     }
-    Ok(Screened::Pass(CheckedBroadcast { frame, body }))
+    Ok(Some(CheckedBroadcast { frame, body }))
 }
 
 impl<'b> CheckedBroadcast<'b> {

@@ -11,9 +11,7 @@ mod record;
 use minicbor::{Decode, Decoder, Encode};
 
 pub(crate) use self::address::{WireAddress, is_dialable};
-pub(crate) use self::broadcast::{
-    BroadcastBody, BroadcastFrame, Screened, check_broadcast, sign_broadcast,
-};
+pub(crate) use self::broadcast::{BroadcastBody, BroadcastFrame, check_broadcast, sign_broadcast};
 pub(crate) use self::record::{RecordError, RecordFields, SignedRecord, VerifiedRecord};
 use crate::error::DecodeError;
 use crate::limits;

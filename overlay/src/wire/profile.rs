@@ -73,7 +73,7 @@ impl<'b> Cursor<'b> {
                     .map(|_| ())
                     .map_err(|_| DecodeError::NotWellFormed)
             }
-            4 | 5 | 6 => {
+            4..=6 => {
                 let depth = depth.checked_sub(1).ok_or(DecodeError::TooDeep)?;
                 match major {
                     4 => (0..argument).try_for_each(|_| self.item(depth)),

@@ -244,8 +244,9 @@ mod tests {
     const NOW: u64 = 1_800_000_000_000;
 
     fn sample(seed: u8, addresses: usize) -> VerifiedRecord {
-        let addresses: Vec<SocketAddr> = (0..addresses)
-            .map(|i| SocketAddr::from(([127, 0, 0, 1], 1000 + i as u16)))
+        let addresses: Vec<SocketAddr> = (1000u16..)
+            .take(addresses)
+            .map(|i| SocketAddr::from(([127, 0, 0, 1], i)))
             .collect();
         VerifiedRecord::sign(
             &Identity::from_seed([seed; 32]),
