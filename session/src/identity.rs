@@ -14,6 +14,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
 use crate::node_id::NodeId;
+use crate::strict;
 
 /// What the world knows of a node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,16 +38,16 @@ impl PublicIdentity {
 
     /// Whether `signature` was made by this node over `message` in `context`.
     ///
-    /// Strict verification: neither key nor nonce of small order, canonical scalar. What verifies
+    /// Strict verification: canonical encodings, neither key nor nonce point of small order. What verifies
     /// here verifies everywhere.
     #[must_use]
     pub fn verify(&self, context: &[u8], message: &[u8], signature: &[u8; 64]) -> bool {
-        let Ok(key) = VerifyingKey::from_bytes(&self.ed25519) else {
-            return false;
-        };
-        let signature = Signature::from_bytes(signature);
-        key.verify_strict(&separated(context, message), &signature)
-            .is_ok()
+        strict::points_are_acceptable(&self.ed25519, signature)
+            && VerifyingKey::from_bytes(&self.ed25519).is_ok_and(|key| {
+                let signature = Signature::from_bytes(signature);
+                key.verify_strict(&separated(context, message), &signature)
+                    .is_ok()
+            })
     }
 
     /// `ed25519 ‖ mldsa_commitment`.
@@ -128,6 +129,16 @@ impl Identity {
     #[must_use]
     pub fn sign(&self, context: &[u8], message: &[u8]) -> [u8; 64] {
         self.key.sign(&separated(context, message)).to_bytes()
+    }
+
+    /// An identity that claims the keys of another: for tests of who is believed.
+    #[cfg(test)]
+    pub(crate) fn forged(seed: [u8; 32], claimed: PublicIdentity) -> Self {
+        Self {
+            public: claimed,
+            node_id: claimed.node_id(),
+            ..Self::from_seed(seed)
+        }
     }
 
     /// The seed, for the key file and for the provider that signs handshakes.
