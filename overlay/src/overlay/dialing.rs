@@ -18,6 +18,7 @@ use crate::peers::backoff::Backoff;
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::{Entry, PeerSource};
 use crate::types::DisconnectReason;
+use crate::wire::canonical;
 
 /// A configured address.
 pub(super) struct Bootstrap {
@@ -49,6 +50,7 @@ impl Overlay {
         address: SocketAddr,
         id: Option<NodeId>,
     ) -> Result<(), OverlayError> {
+        let address = canonical(address);
         if self.bootstraps.iter().any(|known| known.address == address) {
             return Ok(());
         }
@@ -84,7 +86,7 @@ impl Overlay {
 
     /// A dial ended without a link. Targets that are not being dialled are ignored.
     pub fn handle_dial_failed(&mut self, now: Instant, target: &DialTarget) {
-        self.on_dial_failed(now, target.address, StateReason::DialFailed);
+        self.on_dial_failed(now, canonical(target.address), StateReason::DialFailed);
     }
 
     fn on_dial_failed(&mut self, now: Instant, address: SocketAddr, reason: StateReason) {
@@ -113,6 +115,7 @@ impl Overlay {
 
     /// A dial to `address` brought a link to `peer`.
     pub(super) fn on_dial_succeeded(&mut self, now: Instant, peer: NodeId, address: SocketAddr) {
+        let address = canonical(address);
         let wrong = |dial: &Dial| dial.id.is_some_and(|id| id != peer);
         if self.dials.get(&address).is_some_and(wrong) {
             self.on_dial_failed(now, address, StateReason::DialFailed);

@@ -29,7 +29,7 @@ use self::parting::Closing;
 pub use self::view::{OverlayStats, PeerView};
 use crate::Instant;
 use crate::bucket::TokenBucket;
-use crate::config::OverlayConfig;
+use crate::config::{OverlayConfig, WallClock};
 use crate::event::{Action, Event};
 use crate::gossip::seen::SeenSet;
 use crate::outbox::Outbox;
@@ -126,6 +126,11 @@ impl Overlay {
     #[must_use]
     pub fn node_id(&self) -> NodeId {
         self.me
+    }
+
+    /// Sets the calendar anew: after the machine slept, or its clock was corrected.
+    pub fn set_wall_clock(&mut self, wall_clock: WallClock) {
+        self.config.wall_clock = wall_clock;
     }
 
     /// The next thing to do for the driver.

@@ -16,7 +16,7 @@ use crate::Instant;
 use crate::event::Event;
 use crate::limits::{BANS_MAX, KNOWN_PEERS_MAX, KNOWN_PER_SOURCE_MAX, RECORD_ADDRESSES_MAX};
 use crate::outbox::Outbox;
-use crate::wire::VerifiedRecord;
+use crate::wire::{VerifiedRecord, canonical};
 
 /// How we came to know a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -288,7 +288,7 @@ impl PeerTable {
         {
             return false;
         }
-        entry.addresses = dialable;
+        entry.addresses = dialable.into_iter().map(canonical).collect();
         entry.addresses.truncate(RECORD_ADDRESSES_MAX);
         entry.record = Some(record);
         true

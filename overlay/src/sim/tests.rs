@@ -1,3 +1,5 @@
+//! Whole networks: convergence, broadcast, crash, simultaneous dials, goodbyes, replay.
+
 use std::collections::BTreeSet;
 
 use super::*;

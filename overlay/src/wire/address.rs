@@ -106,6 +106,12 @@ impl Scope {
     }
 }
 
+/// `address` in the one form that compares: IPv4 that came mapped into IPv6 (RFC 4291 §2.5.5.2) is
+/// IPv4 again.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 /// Whether an address that was learned over a link to `introducer` may be dialled: it has a port,
 /// something can listen there, and it reaches as far as the link it came over, so that a peer on
 /// the Internet cannot make us dial our own machine or site.

@@ -1,3 +1,5 @@
+//! Messages round-trip, are bounded, and look as the documentation says.
+
 use proptest::prelude::*;
 
 use super::*;

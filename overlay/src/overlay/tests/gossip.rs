@@ -1,3 +1,5 @@
+//! Broadcasts from peers that relay, forge, alter, replay and flood.
+
 use super::*;
 use crate::limits::{BROADCAST_PAYLOAD_LEN_MAX, HOP_LIMIT_MAX, VIOLATIONS_MAX};
 use crate::{BroadcastId, Handlers, OverlayError, PeerViolation};

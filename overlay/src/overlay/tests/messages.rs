@@ -1,3 +1,5 @@
+//! Direct messages, requests, rates, pings.
+
 use super::*;
 use crate::limits::{EARLY_MESSAGES_MAX, PAYLOAD_LEN_MAX, RATE_DROPS_MAX, REQUESTS_PER_PEER_MAX};
 use crate::wire::{Direct, Disconnect, Ping, Request, Response};

@@ -1,3 +1,5 @@
+//! Hellos, records, exchange, dialling, goodbyes, bans.
+
 use super::*;
 use crate::limits::{BOOTSTRAP_MAX, EXCHANGE_RECORDS_MAX, HANDSHAKING_MAX};
 use crate::wire::{Disconnect, DisconnectAck, GetPeers, Peers};
@@ -485,4 +487,39 @@ fn the_record_is_renewed_before_it_expires() {
     assert!(second > first);
     bench.call(|overlay, now| overlay.set_listen(now, vec![address(5)]));
     assert!(sequence(&bench) > second);
+}
+
+#[test]
+fn a_dial_is_recognised_when_the_socket_maps_ipv4_into_ipv6() {
+    let mut bench = Bench::new();
+    bench.call(|overlay, now| overlay.add_bootstrap(now, address(1), None).unwrap());
+    bench.advance(Duration::ZERO);
+    assert_eq!(bench.overlay.stats().dialling, 1);
+    let std::net::IpAddr::V4(ip) = address(1).ip() else {
+        panic!("IPv4")
+    };
+    let remote = (ip.to_ipv6_mapped(), address(1).port()).into();
+    let (id, direction, public) = (LinkId(1), Direction::Outbound, *identity(1).public());
+    let link = LinkInfo {
+        id,
+        direction,
+        remote,
+        public,
+    };
+    bench.call(|overlay, now| overlay.handle_connected(now, public.node_id(), link));
+    assert_eq!(bench.overlay.stats().dialling, 0);
+}
+
+#[test]
+fn a_corrected_calendar_decides_what_is_current() {
+    let mut bench = Bench::new();
+    bench.connect(1);
+    let an_hour_later = START_MILLIS + 3_600_000;
+    let (body, signature) = body_of(9, b"x", |body| body.unix_millis = an_hour_later);
+    bench.deliver(1, &frame(1, &body, signature));
+    assert_eq!(bench.delivered(), 0);
+    let (at, unix_millis) = (bench.now, an_hour_later);
+    bench.call(|overlay, _| overlay.set_wall_clock(crate::WallClock { at, unix_millis }));
+    bench.deliver(1, &frame(1, &body, signature));
+    assert_eq!(bench.delivered(), 1);
 }
