@@ -6,7 +6,7 @@ use dunlin_session::NodeId;
 use crate::limits;
 
 /// Bytes that are no overlay message. Decoding changes no state.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Longer than [`limits::MESSAGE_LEN_MAX`], or a part is longer than its own bound.
     #[error("longer than its bound of {max} bytes or items")]
@@ -41,9 +41,9 @@ pub enum DecodeError {
 /// end the link and ban the peer for a while.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
 pub enum PeerViolation {
-    /// A message that does not decode.
-    #[error("sent a message that does not decode")]
-    Malformed,
+    /// A message that does not decode, and the rule that it broke.
+    #[error("sent a message that does not decode: {0}")]
+    Malformed(DecodeError),
     /// A broadcast whose signature does not verify: a correct peer checks before it relays.
     #[error("relayed a broadcast whose signature does not verify")]
     BroadcastSignature,

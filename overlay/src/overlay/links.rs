@@ -178,6 +178,6 @@ impl Overlay {
         } else {
             PeerState::Failed
         };
-        self.drop_live(now, peer, to, StateReason::LinkLost);
+        self.drop_live(now, peer, to, StateReason::LinkLost(reason.cause));
     }
 }

@@ -39,7 +39,9 @@ impl Overlay {
                 self.counters.unknown_types += 1;
                 return;
             }
-            Err(_) => return self.on_violation(now, peer, PeerViolation::Malformed),
+            Err(error) => {
+                return self.on_violation(now, peer, PeerViolation::Malformed(error));
+            }
         };
         let Some(live) = self.live.get_mut(&peer) else {
             return;

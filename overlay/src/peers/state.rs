@@ -11,6 +11,7 @@
 //! `Failed` and `Disconnected` lead back to `Connecting` (we dial) or `Handshaking` (the peer
 //! dials); an inbound link takes `Discovered` straight to `Handshaking`.
 
+use crate::event::LinkEndCause;
 use crate::types::{DisconnectReason, Refusal};
 
 /// Where a peer stands.
@@ -71,7 +72,7 @@ pub enum StateReason {
     /// It refused our hello (`None`: with a code of a later version).
     RefusedByPeer(Option<Refusal>),
     /// The link ended without a goodbye.
-    LinkLost,
+    LinkLost(LinkEndCause),
     /// We said goodbye.
     LocalDisconnect(DisconnectReason),
     /// It said goodbye (`None`: with a code of a later version).

@@ -10,7 +10,7 @@ use minicbor::{Decode, Encode};
 
 use super::record::is_current;
 use super::{profile, to_bytes};
-use crate::error::PeerViolation;
+use crate::error::{DecodeError, PeerViolation};
 use crate::limits::{BROADCAST_AGE_MAX, BROADCAST_PAYLOAD_LEN_MAX, HOP_LIMIT_MAX};
 use crate::types::is_valid_name;
 
@@ -85,9 +85,9 @@ pub(crate) fn check_broadcast<'b>(
     network: &str,
     unix_millis_now: u64,
 ) -> Result<Option<CheckedBroadcast<'b>>, PeerViolation> {
-    profile::check(frame.body).map_err(|_| PeerViolation::Malformed)?;
+    profile::check(frame.body).map_err(PeerViolation::Malformed)?;
     let body: BroadcastBody<'b> =
-        minicbor::decode(frame.body).map_err(|_| PeerViolation::Malformed)?;
+        minicbor::decode(frame.body).map_err(|_| PeerViolation::Malformed(DecodeError::Schema))?;
     if body.network != network {
         return Err(PeerViolation::BroadcastNetwork);
     }

@@ -4,8 +4,8 @@ use super::*;
 use crate::limits::{EARLY_MESSAGES_MAX, PAYLOAD_LEN_MAX, RATE_DROPS_MAX, REQUESTS_PER_PEER_MAX};
 use crate::wire::{Direct, Disconnect, Ping, Request, Response};
 use crate::{
-    DisconnectReason, Handlers, OverlayError, PeerViolation, Rate, RequestFailure, RequestId,
-    RequestRefusal,
+    DecodeError, DisconnectReason, Handlers, OverlayError, PeerViolation, Rate, RequestFailure,
+    RequestId, RequestRefusal,
 };
 
 fn direct(payload: &[u8]) -> Vec<u8> {
@@ -305,7 +305,7 @@ fn malformed_messages_are_faults_and_unknown_types_are_not() {
         (0, 1)
     );
     bench.deliver(1, b"not cbor");
-    let (peer, violation) = (id(1), PeerViolation::Malformed);
+    let (peer, violation) = (id(1), PeerViolation::Malformed(DecodeError::Truncated));
     assert_eq!(bench.events, [Event::PeerViolation { peer, violation }]);
 }
 

@@ -399,7 +399,7 @@ fn a_lost_link_is_reported_and_the_other_one_takes_over_if_there_is_one() {
     bench.call(|overlay, now| overlay.send(now, id(1), "chat", b"").unwrap());
     assert!(matches!(bench.actions[..], [Action::Send { link, .. }] if link == second));
     lost(&mut bench, second);
-    let reason = StateReason::LinkLost;
+    let reason = StateReason::LinkLost(LinkEndCause::Failed);
     assert!(bench.events.contains(&Event::PeerDown {
         peer: id(1),
         reason
