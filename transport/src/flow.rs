@@ -153,7 +153,7 @@ mod tests {
             let shift = window_shift(window);
             let mut receiver = ReceiveFlow::new(window, shift);
             let mut sender = SendFlow::new(window, shift);
-            let mut headers = alloc::vec::Vec::new();
+            let mut headers = Vec::new();
             for (share, heard, late) in steps {
                 let bytes = (sender.available() as f64 * share) as u64;
                 sender.on_sent(bytes);

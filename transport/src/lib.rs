@@ -10,6 +10,14 @@
 //! What this crate deliberately does not know: ciphers, keys and who the peer is. All of that
 //! enters through the traits of [`protect`].
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "test data is cut to size on purpose"
+    )
+)]
 
 extern crate alloc;
 
@@ -21,6 +29,7 @@ pub mod driver;
 mod endpoint;
 pub mod error;
 mod flow;
+pub mod fuzzing;
 pub mod ids;
 mod io;
 pub mod limits;

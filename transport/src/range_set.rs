@@ -43,12 +43,12 @@ impl RangeSet {
         } = range;
         let (mut start, mut end) = (range_start, range_end);
         let mut present = 0;
-        if let Some((&before, &before_end)) = self.ranges.range(..start).next_back() {
-            if before_end >= start {
-                present += before_end.min(end) - start;
-                start = before;
-                end = end.max(before_end);
-            }
+        if let Some((&before, &before_end)) = self.ranges.range(..start).next_back()
+            && before_end >= start
+        {
+            present += before_end.min(end) - start;
+            start = before;
+            end = end.max(before_end);
         }
         let (low, high) = (range_start, end);
         while let Some((&next, &next_end)) = self.ranges.range(low..=high).next() {
@@ -66,13 +66,13 @@ impl RangeSet {
         if range.is_empty() {
             return;
         }
-        if let Some((&before, &before_end)) = self.ranges.range(..range.start).next_back() {
-            if before_end > range.start {
-                self.ranges.insert(before, range.start);
-                if before_end > range.end {
-                    self.ranges.insert(range.end, before_end);
-                    return;
-                }
+        if let Some((&before, &before_end)) = self.ranges.range(..range.start).next_back()
+            && before_end > range.start
+        {
+            self.ranges.insert(before, range.start);
+            if before_end > range.end {
+                self.ranges.insert(range.end, before_end);
+                return;
             }
         }
         while let Some((&next, &next_end)) = self.ranges.range(range.clone()).next() {
@@ -155,7 +155,7 @@ mod tests {
                     model.retain(|n| !range.contains(n));
                 }
                 prop_assert_eq!(set.iter().flatten().collect::<BTreeSet<_>>(), model.clone());
-                let ranges: alloc::vec::Vec<_> = set.iter().collect();
+                let ranges: Vec<_> = set.iter().collect();
                 prop_assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start));
                 prop_assert!((0..80).all(|n| set.contains(n) == model.contains(&n)));
             }

@@ -1,6 +1,11 @@
 //! Two endpoints of the plain profile over a small virtual link: the contract of the core, end to
 //! end. The laboratory crate does the same at scale and with the real handshake.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "test data is cut to size on purpose"
+)]
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -97,7 +102,7 @@ impl Pair {
         let handle = self.sides[0]
             .endpoint
             .connect(self.now, remote, initiator)
-            .unwrap();
+            .expect("a valid address");
         self.sides[0].handle = Some(handle);
     }
 

@@ -109,11 +109,13 @@ impl Connection {
 
     /// Sends FIN once everything accepted is acknowledged.
     pub(super) fn check_delivered(&mut self) {
-        if self.state == State::Closing && self.streams.is_drained() && self.outgoing.is_drained() {
-            if let Some(next) = self.state.next(Input::AllDelivered) {
-                self.state = next;
-                self.closing.fin = true;
-            }
+        if self.state == State::Closing
+            && self.streams.is_drained()
+            && self.outgoing.is_drained()
+            && let Some(next) = self.state.next(Input::AllDelivered)
+        {
+            self.state = next;
+            self.closing.fin = true;
         }
     }
 
@@ -184,7 +186,7 @@ fn fin_body(code: u64, reason: &str) -> Vec<u8> {
     }
     let mut body = Vec::new();
     varint::write(&mut body, code);
-    body.extend_from_slice(reason[..end].as_bytes());
+    body.extend_from_slice(&reason.as_bytes()[..end]);
     body
 }
 

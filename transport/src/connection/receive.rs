@@ -148,13 +148,13 @@ impl Connection {
     /// What the session's keys do not fit may be the confirm message again, because our answer to
     /// it was lost: answered by an acknowledgement, and what follows it is looked at.
     fn handle_unreadable(&mut self, datagram: &[u8]) -> usize {
-        if self.side == Side::Responder && self.loss.largest_acked().is_none() {
-            if let Some((header, _, length)) = read_plain(datagram) {
-                if header.kind == PacketType::Ack {
-                    self.received.acknowledge_now();
-                    return length;
-                }
-            }
+        if self.side == Side::Responder
+            && self.loss.largest_acked().is_none()
+            && let Some((header, _, length)) = read_plain(datagram)
+            && header.kind == PacketType::Ack
+        {
+            self.received.acknowledge_now();
+            return length;
         }
         self.stats.packets_rejected += 1;
         0

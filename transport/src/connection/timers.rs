@@ -111,14 +111,14 @@ impl Connection {
                 }
             }
             State::TimeWait | State::Reset => {
-                if self.timers.linger.is_some_and(|until| until <= now) {
-                    if let Some(next) = self.state.next(Input::LingerOver) {
-                        self.state = next;
-                    }
+                if self.timers.linger.is_some_and(|until| until <= now)
+                    && let Some(next) = self.state.next(Input::LingerOver)
+                {
+                    self.state = next;
                 }
             }
             State::Established | State::Closing | State::FinSent => {
-                self.handle_transfer_timeout(now)
+                self.handle_transfer_timeout(now);
             }
         }
     }

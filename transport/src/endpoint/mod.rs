@@ -204,10 +204,10 @@ impl Endpoint {
     /// The next event.
     pub fn poll_event(&mut self) -> Option<(ConnectionHandle, Event)> {
         while let Some(handle) = self.eventful.first().copied() {
-            if let Some(slot) = self.connections.get_mut(&handle) {
-                if let Some(event) = slot.connection.poll_event() {
-                    return Some((handle, event));
-                }
+            if let Some(slot) = self.connections.get_mut(&handle)
+                && let Some(event) = slot.connection.poll_event()
+            {
+                return Some((handle, event));
             }
             self.eventful.remove(&handle);
         }

@@ -218,11 +218,11 @@ impl IncomingMessages {
             return Ok(());
         };
         partial.check(&at)?;
-        if partial.assembler.insert(offset, data).is_ok() {
-            if let Some(data) = partial.take_complete() {
-                self.partial_datagrams.remove(&at.id);
-                self.complete_datagram(at.id, data, events);
-            }
+        if partial.assembler.insert(offset, data).is_ok()
+            && let Some(data) = partial.take_complete()
+        {
+            self.partial_datagrams.remove(&at.id);
+            self.complete_datagram(at.id, data, events);
         }
         Ok(())
     }

@@ -99,10 +99,9 @@ impl<C> SentPackets<C> {
             if slot
                 .as_ref()
                 .is_some_and(|packet| is_lost(PacketNumber(number), packet))
+                && let Some(packet) = self.take(PacketNumber(number))
             {
-                if let Some(packet) = self.take(PacketNumber(number)) {
-                    each(PacketNumber(number), packet);
-                }
+                each(PacketNumber(number), packet);
             }
             number += 1;
         }
@@ -150,7 +149,7 @@ mod tests {
         SentPacket {
             sent_at: Instant::ZERO,
             size,
-            ack_eliciting: size % 3 != 0,
+            ack_eliciting: !size.is_multiple_of(3),
             contents: size,
         }
     }
