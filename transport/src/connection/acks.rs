@@ -42,12 +42,14 @@ impl Connection {
             return Ok(());
         };
         let before = self.sent.bytes_in_flight() + eliciting_bytes(&acked);
-        self.loss.on_acknowledged(largest);
+        self.loss.on_progress();
         self.probes = 0;
         if let Some(protection) = &mut self.protection {
             protection.on_acknowledged(largest);
         }
+        // The number in the header alone says nothing about lower ones: no evidence of loss.
         if let Some(frame) = frame {
+            self.loss.on_acknowledged(largest);
             self.sample_rtt(now, largest, newest, &acked, frame);
             self.check_ecn(now, frame.ecn, &acked);
         }
@@ -137,8 +139,7 @@ impl Connection {
             return;
         };
         // RFC 9002 §7.8: a window that was not used is no evidence that it is safe.
-        let app_limited =
-            self.app_limited && in_flight_before.saturating_mul(2) < self.congestion.window();
+        let app_limited = in_flight_before.saturating_mul(2) < self.congestion.window();
         self.congestion.on_acked(&Acked {
             now,
             largest: newest,
@@ -193,10 +194,10 @@ impl Connection {
         if lost.is_empty() {
             return;
         }
-        self.stats.packets_lost += lost.len() as u64;
         self.shrink_window(now, &lost);
         for (number, packet) in lost {
             if packet.ack_eliciting {
+                self.stats.packets_lost += 1;
                 self.loss.remember_lost(number, packet.sent_at);
             }
             for item in packet.contents.iter() {

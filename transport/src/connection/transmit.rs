@@ -232,10 +232,7 @@ impl Connection {
     /// A packet with data, or with an acknowledgement alone when window or pace forbid more.
     fn write_data_packet(&mut self, now: Instant, limit: usize, buf: &mut Vec<u8>) -> bool {
         let ack_due = self.received.is_due(now);
-        let wants = self.has_data();
-        let allowed = wants && self.may_send(now, limit);
-        self.app_limited = !wants;
-        if !allowed {
+        if !self.has_data() || !self.may_send(now, limit) {
             if ack_due {
                 let mut draft = self.draft(PacketType::Ack, limit);
                 self.add_ack(now, &mut draft, true);
