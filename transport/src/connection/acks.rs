@@ -41,7 +41,7 @@ impl Connection {
         let Some(newest) = acked.iter().map(|(number, _)| *number).max() else {
             return Ok(());
         };
-        let before = self.sent.bytes_in_flight() + eliciting_bytes(&acked);
+        let before = self.sent.bytes_in_flight() + bytes_of(&acked);
         self.loss.on_progress();
         self.probes = 0;
         if let Some(protection) = &mut self.protection {
@@ -78,8 +78,7 @@ impl Connection {
         }
     }
 
-    /// A sample, when the largest number is newly acknowledged and something in the
-    /// acknowledgement had to be acknowledged (RFC 9002 §5.1).
+    /// A sample, when the largest number is newly acknowledged (RFC 9002 §5.1).
     fn sample_rtt(
         &mut self,
         now: Instant,
@@ -88,7 +87,7 @@ impl Connection {
         acked: &[(PacketNumber, SentPacket<Contents>)],
         frame: &AckFrame<'_>,
     ) {
-        if newest != largest || !acked.iter().any(|(_, packet)| packet.ack_eliciting) {
+        if newest != largest {
             return;
         }
         if let Some((_, packet)) = acked.iter().find(|(number, _)| *number == newest) {
@@ -133,7 +132,7 @@ impl Connection {
         acked: &[(PacketNumber, SentPacket<Contents>)],
         in_flight_before: u64,
     ) {
-        let bytes = eliciting_bytes(acked);
+        let bytes = bytes_of(acked);
         let sent_at = acked.iter().map(|(_, packet)| packet.sent_at).max();
         let (Some(largest_sent_at), true) = (sent_at, bytes > 0) else {
             return;
@@ -196,10 +195,8 @@ impl Connection {
         }
         self.shrink_window(now, &lost);
         for (number, packet) in lost {
-            if packet.ack_eliciting {
-                self.stats.packets_lost += 1;
-                self.loss.remember_lost(number, packet.sent_at);
-            }
+            self.stats.packets_lost += 1;
+            self.loss.remember_lost(number, packet.sent_at);
             for item in packet.contents.iter() {
                 self.send_again(item);
             }
@@ -207,11 +204,8 @@ impl Connection {
     }
 
     fn shrink_window(&mut self, now: Instant, lost: &[(PacketNumber, SentPacket<Contents>)]) {
-        let eliciting = || lost.iter().filter(|(_, packet)| packet.ack_eliciting);
-        let Some((_, last)) = eliciting().next_back() else {
-            return;
-        };
-        let bytes = eliciting().map(|(_, packet)| u64::from(packet.size)).sum();
+        let Some((_, last)) = lost.last() else { return };
+        let bytes = bytes_of(lost);
         let persistent = self.is_congestion_persistent(lost);
         self.stats.congestion_events += 1;
         for kind in [CongestionKind::Loss, CongestionKind::Persistent] {
@@ -253,7 +247,6 @@ impl Connection {
         let items: Vec<Item> = self
             .sent
             .iter()
-            .filter(|(_, packet)| packet.ack_eliciting)
             .take(PROBED_PACKETS)
             .flat_map(|(_, packet)| packet.contents.iter().cloned())
             .collect();
@@ -277,10 +270,9 @@ impl Connection {
     }
 }
 
-fn eliciting_bytes(packets: &[(PacketNumber, SentPacket<Contents>)]) -> u64 {
+fn bytes_of(packets: &[(PacketNumber, SentPacket<Contents>)]) -> u64 {
     packets
         .iter()
-        .filter(|(_, packet)| packet.ack_eliciting)
         .map(|(_, packet)| u64::from(packet.size))
         .sum()
 }

@@ -162,7 +162,7 @@ impl Connection {
 
     fn probe_time(&self) -> Option<Instant> {
         self.sent
-            .is_eliciting_in_flight()
+            .is_any_in_flight()
             .then(|| self.loss.probe_time(&self.rtt, self.peer_ack_delay()))
     }
 }

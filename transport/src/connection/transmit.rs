@@ -148,12 +148,7 @@ impl Connection {
             header.sequence = self.sent.next_number().truncated();
             write_plain(buf, header, confirm);
             let used = buf.len() - start;
-            self.sent.push(SentPacket {
-                sent_at: now,
-                size: u32::try_from(used).unwrap_or(u32::MAX),
-                ack_eliciting: false,
-                contents: Contents::default(),
-            });
+            self.sent.skip();
             if self.write_next_packet(now, limit - used, buf) {
                 return true;
             }
@@ -545,21 +540,22 @@ impl Connection {
 
     fn on_packet_sent(&mut self, now: Instant, number: PacketNumber, size: usize, draft: Draft) {
         self.stats.packets_sent += 1;
-        let ack_eliciting = draft.ack_eliciting;
+        if !draft.ack_eliciting {
+            self.sent.skip();
+            return;
+        }
         let mut contents = draft.contents;
         contents.ecn = self.ecn_usable;
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
         self.sent.push(SentPacket {
             sent_at: now,
-            size: u32::try_from(size).unwrap_or(u32::MAX),
-            ack_eliciting,
+            size,
             contents,
         });
-        if ack_eliciting {
-            self.loss.on_sent(now);
-            self.timers.on_eliciting_sent(now);
-            let in_flight = self.sent.bytes_in_flight();
-            self.congestion.on_sent(now, number, size as u64, in_flight);
-            self.pacer.on_sent(size as u64);
-        }
+        self.loss.on_sent(now);
+        self.timers.on_eliciting_sent(now);
+        let (bytes, in_flight) = (u64::from(size), self.sent.bytes_in_flight());
+        self.congestion.on_sent(now, number, bytes, in_flight);
+        self.pacer.on_sent(bytes);
     }
 }
