@@ -157,7 +157,7 @@ impl Connection {
         self.write_next_packet(now, limit, buf)
     }
 
-    fn has_data(&self) -> bool {
+    pub(super) fn has_data(&self) -> bool {
         let credit = self.send_flow.available();
         self.announce_max_data
             || self.streams.has_control()
