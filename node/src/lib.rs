@@ -21,6 +21,7 @@ pub mod known_peers;
 pub mod relay;
 pub mod signals;
 pub mod telemetry;
+pub mod transfer;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
