@@ -18,6 +18,7 @@ pub mod commands;
 pub mod data_dir;
 pub mod failure;
 pub mod known_peers;
+pub mod progress_bar;
 pub mod relay;
 pub mod signals;
 pub mod telemetry;

@@ -27,6 +27,7 @@ pub mod progress;
 pub mod receive;
 pub mod scan;
 pub mod send;
+pub mod sentences;
 mod sink;
 mod source;
 pub mod store;
