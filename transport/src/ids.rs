@@ -42,7 +42,10 @@ impl PacketNumber {
 
     /// The 32 bits that travel in the header.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low half is what is wanted"
+    )]
     pub const fn truncated(self) -> u32 {
         self.0 as u32
     }
@@ -102,7 +105,11 @@ impl StreamId {
     /// Who opened it.
     #[must_use]
     pub const fn opener(self) -> Side {
-        if self.0 & 1 == 0 { Side::Initiator } else { Side::Responder }
+        if self.0 & 1 == 0 {
+            Side::Initiator
+        } else {
+            Side::Responder
+        }
     }
 
     /// Whether both ends write.
@@ -182,9 +189,15 @@ mod tests {
     #[test]
     fn stream_ids_round_trip() {
         for opener in [Side::Initiator, Side::Responder] {
-            for direction in [StreamDirection::Bidirectional, StreamDirection::Unidirectional] {
+            for direction in [
+                StreamDirection::Bidirectional,
+                StreamDirection::Unidirectional,
+            ] {
                 let id = StreamId::new(opener, direction, 77);
-                assert_eq!((id.opener(), id.direction(), id.index()), (opener, direction, 77));
+                assert_eq!(
+                    (id.opener(), id.direction(), id.index()),
+                    (opener, direction, 77)
+                );
             }
         }
     }

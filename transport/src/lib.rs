@@ -10,12 +10,44 @@
 //! What this crate deliberately does not know: ciphers, keys and who the peer is. All of that
 //! enters through the traits of [`protect`].
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "test data is cut to size on purpose"
+    )
+)]
 
 extern crate alloc;
 
+pub mod config;
+pub mod congestion;
+pub mod connection;
+mod endpoint;
+pub mod error;
+mod flow;
 pub mod ids;
+mod io;
+pub mod limits;
+mod messages;
+pub mod plain;
 pub mod protect;
+mod range_set;
+mod recv;
+pub mod send;
+mod stats;
+mod streams;
 pub mod time;
+pub mod wire;
 
+pub use config::{EndpointConfig, TransportConfig};
+pub use connection::Connection;
+pub use endpoint::Endpoint;
+pub use error::{
+    ApiMisuse, CloseReason, ConnectError, PeerViolation, ReadError, SendMessageError, WriteError,
+};
 pub use ids::{ConnectionId, MessageId, PacketNumber, Side, StreamDirection, StreamId};
+pub use io::{ConnectionHandle, Delivery, EcnMark, Event, Message, Transmit};
+pub use stats::Stats;
 pub use time::Instant;

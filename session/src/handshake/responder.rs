@@ -1,0 +1,264 @@
+//! The side that answers (`docs/session.md` S-HS-R).
+
+use std::sync::Arc;
+
+use dunlin_transport::Instant;
+use dunlin_transport::protect::{
+    Acceptor, HandshakeError, Random, Responder, Syn as IncomingSyn, SynDecision, Verdict,
+};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::initiator::{first_half, retry_mac};
+use super::messages::{Carrier, Introduction, Retry, SUITE_H1, SYN_ACK_CLEAR_LEN, Syn, SynAck};
+use super::token::TokenMint;
+use super::{INITIATOR_CONTEXT, PROTOCOL_VERSION, RESPONDER_CONTEXT, as_responder, established};
+use crate::config::SessionConfig;
+use crate::identity::{Identity, separated};
+use crate::limits::CONFIRM_LEN;
+use crate::node_id::NodeId;
+use crate::provider::{CryptoProvider, TAG_LEN};
+use crate::schedule::{HandshakeSecrets, mac1_key, network_id, th1, th2, th3};
+use crate::suite::CipherSuite;
+
+/// Answers SYNs for one identity. Keeps nothing about who asks.
+pub struct SessionAcceptor {
+    shared: Arc<Shared>,
+    network: [u8; 32],
+    /// Who we are to a dialler, with the key of its first check: by name, and anonymously.
+    addressed: Vec<(NodeId, [u8; 32])>,
+    tokens: TokenMint,
+}
+
+/// What an acceptor and its responders have in common.
+struct Shared {
+    identity: Arc<Identity>,
+    config: SessionConfig,
+    provider: Arc<dyn CryptoProvider>,
+}
+
+impl SessionAcceptor {
+    /// An acceptor. `random` is used for the secret behind RETRY tokens.
+    #[must_use]
+    pub fn new(
+        identity: Arc<Identity>,
+        config: SessionConfig,
+        provider: Arc<dyn CryptoProvider>,
+        random: &mut dyn Random,
+    ) -> Self {
+        let network = network_id(&*provider, &config.network);
+        let nobody = config.open.then_some(NodeId::from_bytes([0; 32]));
+        let addressed = std::iter::once(identity.node_id())
+            .chain(nobody)
+            .map(|id| (id, mac1_key(&*provider, &network, &id)))
+            .collect();
+        let tokens = TokenMint::new(random);
+        Self {
+            shared: Arc::new(Shared {
+                identity,
+                config,
+                provider,
+            }),
+            network,
+            addressed,
+            tokens,
+        }
+    }
+
+    /// Lets it answer SYNs that address another node: for tests of who is believed.
+    #[cfg(test)]
+    pub(super) fn answer_for(&mut self, node_id: NodeId) {
+        let key = mac1_key(&*self.shared.provider, &self.network, &node_id);
+        self.addressed.push((node_id, key));
+    }
+
+    /// Whom the SYN addresses, with the key of its first check; `None` when the check fails.
+    fn addressee(&self, syn: &Syn<'_>) -> Option<&(NodeId, [u8; 32])> {
+        let provider = &*self.shared.provider;
+        self.addressed.iter().find(|(_, key)| {
+            let mac = provider.hmac_sha256(key, &[syn.checked]);
+            bool::from(first_half(&mac).ct_eq(syn.mac1))
+        })
+    }
+
+    /// The cipher for this offer; `None` when we have nothing in common.
+    fn select(&self, syn: &Syn<'_>) -> Option<CipherSuite> {
+        let offer = syn.offer;
+        let versions = offer.version_min..=offer.version_max;
+        let ours = &self.shared.config.ciphers;
+        if !versions.contains(&PROTOCOL_VERSION) || offer.suites & (1 << (SUITE_H1 - 1)) == 0 {
+            return None;
+        }
+        CipherSuite::select(ours, offer.ciphers, offer.preferred)
+    }
+
+    /// The half-open handshake; `None` when the SYN's keys are unusable or our own parameters do
+    /// not fit.
+    fn answer(
+        &self,
+        syn: &Syn<'_>,
+        addressee: &NodeId,
+        cipher: CipherSuite,
+        params: &[u8],
+        random: &mut dyn Random,
+    ) -> Option<SessionResponder> {
+        let shared = &self.shared;
+        let provider = &*shared.provider;
+        let mut secret = Zeroizing::new([0; 32]);
+        random.fill(secret.as_mut());
+        let x25519 = provider.x25519(&secret, syn.x25519).ok()?;
+        let (ciphertext, kem) = provider.kem_encapsulate(syn.kem, random).ok()?;
+        let clear = SynAck::clear(cipher, &provider.x25519_public(&secret), &ciphertext);
+        let th1 = th1(provider, &self.network, syn.content, addressee);
+        let th2 = th2(provider, &th1, &clear);
+        let secrets = HandshakeSecrets::new(provider, &th2, &kem, &x25519);
+
+        let node_id = shared.identity.node_id();
+        let signed = separated(
+            RESPONDER_CONTEXT,
+            &[&th2, node_id.as_bytes().as_slice()].concat(),
+        );
+        let introduction = Introduction {
+            public: *shared.identity.public(),
+            signature: provider.ed25519_sign(shared.identity.seed(), &signed),
+            capabilities: shared.config.capabilities,
+            params,
+            user_agent: &shared.config.clean_user_agent(),
+        };
+        let mut sealed = introduction.emit(Carrier::SynAck)?;
+        secrets
+            .syn_ack_key(provider, cipher)
+            .seal(&th2, &mut sealed);
+        Some(SessionResponder {
+            shared: Arc::clone(shared),
+            cipher,
+            syn: provider.sha256(&[syn.content]),
+            syn_ack: [clear, sealed].concat(),
+            th2,
+            secrets,
+        })
+    }
+}
+
+impl Acceptor for SessionAcceptor {
+    fn on_syn(
+        &self,
+        now: Instant,
+        syn: &IncomingSyn<'_>,
+        params: &[u8],
+        random: &mut dyn Random,
+    ) -> SynDecision {
+        let (from, under_load) = (syn.from, syn.under_load);
+        let provider = &*self.shared.provider;
+        let Some(syn) = Syn::parse(syn.payload) else {
+            return SynDecision::Ignore;
+        };
+        let Some((addressee, key)) = self.addressee(&syn) else {
+            return SynDecision::Ignore;
+        };
+        let Some(cipher) = self.select(&syn) else {
+            return SynDecision::Ignore;
+        };
+        if under_load
+            && !self
+                .tokens
+                .is_valid(provider, now, from, syn.content, syn.token)
+        {
+            let token = self.tokens.mint(provider, now, from, syn.content);
+            let mac = retry_mac(provider, key, syn.mac1, &token);
+            return SynDecision::Retry(Retry::emit(&token, &mac));
+        }
+        match self.answer(&syn, addressee, cipher, params, random) {
+            Some(responder) => SynDecision::Accept(Box::new(responder)),
+            None => SynDecision::Ignore,
+        }
+    }
+}
+
+/// A half-open handshake that we answer: the SYN_ACK and the secrets, about 1.6 kB.
+struct SessionResponder {
+    shared: Arc<Shared>,
+    cipher: CipherSuite,
+    /// Hash of the SYN's content.
+    syn: [u8; 32],
+    syn_ack: Vec<u8>,
+    th2: [u8; 32],
+    secrets: HandshakeSecrets,
+}
+
+impl SessionResponder {
+    /// The sealed part of the SYN_ACK.
+    fn sealed(&self) -> &[u8] {
+        self.syn_ack
+            .get(SYN_ACK_CLEAR_LEN..)
+            .expect("a SYN_ACK has one length")
+    }
+}
+
+impl Responder for SessionResponder {
+    fn syn_ack(&self) -> &[u8] {
+        &self.syn_ack
+    }
+
+    /// Token and mac1 do not count: a SYN sent again after a RETRY is the same SYN.
+    fn is_same_syn(&self, payload: &[u8]) -> bool {
+        Syn::parse(payload)
+            .is_some_and(|syn| self.shared.provider.sha256(&[syn.content]) == self.syn)
+    }
+
+    fn on_confirm(&self, payload: &[u8]) -> Result<Verdict, HandshakeError> {
+        let provider = &*self.shared.provider;
+        if payload.len() != CONFIRM_LEN {
+            return Err(HandshakeError::Rejected(
+                "the confirm message has the wrong length",
+            ));
+        }
+        let mut opened = payload.to_vec();
+        self.secrets
+            .confirm_key(provider, self.cipher, self.sealed())
+            .open(&self.th2, &mut opened)
+            .ok_or(HandshakeError::Rejected(
+                "the confirm message does not open",
+            ))?;
+        let introduction = opened
+            .get(..CONFIRM_LEN - TAG_LEN)
+            .and_then(|opened| Introduction::parse(Carrier::Confirm, opened))
+            .ok_or(HandshakeError::Rejected(
+                "the initiator's introduction is malformed",
+            ))?;
+        let node_id = introduction.public.node_id();
+        let th3 = th3(provider, &self.th2, self.sealed(), &node_id);
+        let signed = separated(
+            INITIATOR_CONTEXT,
+            &[&th3, node_id.as_bytes().as_slice()].concat(),
+        );
+        if !provider.ed25519_verify(
+            &introduction.public.ed25519,
+            &signed,
+            &introduction.signature,
+        ) {
+            return Err(HandshakeError::Rejected(
+                "the initiator's signature is wrong",
+            ));
+        }
+
+        let keys = as_responder(self.secrets.finish(provider, &th3));
+        let config = &self.shared.config;
+        let judgement = config.judge(node_id, introduction.capabilities);
+        let established = established(
+            config,
+            &self.shared.provider,
+            self.cipher,
+            keys,
+            introduction,
+        );
+        Ok(match judgement {
+            Ok(()) => Verdict::Accept(established),
+            Err(refusal) => Verdict::Refuse {
+                established,
+                code: refusal.code(),
+                reason: refusal.reason(),
+            },
+        })
+    }
+}

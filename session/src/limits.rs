@@ -1,0 +1,39 @@
+//! Sizes and bounds of the session layer. All handshake messages have one fixed size each, so that
+//! a size tells an observer nothing, and a peer makes us hold nothing beyond them.
+
+use core::time::Duration;
+
+/// Bytes of the session's part of a SYN. With 32 bytes of header, 16 of transport prefix and 4 of
+/// CRC-32 the UDP payload is 1,400 bytes: 1,428 on IPv4, 1,448 on IPv6.
+pub const SYN_LEN: usize = 1_348;
+/// Bytes of the session's part of a SYN_ACK: no more than the SYN's, so that an unproven address
+/// is never sent more than came from it.
+pub const SYN_ACK_LEN: usize = 1_348;
+/// Bytes of the confirm message.
+pub const CONFIRM_LEN: usize = 346;
+/// Bytes of a RETRY.
+pub const RETRY_LEN: usize = 48;
+
+/// Bytes of a RETRY token.
+pub const TOKEN_LEN: usize = 32;
+/// How long a RETRY token is good for. Guess: an initiator answers a RETRY at once; this leaves
+/// room for lost packets and a slow path.
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(20);
+/// How long tokens are made with the same key (security.md §1.3).
+pub const TOKEN_KEY_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Bytes of transport parameters that a SYN_ACK has room for; an acceptor with longer ones ignores
+/// every SYN.
+pub const RESPONDER_PARAMS_MAX: usize = 70;
+/// Bytes of transport parameters that a confirm message has room for; with longer ones the
+/// initiator fails.
+pub const INITIATOR_PARAMS_MAX: usize = 128;
+/// Bytes of a user agent. Longer ones are cut; a SYN_ACK carries what fits beside the transport
+/// parameters.
+pub const USER_AGENT_MAX: usize = 64;
+
+/// Packets that one key seals before the next one is due: an eighth of the strictest limit of the
+/// ciphers (RFC 9001 §6.6: 2^23).
+pub const KEY_UPDATE_PACKETS: u64 = 1 << 20;
+/// Probe timeouts for which the keys of the previous phase open late packets (RFC 9001 §6.5).
+pub const PREVIOUS_KEYS_PROBE_TIMEOUTS: u32 = 3;

@@ -1,0 +1,133 @@
+//! The keys of one direction and their succession (`docs/session.md` S-PKT).
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::hkdf::{derive, expand_label};
+use crate::provider::{AeadKey, CryptoError, CryptoProvider, HeaderKey, NONCE_LEN, Secret};
+use crate::schedule::{packet_key, raw_key};
+use crate::suite::CipherSuite;
+
+/// Bytes of the header, which is the associated data of a packet.
+pub(super) const HEADER_LEN: usize = 32;
+/// Bytes of ciphertext that the mask is made from.
+const SAMPLE_LEN: usize = 16;
+/// First and one past the last byte of the header that is masked.
+const MASKED: std::ops::Range<usize> = 2..28;
+
+/// The AEAD key of one key phase.
+pub(super) struct PacketKey {
+    aead: Box<dyn AeadKey>,
+    iv: Zeroizing<[u8; NONCE_LEN]>,
+}
+
+impl PacketKey {
+    fn new(provider: &dyn CryptoProvider, suite: CipherSuite, secret: &Secret) -> Self {
+        let mut iv = Zeroizing::new([0; NONCE_LEN]);
+        expand_label(provider, secret, "iv", &[], iv.as_mut());
+        Self {
+            aead: packet_key(provider, suite, secret, &[]),
+            iv,
+        }
+    }
+
+    /// Seals `header ‖ payload ‖ room for the tag`.
+    pub(super) fn seal(&self, number: u64, packet: &mut [u8]) {
+        let (header, body) = packet.split_at_mut(HEADER_LEN);
+        self.aead.seal(self.nonce(number), header, body);
+    }
+
+    /// Opens `header ‖ ciphertext ‖ tag`.
+    pub(super) fn open(&self, number: u64, packet: &mut [u8]) -> Result<(), CryptoError> {
+        let (header, body) = packet.split_at_mut_checked(HEADER_LEN).ok_or(CryptoError)?;
+        self.aead.open(self.nonce(number), header, body)
+    }
+
+    /// The IV with the packet number XORed into its last eight bytes (RFC 9001 §5.3).
+    fn nonce(&self, number: u64) -> [u8; NONCE_LEN] {
+        let mut nonce = *self.iv;
+        for (byte, number) in nonce
+            .iter_mut()
+            .skip(NONCE_LEN - 8)
+            .zip(number.to_be_bytes())
+        {
+            *byte ^= number;
+        }
+        nonce
+    }
+}
+
+/// The endless succession of keys of one direction: each is derived from the one before, never the
+/// other way round.
+pub(super) struct KeyChain {
+    provider: Arc<dyn CryptoProvider>,
+    suite: CipherSuite,
+    secret: Secret,
+}
+
+impl KeyChain {
+    pub(super) fn new(
+        provider: Arc<dyn CryptoProvider>,
+        suite: CipherSuite,
+        secret: Secret,
+    ) -> Self {
+        Self {
+            provider,
+            suite,
+            secret,
+        }
+    }
+
+    /// The next key; the first call gives that of phase 0.
+    pub(super) fn next_key(&mut self) -> PacketKey {
+        let key = PacketKey::new(&*self.provider, self.suite, &self.secret);
+        self.secret = derive(&*self.provider, &self.secret, "ku", &[]);
+        key
+    }
+}
+
+/// What does not change with the key phase: header mask and checksum salt.
+pub(super) struct HeaderProtection {
+    key: Box<dyn HeaderKey>,
+    pub(super) checksum_salt: u32,
+}
+
+impl HeaderProtection {
+    /// From the secret of phase 0.
+    pub(super) fn new(provider: &dyn CryptoProvider, suite: CipherSuite, secret: &Secret) -> Self {
+        let key = raw_key(provider, suite, secret, "hp", &[]);
+        let key = provider
+            .header_key(suite, &key)
+            .expect("the key has the suite's length");
+        let mut salt = [0; 4];
+        expand_label(provider, secret, "ck", &[], &mut salt);
+        Self {
+            key,
+            checksum_salt: u32::from_be_bytes(salt),
+        }
+    }
+
+    /// XORs the mask onto the header of the packet at the start of `packet`; its own inverse.
+    /// False, with nothing changed, when there are too few bytes for a sample.
+    pub(super) fn apply(&self, packet: &mut [u8]) -> bool {
+        let Some((header, rest)) = packet.split_first_chunk_mut::<HEADER_LEN>() else {
+            return false;
+        };
+        let Some(sample) = rest.first_chunk::<SAMPLE_LEN>() else {
+            return false;
+        };
+        let mask = self.key.mask(sample);
+        // Over the whole header with zeros outside the range: one XOR of 32 bytes, which the
+        // compiler turns into two vector instructions.
+        let mut aligned = [0; HEADER_LEN];
+        let (_, from) = aligned.split_at_mut(MASKED.start);
+        for (slot, byte) in from.iter_mut().zip(mask).take(MASKED.len()) {
+            *slot = byte;
+        }
+        for (byte, mask) in header.iter_mut().zip(aligned) {
+            *byte ^= mask;
+        }
+        true
+    }
+}

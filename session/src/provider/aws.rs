@@ -1,0 +1,187 @@
+//! The provider on top of AWS-LC.
+//!
+//! Each `expect` here is about a library call whose only remaining failure is lack of memory or of
+//! system entropy; no byte of a peer reaches it unchecked.
+
+use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
+use aws_lc_rs::cipher::{AES_128, EncryptingKey, UnboundCipherKey};
+use aws_lc_rs::kem::{DecapsulationKey, EncapsulationKey, ML_KEM_768};
+use aws_lc_rs::signature::{self, Ed25519KeyPair};
+use aws_lc_rs::{aead, digest, hmac, kem};
+use dunlin_transport::protect::Random;
+use zeroize::Zeroizing;
+
+use super::{
+    AeadKey, CryptoError, CryptoProvider, HeaderKey, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KemSecret,
+    NONCE_LEN, Secret, TAG_LEN,
+};
+use crate::chacha_mask::ChaChaMask;
+use crate::strict;
+use crate::suite::CipherSuite;
+
+pub(super) struct AwsLc;
+
+impl CryptoProvider for AwsLc {
+    fn name(&self) -> &'static str {
+        "aws-lc"
+    }
+
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for part in parts {
+            hash.update(part);
+        }
+        exactly(hash.finish().as_ref())
+    }
+
+    fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> Secret {
+        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+        for part in parts {
+            mac.update(part);
+        }
+        Zeroizing::new(exactly(mac.sign().as_ref()))
+    }
+
+    fn x25519_public(&self, secret: &Secret) -> [u8; 32] {
+        let public = x25519_key(secret)
+            .compute_public_key()
+            .expect("every scalar has a point");
+        exactly(public.as_ref())
+    }
+
+    fn x25519(&self, secret: &Secret, peer: &[u8; 32]) -> Result<Secret, CryptoError> {
+        let peer = UnparsedPublicKey::new(&X25519, peer);
+        agreement::agree(&x25519_key(secret), peer, CryptoError, |shared| {
+            let shared: [u8; 32] = shared.try_into().map_err(|_| CryptoError)?;
+            Ok(Zeroizing::new(shared))
+        })
+    }
+
+    fn kem_generate(&self, _random: &mut dyn Random) -> Box<dyn KemSecret> {
+        let secret = DecapsulationKey::generate(&ML_KEM_768).expect("memory and entropy");
+        let public = secret
+            .encapsulation_key()
+            .expect("a fresh key has its public half");
+        let public = exactly(public.key_bytes().expect("memory").as_ref());
+        Box::new(AwsKem { secret, public })
+    }
+
+    fn kem_encapsulate(
+        &self,
+        public: &[u8; KEM_PUBLIC_LEN],
+        _random: &mut dyn Random,
+    ) -> Result<([u8; KEM_CIPHERTEXT_LEN], Secret), CryptoError> {
+        let key = EncapsulationKey::new(&ML_KEM_768, public).map_err(|_| CryptoError)?;
+        let (ciphertext, shared) = key.encapsulate().map_err(|_| CryptoError)?;
+        let ciphertext = ciphertext.as_ref().try_into().map_err(|_| CryptoError)?;
+        let shared: [u8; 32] = shared.as_ref().try_into().map_err(|_| CryptoError)?;
+        Ok((ciphertext, Zeroizing::new(shared)))
+    }
+
+    fn ed25519_sign(&self, seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
+        let key = Ed25519KeyPair::from_seed_unchecked(seed).expect("every seed is a key");
+        exactly(key.sign(message).as_ref())
+    }
+
+    fn ed25519_verify(&self, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+        strict::points_are_acceptable(key, signature)
+            && signature::UnparsedPublicKey::new(&signature::ED25519, key)
+                .verify(message, signature)
+                .is_ok()
+    }
+
+    fn aead(&self, suite: CipherSuite, key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError> {
+        let algorithm = match suite {
+            CipherSuite::Aes128Gcm => &aead::AES_128_GCM,
+            CipherSuite::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,
+        };
+        let key = aead::UnboundKey::new(algorithm, key).map_err(|_| CryptoError)?;
+        Ok(Box::new(AwsAead(aead::LessSafeKey::new(key))))
+    }
+
+    fn header_key(
+        &self,
+        suite: CipherSuite,
+        key: &[u8],
+    ) -> Result<Box<dyn HeaderKey>, CryptoError> {
+        Ok(match suite {
+            CipherSuite::Aes128Gcm => {
+                let key = UnboundCipherKey::new(&AES_128, key).map_err(|_| CryptoError)?;
+                Box::new(AesMask(EncryptingKey::ecb(key).map_err(|_| CryptoError)?))
+            }
+            CipherSuite::ChaCha20Poly1305 => Box::new(ChaChaMask::new(key)?),
+        })
+    }
+}
+
+fn x25519_key(secret: &Secret) -> PrivateKey {
+    PrivateKey::from_private_key(&X25519, secret.as_ref()).expect("any 32 bytes are a scalar")
+}
+
+/// The library's output as an array of the length that the algorithm has by definition.
+fn exactly<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("the algorithm fixes the length")
+}
+
+struct AwsKem {
+    secret: DecapsulationKey<kem::AlgorithmId>,
+    public: [u8; KEM_PUBLIC_LEN],
+}
+
+impl KemSecret for AwsKem {
+    fn public(&self) -> [u8; KEM_PUBLIC_LEN] {
+        self.public
+    }
+
+    fn decapsulate(&self, ciphertext: &[u8; KEM_CIPHERTEXT_LEN]) -> Result<Secret, CryptoError> {
+        let shared = self
+            .secret
+            .decapsulate(ciphertext.as_slice().into())
+            .map_err(|_| CryptoError)?;
+        let shared: [u8; 32] = shared.as_ref().try_into().map_err(|_| CryptoError)?;
+        Ok(Zeroizing::new(shared))
+    }
+}
+
+struct AwsAead(aead::LessSafeKey);
+
+impl AeadKey for AwsAead {
+    fn seal(&self, nonce: [u8; NONCE_LEN], aad: &[u8], buffer: &mut [u8]) {
+        let (text, tag) = buffer
+            .split_last_chunk_mut::<TAG_LEN>()
+            .expect("room for the tag");
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        let made = self
+            .0
+            .seal_in_place_separate_tag(nonce, aead::Aad::from(aad), text)
+            .expect("a packet is far below the cipher's length limit");
+        tag.copy_from_slice(made.as_ref());
+    }
+
+    fn open(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        aad: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<(), CryptoError> {
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        self.0
+            .open_in_place(nonce, aead::Aad::from(aad), buffer)
+            .map(drop)
+            .map_err(|_| CryptoError)
+    }
+}
+
+struct AesMask(EncryptingKey);
+
+impl HeaderKey for AesMask {
+    fn mask(&self, sample: &[u8; 16]) -> [u8; 32] {
+        let second = u128::from_be_bytes(*sample).wrapping_add(1).to_be_bytes();
+        let mut mask = [0; 32];
+        let (low, high) = mask.split_at_mut(16);
+        low.copy_from_slice(sample);
+        high.copy_from_slice(&second);
+        self.0.encrypt(&mut mask).expect("two whole blocks");
+        mask
+    }
+}

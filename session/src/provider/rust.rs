@@ -1,0 +1,185 @@
+//! The provider in Rust: x25519-dalek, ed25519-dalek and RustCrypto.
+
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use aes_gcm::aes::Aes128;
+use aes_gcm::aes::cipher::BlockCipherEncrypt;
+use aes_gcm::aes::cipher::array::Array;
+use aes_gcm::{Aes128Gcm, Nonce, Tag};
+use chacha20poly1305::ChaCha20Poly1305;
+use dunlin_transport::protect::Random;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use hmac::{Hmac, Mac};
+use ml_kem::kem::{Decapsulate, KeyExport};
+use ml_kem::ml_kem_768::{DecapsulationKey, EncapsulationKey};
+use sha2::{Digest, Sha256};
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+use super::{
+    AeadKey, CryptoError, CryptoProvider, HeaderKey, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KemSecret,
+    NONCE_LEN, Secret, TAG_LEN,
+};
+use crate::chacha_mask::ChaChaMask;
+use crate::strict;
+use crate::suite::CipherSuite;
+
+pub(super) struct PureRust;
+
+impl CryptoProvider for PureRust {
+    fn name(&self) -> &'static str {
+        "pure-rust"
+    }
+
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> Secret {
+        let mut mac =
+            <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
+        for part in parts {
+            mac.update(part);
+        }
+        Zeroizing::new(mac.finalize().into_bytes().into())
+    }
+
+    fn x25519_public(&self, secret: &Secret) -> [u8; 32] {
+        PublicKey::from(&StaticSecret::from(**secret)).to_bytes()
+    }
+
+    fn x25519(&self, secret: &Secret, peer: &[u8; 32]) -> Result<Secret, CryptoError> {
+        let shared = StaticSecret::from(**secret).diffie_hellman(&PublicKey::from(*peer));
+        if !shared.was_contributory() {
+            return Err(CryptoError);
+        }
+        Ok(Zeroizing::new(shared.to_bytes()))
+    }
+
+    fn kem_generate(&self, random: &mut dyn Random) -> Box<dyn KemSecret> {
+        let mut seed = Zeroizing::new([0; 64]);
+        random.fill(seed.as_mut());
+        Box::new(PureKem(DecapsulationKey::from_seed((*seed).into())))
+    }
+
+    fn kem_encapsulate(
+        &self,
+        public: &[u8; KEM_PUBLIC_LEN],
+        random: &mut dyn Random,
+    ) -> Result<([u8; KEM_CIPHERTEXT_LEN], Secret), CryptoError> {
+        let key = public.as_slice().try_into().map_err(|_| CryptoError)?;
+        let key = EncapsulationKey::new(key).map_err(|_| CryptoError)?;
+        let mut message = Zeroizing::new([0; 32]);
+        random.fill(message.as_mut());
+        let (ciphertext, shared) = key.encapsulate_deterministic(&(*message).into());
+        let ciphertext = ciphertext.as_slice().try_into().map_err(|_| CryptoError)?;
+        Ok((ciphertext, Zeroizing::new(shared.into())))
+    }
+
+    fn ed25519_sign(&self, seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
+        SigningKey::from_bytes(seed).sign(message).to_bytes()
+    }
+
+    fn ed25519_verify(&self, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+        strict::points_are_acceptable(key, signature)
+            && VerifyingKey::from_bytes(key).is_ok_and(|key| {
+                key.verify_strict(message, &Signature::from_bytes(signature))
+                    .is_ok()
+            })
+    }
+
+    fn aead(&self, suite: CipherSuite, key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError> {
+        Ok(match suite {
+            CipherSuite::Aes128Gcm => Box::new(PureAead(
+                Aes128Gcm::new_from_slice(key).map_err(|_| CryptoError)?,
+            )),
+            CipherSuite::ChaCha20Poly1305 => Box::new(PureAead(
+                ChaCha20Poly1305::new_from_slice(key).map_err(|_| CryptoError)?,
+            )),
+        })
+    }
+
+    fn header_key(
+        &self,
+        suite: CipherSuite,
+        key: &[u8],
+    ) -> Result<Box<dyn HeaderKey>, CryptoError> {
+        Ok(match suite {
+            CipherSuite::Aes128Gcm => Box::new(AesMask(
+                Aes128::new_from_slice(key).map_err(|_| CryptoError)?,
+            )),
+            CipherSuite::ChaCha20Poly1305 => Box::new(ChaChaMask::new(key)?),
+        })
+    }
+}
+
+struct PureKem(DecapsulationKey);
+
+impl KemSecret for PureKem {
+    fn public(&self) -> [u8; KEM_PUBLIC_LEN] {
+        let mut bytes = [0; KEM_PUBLIC_LEN];
+        bytes.copy_from_slice(&self.0.encapsulation_key().to_bytes());
+        bytes
+    }
+
+    fn decapsulate(&self, ciphertext: &[u8; KEM_CIPHERTEXT_LEN]) -> Result<Secret, CryptoError> {
+        let shared = self
+            .0
+            .decapsulate_slice(ciphertext)
+            .map_err(|_| CryptoError)?;
+        Ok(Zeroizing::new(shared.into()))
+    }
+}
+
+struct PureAead<C>(C);
+
+impl<C> AeadKey for PureAead<C>
+where
+    C: AeadInOut<NonceSize = aes_gcm::aead::consts::U12, TagSize = aes_gcm::aead::consts::U16>
+        + Send
+        + Sync,
+{
+    fn seal(&self, nonce: [u8; NONCE_LEN], aad: &[u8], buffer: &mut [u8]) {
+        let (text, tag) = buffer
+            .split_last_chunk_mut::<TAG_LEN>()
+            .expect("room for the tag");
+        let made = self
+            .0
+            .encrypt_inout_detached(&Nonce::from(nonce), aad, text.into())
+            .expect("a packet is far below the cipher's length limit");
+        *tag = made.into();
+    }
+
+    fn open(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        aad: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<(), CryptoError> {
+        let (text, tag) = buffer
+            .split_last_chunk_mut::<TAG_LEN>()
+            .ok_or(CryptoError)?;
+        self.0
+            .decrypt_inout_detached(&Nonce::from(nonce), aad, text.into(), &Tag::from(*tag))
+            .map_err(|_| CryptoError)
+    }
+}
+
+struct AesMask(Aes128);
+
+impl HeaderKey for AesMask {
+    fn mask(&self, sample: &[u8; 16]) -> [u8; 32] {
+        let second = u128::from_be_bytes(*sample).wrapping_add(1).to_be_bytes();
+        let mut blocks = [Array::from(*sample), Array::from(second)];
+        self.0.encrypt_blocks(&mut blocks);
+        let mut mask = [0; 32];
+        let [first, second] = blocks;
+        let (low, high) = mask.split_at_mut(16);
+        low.copy_from_slice(&first);
+        high.copy_from_slice(&second);
+        mask
+    }
+}

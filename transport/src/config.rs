@@ -1,0 +1,114 @@
+//! What an application may set. Every default says where it comes from.
+
+use core::time::Duration;
+
+use crate::limits;
+
+/// Settings of a connection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TransportConfig {
+    /// Close when nothing arrived for this long; the smaller of both ends' values holds. 30 s:
+    /// what QUIC stacks commonly ship. Zero: never.
+    pub idle_timeout: Duration,
+    /// Send a PING after this much silence. None: never.
+    pub keep_alive: Option<Duration>,
+    /// Give up a handshake after this long (10 s: security.md T11).
+    pub handshake_timeout: Duration,
+    /// Bytes that the peer may have in flight to us or unread by the application, over all streams
+    /// and messages. 16 MiB fills 1 Gbit/s × 134 ms.
+    pub receive_window: u64,
+    /// The same for one stream.
+    pub stream_receive_window: u64,
+    /// Unacknowledged bytes that we buffer for sending, over all streams and messages; beyond,
+    /// writes block.
+    pub send_buffer: u64,
+    /// Longest reliable message that we accept, in bytes. At most `receive_window`.
+    pub max_message_size: u64,
+    /// Longest unreliable datagram that we accept, in bytes (fragmented when above the path MTU).
+    pub max_datagram_size: u64,
+    /// Bidirectional streams that the peer may have open at once.
+    pub max_streams_bidi: u64,
+    /// Unidirectional streams that the peer may have open at once.
+    pub max_streams_uni: u64,
+    /// UDP payload bytes of our packets. 1,344 is no more than what the session handshake sends,
+    /// so a path that completes it carries it; there is no path-MTU discovery yet.
+    pub mtu: usize,
+    /// Longest delay of an acknowledgement (25 ms: RFC 9000 §18.2).
+    pub max_ack_delay: Duration,
+    /// Round-trip time assumed before the first sample (333 ms: RFC 9002 §6.2.2).
+    pub initial_rtt: Duration,
+    /// Initial congestion window in packets (10: RFC 6928, RFC 9002 §7.2).
+    pub initial_window_packets: u64,
+    /// First packet number; None: random below 2^31. Set by tests of wrap-around.
+    pub first_packet_number: Option<u32>,
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(30),
+            keep_alive: None,
+            handshake_timeout: Duration::from_secs(10),
+            receive_window: 16 << 20,
+            stream_receive_window: 16 << 20,
+            send_buffer: 16 << 20,
+            max_message_size: 16 << 20,
+            max_datagram_size: 65_535,
+            max_streams_bidi: 1_024,
+            max_streams_uni: 1_024,
+            mtu: 1_344,
+            max_ack_delay: Duration::from_millis(25),
+            initial_rtt: Duration::from_millis(333),
+            initial_window_packets: 10,
+            first_packet_number: None,
+        }
+    }
+}
+
+impl TransportConfig {
+    /// The same settings, each moved into the range the protocol allows.
+    #[must_use]
+    pub fn clamped(mut self) -> Self {
+        self.receive_window = self.receive_window.clamp(65_536, limits::WINDOW_MAX);
+        self.stream_receive_window = self
+            .stream_receive_window
+            .clamp(16_384, self.receive_window);
+        self.send_buffer = self.send_buffer.clamp(65_536, limits::WINDOW_MAX);
+        self.max_message_size = self.max_message_size.min(self.receive_window);
+        self.max_datagram_size = self.max_datagram_size.min(self.receive_window);
+        self.max_streams_bidi = self.max_streams_bidi.min(limits::STREAMS_MAX);
+        self.max_streams_uni = self.max_streams_uni.min(limits::STREAMS_MAX);
+        self.mtu = self
+            .mtu
+            .clamp(limits::UDP_PAYLOAD_MIN, limits::UDP_PAYLOAD_MAX);
+        self.max_ack_delay = self.max_ack_delay.min(Duration::from_millis(1 << 14));
+        self.initial_window_packets = self.initial_window_packets.clamp(2, 1_000);
+        self
+    }
+}
+
+/// Settings of an endpoint.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EndpointConfig {
+    /// Settings of its connections.
+    pub transport: TransportConfig,
+    /// Connections it holds; at most [`limits::CONNECTIONS_MAX`].
+    pub max_connections: usize,
+    /// Half-open handshakes it holds; at most [`limits::HALF_OPEN_MAX`].
+    pub max_half_open: usize,
+    /// From so many half-open handshakes on a SYN has to prove its address by a RETRY token.
+    pub half_open_under_load: usize,
+}
+
+impl Default for EndpointConfig {
+    fn default() -> Self {
+        Self {
+            transport: TransportConfig::default(),
+            max_connections: limits::CONNECTIONS_MAX,
+            max_half_open: limits::HALF_OPEN_MAX,
+            half_open_under_load: limits::HALF_OPEN_UNDER_LOAD,
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What an acknowledgement, or its absence, does (RFC 9002 appendix A).
+
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
+
+use super::Connection;
+use super::contents::{Contents, Item};
+use super::state::State;
+use crate::congestion::{Acked, Congestion, CongestionKind};
+use crate::error::PeerViolation;
+use crate::ids::PacketNumber;
+use crate::io::Event;
+use crate::send::in_flight::SentPacket;
+use crate::send::loss::LossDetector;
+use crate::time::Instant;
+use crate::wire::ack::{AckFrame, EcnCounts};
+
+/// Packets at the front of the flight whose contents a probe timeout sends again.
+const PROBED_PACKETS: usize = 2;
+
+impl Connection {
+    /// The peer has received `largest` and, with a frame, the ranges it names.
+    pub(super) fn on_ack(
+        &mut self,
+        now: Instant,
+        largest: PacketNumber,
+        frame: Option<&AckFrame<'_>>,
+    ) -> Result<(), PeerViolation> {
+        if largest >= self.sent.next_number() {
+            return Err(PeerViolation::AckOfUnsentPacket);
+        }
+        let mut acked = Vec::new();
+        match frame {
+            None => self.take_acked(now, largest.0..=largest.0, &mut acked),
+            Some(frame) => {
+                for range in frame.ranges(largest.0) {
+                    self.take_acked(now, range?, &mut acked);
+                }
+            }
+        }
+        let Some(newest) = acked.iter().map(|(number, _)| *number).max() else {
+            return Ok(());
+        };
+        let before = self.sent.bytes_in_flight() + eliciting_bytes(&acked);
+        self.loss.on_acknowledged(largest);
+        self.probes = 0;
+        if let Some(protection) = &mut self.protection {
+            protection.on_acknowledged(largest);
+        }
+        if let Some(frame) = frame {
+            self.sample_rtt(now, largest, newest, &acked, frame);
+            self.check_ecn(now, frame.ecn, &acked);
+        }
+        self.grow_window(now, newest, &acked, before);
+        for (_, packet) in acked {
+            self.on_contents_acked(packet.contents);
+        }
+        self.detect_lost(now);
+        self.wake_writers();
+        self.check_delivered();
+        Ok(())
+    }
+
+    fn take_acked(
+        &mut self,
+        now: Instant,
+        range: RangeInclusive<u64>,
+        acked: &mut Vec<(PacketNumber, SentPacket<Contents>)>,
+    ) {
+        self.sent
+            .take_range(&range, |number, packet| acked.push((number, packet)));
+        let spurious = self.loss.spurious_in(&range);
+        if spurious > 0 {
+            self.stats.packets_spuriously_lost += spurious as u64;
+            self.congestion.on_spurious_loss(now, spurious);
+        }
+    }
+
+    /// A sample, when the largest number is newly acknowledged and something in the
+    /// acknowledgement had to be acknowledged (RFC 9002 §5.1).
+    fn sample_rtt(
+        &mut self,
+        now: Instant,
+        largest: PacketNumber,
+        newest: PacketNumber,
+        acked: &[(PacketNumber, SentPacket<Contents>)],
+        frame: &AckFrame<'_>,
+    ) {
+        if newest != largest || !acked.iter().any(|(_, packet)| packet.ack_eliciting) {
+            return;
+        }
+        if let Some((_, packet)) = acked.iter().find(|(number, _)| *number == newest) {
+            let delay = frame.delay.min(self.peer_ack_delay());
+            self.rtt
+                .on_sample(now.saturating_duration_since(packet.sent_at), delay);
+        }
+    }
+
+    /// Marks that came back (RFC 9000 §13.4.2): new CE marks are congestion; marks that do not come
+    /// back at all mean that the path does not pass them.
+    fn check_ecn(
+        &mut self,
+        now: Instant,
+        counts: Option<EcnCounts>,
+        acked: &[(PacketNumber, SentPacket<Contents>)],
+    ) {
+        let marked = acked.iter().filter(|(_, packet)| packet.contents.ecn);
+        let Some(sent_at) = marked.map(|(_, packet)| packet.sent_at).max() else {
+            return;
+        };
+        let Some(counts) = counts else {
+            self.ecn_usable = false;
+            return;
+        };
+        if counts.ce > self.ecn_counts.ce {
+            self.stats.congestion_events += 1;
+            self.congestion.on_congestion(&Congestion {
+                now,
+                kind: CongestionKind::Ecn,
+                sent_at,
+                bytes: 0,
+            });
+        }
+        self.ecn_counts = counts;
+    }
+
+    fn grow_window(
+        &mut self,
+        now: Instant,
+        newest: PacketNumber,
+        acked: &[(PacketNumber, SentPacket<Contents>)],
+        in_flight_before: u64,
+    ) {
+        let bytes = eliciting_bytes(acked);
+        let sent_at = acked.iter().map(|(_, packet)| packet.sent_at).max();
+        let (Some(largest_sent_at), true) = (sent_at, bytes > 0) else {
+            return;
+        };
+        // RFC 9002 §7.8: a window that was not used is no evidence that it is safe.
+        let app_limited =
+            self.app_limited && in_flight_before.saturating_mul(2) < self.congestion.window();
+        self.congestion.on_acked(&Acked {
+            now,
+            largest: newest,
+            largest_sent_at,
+            bytes,
+            in_flight: self.sent.bytes_in_flight(),
+            rtt: &self.rtt,
+            app_limited,
+        });
+        let rate = self.congestion.pacing_rate(self.rtt.smoothed());
+        self.pacer.set_rate(now, rate, self.mtu);
+        self.timers.pacing = None;
+    }
+
+    fn on_contents_acked(&mut self, contents: Contents) {
+        if let Some(reported) = contents.reported {
+            self.received.on_ack_acknowledged(reported);
+        }
+        for item in contents.into_items() {
+            match item {
+                Item::Stream { id, range, fin } => {
+                    self.streams
+                        .on_acknowledged(id, range, fin, &mut self.events);
+                }
+                Item::Part { id, index } => {
+                    if self.outgoing.on_acknowledged(id, index) {
+                        self.events.push_back(Event::MessageDelivered(id));
+                    }
+                }
+                Item::Control(control) => self.streams.on_control_acknowledged(&control),
+                Item::MaxData => {}
+                // The peer acknowledges a FIN only after acting on it: as good as a FIN_ACK.
+                Item::Fin => self.on_fin_ack(),
+            }
+        }
+    }
+
+    /// Declares packets lost that the thresholds condemn, and schedules what they carried.
+    pub(super) fn detect_lost(&mut self, now: Instant) {
+        let Some(largest) = self.loss.largest_acked() else {
+            return;
+        };
+        let thresholds = self.loss.thresholds(now, &self.rtt);
+        self.loss.begin_pass();
+        let mut lost = Vec::new();
+        let loss = &mut self.loss;
+        self.sent.take_lost(
+            largest,
+            |number, packet| loss.is_lost(&thresholds, number, packet.sent_at),
+            |number, packet| lost.push((number, packet)),
+        );
+        if lost.is_empty() {
+            return;
+        }
+        self.stats.packets_lost += lost.len() as u64;
+        self.shrink_window(now, &lost);
+        for (number, packet) in lost {
+            if packet.ack_eliciting {
+                self.loss.remember_lost(number, packet.sent_at);
+            }
+            for item in packet.contents.iter() {
+                self.send_again(item);
+            }
+        }
+    }
+
+    fn shrink_window(&mut self, now: Instant, lost: &[(PacketNumber, SentPacket<Contents>)]) {
+        let eliciting = || lost.iter().filter(|(_, packet)| packet.ack_eliciting);
+        let Some((_, last)) = eliciting().next_back() else {
+            return;
+        };
+        let bytes = eliciting().map(|(_, packet)| u64::from(packet.size)).sum();
+        let persistent = self.is_congestion_persistent(lost);
+        self.stats.congestion_events += 1;
+        for kind in [CongestionKind::Loss, CongestionKind::Persistent] {
+            if kind == CongestionKind::Loss || persistent {
+                let sent_at = last.sent_at;
+                self.congestion.on_congestion(&Congestion {
+                    now,
+                    kind,
+                    sent_at,
+                    bytes,
+                });
+            }
+        }
+    }
+
+    /// Whether a run of lost packets without a gap spans the persistent-congestion duration.
+    fn is_congestion_persistent(&self, lost: &[(PacketNumber, SentPacket<Contents>)]) -> bool {
+        let mut run: Option<(u64, Instant)> = None;
+        for (number, packet) in lost {
+            let first = match run {
+                Some((previous, first)) if previous + 1 == number.0 => first,
+                _ => packet.sent_at,
+            };
+            run = Some((number.0, first));
+            let delay = self.peer_ack_delay();
+            if LossDetector::is_persistent(first, packet.sent_at, &self.rtt, delay) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Nothing was acknowledged for a probe timeout: what was sent first is sent again, window or
+    /// not (RFC 9002 §6.2.4). The packets stay in flight; only an acknowledgement condemns them.
+    pub(super) fn on_probe_timeout(&mut self, now: Instant) {
+        self.stats.probe_timeouts += 1;
+        self.loss.on_probe_timeout();
+        self.congestion.on_probe_timeout(now);
+        let items: Vec<Item> = self
+            .sent
+            .iter()
+            .filter(|(_, packet)| packet.ack_eliciting)
+            .take(PROBED_PACKETS)
+            .flat_map(|(_, packet)| packet.contents.iter().cloned())
+            .collect();
+        self.ping |= items.is_empty();
+        for item in &items {
+            self.send_again(item);
+        }
+        self.probes = if self.loss.probe_count() > 1 { 2 } else { 1 };
+    }
+
+    fn send_again(&mut self, item: &Item) {
+        match item {
+            Item::Stream { id, range, fin } => self.streams.on_lost(*id, range.clone(), *fin),
+            Item::Part { id, index } => self.outgoing.on_lost(*id, *index),
+            Item::Control(control) => self.streams.on_control_lost(control),
+            Item::MaxData => self.announce_max_data = true,
+            Item::Fin => self.closing.fin = self.state == State::FinSent,
+        }
+    }
+}
+
+fn eliciting_bytes(packets: &[(PacketNumber, SentPacket<Contents>)]) -> u64 {
+    packets
+        .iter()
+        .filter(|(_, packet)| packet.ack_eliciting)
+        .map(|(_, packet)| u64::from(packet.size))
+        .sum()
+}

@@ -1,0 +1,218 @@
+//! The application's calls.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::Connection;
+use super::state::State;
+use crate::error::{ApiMisuse, CloseReason, ReadError, SendMessageError, WriteError};
+use crate::ids::{MessageId, Side, StreamDirection, StreamId};
+use crate::io::{Delivery, Event, Message};
+use crate::messages::outgoing;
+use crate::protect::PeerIdentity;
+use crate::stats::Stats;
+
+impl Connection {
+    /// Which end this is.
+    #[must_use]
+    pub const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Where its packets go.
+    #[must_use]
+    pub const fn remote_address(&self) -> SocketAddr {
+        self.path.remote()
+    }
+
+    /// Who the peer is; None before the handshake is complete.
+    #[must_use]
+    pub const fn peer(&self) -> Option<&PeerIdentity> {
+        self.peer.as_ref()
+    }
+
+    /// Whether the handshake is complete and nobody has closed.
+    #[must_use]
+    pub fn is_established(&self) -> bool {
+        self.state == State::Established
+    }
+
+    /// Where it stands in its life cycle.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Why it ended, once it has for the application.
+    #[must_use]
+    pub const fn close_reason(&self) -> Option<&CloseReason> {
+        self.closing.reason()
+    }
+
+    /// Opens a stream; None: wait for [`Event::StreamsAvailable`].
+    pub fn open_stream(&mut self, direction: StreamDirection) -> Option<StreamId> {
+        self.streams.open(direction)
+    }
+
+    /// The next stream that the peer opened; None: wait for [`Event::StreamsOpened`].
+    pub fn accept_stream(&mut self, direction: StreamDirection) -> Option<StreamId> {
+        self.streams.accept(direction)
+    }
+
+    /// Accepts bytes for a stream, as many as the send buffer takes.
+    ///
+    /// # Errors
+    /// [`WriteError::Blocked`] when it takes none; see there for the rest.
+    pub fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, WriteError> {
+        self.check_open()?;
+        let room = self.config.send_buffer.saturating_sub(self.buffered());
+        self.streams.write(id, data, room)
+    }
+
+    /// Ends the sending half of a stream after what was written.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
+        self.check_open()?;
+        self.streams.finish(id)
+    }
+
+    /// Abandons the sending half of a stream.
+    ///
+    /// # Errors
+    /// See [`ApiMisuse`].
+    pub fn reset(&mut self, id: StreamId, code: u64) -> Result<(), ApiMisuse> {
+        self.streams.reset(id, code)
+    }
+
+    /// Reads from a stream. 0 bytes into a non-empty buffer is the end.
+    ///
+    /// # Errors
+    /// [`ReadError::Blocked`] when nothing is there; see there for the rest.
+    pub fn read(&mut self, id: StreamId, buf: &mut [u8]) -> Result<usize, ReadError> {
+        let result = self.streams.read(id, buf, &mut self.receive_flow);
+        self.check_credit();
+        match (result, self.closing.reason()) {
+            (Err(ReadError::Blocked), Some(reason)) => Err(ReadError::Closed(reason.clone())),
+            (result, _) => result,
+        }
+    }
+
+    /// Asks the peer to stop sending on a stream, and discards what came.
+    ///
+    /// # Errors
+    /// See [`ApiMisuse`].
+    pub fn stop(&mut self, id: StreamId, code: u64) -> Result<(), ApiMisuse> {
+        let result = self.streams.stop(id, code, &mut self.receive_flow);
+        self.check_credit();
+        result
+    }
+
+    /// Accepts a message.
+    ///
+    /// # Errors
+    /// See [`SendMessageError`].
+    pub fn send_message(
+        &mut self,
+        data: Vec<u8>,
+        delivery: Delivery,
+    ) -> Result<MessageId, SendMessageError> {
+        self.check_open()?;
+        let part_max = self.part_max();
+        let accepted = self.peer_params.map_or(0, |params| match delivery {
+            Delivery::Reliable => params.max_message_size,
+            Delivery::Unreliable { .. } => params.max_datagram_size,
+        });
+        let limit = accepted.min(outgoing::longest(part_max));
+        if data.len() as u64 > limit {
+            return Err(SendMessageError::TooLarge {
+                length: data.len(),
+                limit,
+            });
+        }
+        match delivery {
+            Delivery::Unreliable { expires } => {
+                Ok(self.outgoing.push_datagram(data, part_max, expires))
+            }
+            Delivery::Reliable => {
+                // A message above the free room is welcome when nothing else waits, or none
+                // longer than the buffer could ever be sent.
+                let buffered = self.buffered();
+                let fits = buffered == 0 || buffered + data.len() as u64 <= self.config.send_buffer;
+                if !fits || !self.outgoing.has_room() {
+                    self.message_blocked = true;
+                    return Err(SendMessageError::Blocked);
+                }
+                Ok(self.outgoing.push_reliable(data, part_max))
+            }
+        }
+    }
+
+    /// The next reliable message; None: wait for [`Event::MessageReceived`].
+    pub fn receive_message(&mut self) -> Option<Message> {
+        let message = self.incoming.pop(&mut self.receive_flow);
+        self.check_credit();
+        message
+    }
+
+    /// The next unreliable message; None: wait for [`Event::DatagramReceived`].
+    pub fn receive_datagram(&mut self) -> Option<Message> {
+        self.incoming.pop_datagram()
+    }
+
+    /// Counters and current values.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            rtt: self.rtt.smoothed(),
+            rtt_variance: self.rtt.variance(),
+            rtt_min: self.rtt.minimum(),
+            congestion_window: self.congestion.window(),
+            bytes_in_flight: self.sent.bytes_in_flight(),
+            bytes_buffered: self.buffered(),
+            bytes_unread: self.receive_flow.unread(),
+            mtu: self.mtu as u64,
+            datagrams_dropped: self.outgoing.expired() + self.incoming.dropped_datagrams(),
+            ..self.stats
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Bytes accepted and not yet acknowledged.
+    pub(super) const fn buffered(&self) -> u64 {
+        self.streams.buffered() + self.outgoing.buffered()
+    }
+
+    /// Wakes blocked writers once an eighth of the send buffer is free: fewer would mean a wake-up
+    /// for every packet.
+    pub(super) fn wake_writers(&mut self) {
+        let free = self.config.send_buffer.saturating_sub(self.buffered());
+        if free < self.config.send_buffer / 8 {
+            return;
+        }
+        if self.streams.is_blocked() {
+            self.streams.wake_blocked(&mut self.events);
+        }
+        if core::mem::take(&mut self.message_blocked) {
+            self.events.push_back(Event::MessagesWritable);
+        }
+    }
+
+    fn check_credit(&mut self) {
+        self.announce_max_data |= self.receive_flow.wants_announcement();
+    }
+
+    fn check_open(&self) -> Result<(), CloseReason> {
+        match self.closing.reason() {
+            Some(reason) => Err(reason.clone()),
+            None if self.state == State::Closing || self.state == State::FinSent => {
+                Err(CloseReason::Local)
+            }
+            None => Ok(()),
+        }
+    }
+}

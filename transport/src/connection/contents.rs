@@ -1,0 +1,55 @@
+//! What a sent packet carried, so that its acknowledgement or loss reaches the right place.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::ids::{MessageId, PacketNumber, StreamId};
+use crate::streams::Control;
+
+/// One thing that has to arrive.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Item {
+    /// A piece of a stream.
+    Stream {
+        id: StreamId,
+        range: Range<u64>,
+        fin: bool,
+    },
+    /// A part of a reliable message.
+    Part { id: MessageId, index: u16 },
+    /// A stream's control frame.
+    Control(Control),
+    /// MAX_DATA; its value is taken anew at each sending.
+    MaxData,
+    /// FIN.
+    Fin,
+}
+
+/// Everything a packet carried. The first item lies inline: most packets have one.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Contents {
+    first: Option<Item>,
+    more: Vec<Item>,
+    /// It reported everything received up to this number.
+    pub(super) reported: Option<PacketNumber>,
+    /// It was sent as ECN-capable.
+    pub(super) ecn: bool,
+}
+
+impl Contents {
+    pub(super) fn push(&mut self, item: Item) {
+        if self.first.is_none() {
+            self.first = Some(item);
+        } else {
+            self.more.push(item);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
+        self.first.iter().chain(&self.more)
+    }
+
+    pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
+        self.first.into_iter().chain(self.more)
+    }
+}

@@ -1,0 +1,261 @@
+//! One connection: state here, and a room for each of its activities.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`state`] | the life cycle as a table |
+//! | `opening` | the initiator's handshake |
+//! | `receive` | what a packet that came does |
+//! | `acks` | what an acknowledgement, or its absence, does |
+//! | `transmit` | which packet leaves next, and how it is built |
+//! | `timers` | when to wake, and what then |
+//! | `closing` | FIN, RST and their echoes |
+//! | `path` | where packets go |
+
+mod acks;
+mod api;
+mod closing;
+mod contents;
+pub(crate) mod opening;
+mod path;
+mod receive;
+pub mod state;
+mod timers;
+mod transmit;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::config::TransportConfig;
+use crate::congestion::{Controller, NewReno};
+use crate::flow::{ReceiveFlow, SendFlow};
+use crate::ids::{ConnectionId, PacketNumber, Side};
+use crate::io::Event;
+use crate::messages::incoming::IncomingMessages;
+use crate::messages::outgoing::OutgoingMessages;
+use crate::protect::{Established, Initiator, PacketProtection, PeerIdentity};
+use crate::recv::packets::ReceivedPackets;
+use crate::send::in_flight::SentPackets;
+use crate::send::loss::LossDetector;
+use crate::send::pacer::Pacer;
+use crate::send::rtt::RttEstimator;
+use crate::stats::Stats;
+use crate::streams::Streams;
+use crate::time::Instant;
+use crate::wire::ack::EcnCounts;
+use crate::wire::params::TransportParams;
+use closing::Closing;
+use contents::Contents;
+use opening::Opening;
+use path::Path;
+use state::State;
+use timers::Timers;
+
+/// A connection. All its calls are made through its [`crate::Endpoint`].
+pub struct Connection {
+    side: Side,
+    config: TransportConfig,
+    state: State,
+    local_cid: ConnectionId,
+    remote_cid: ConnectionId,
+    path: Path,
+    /// The initiator's handshake, while it lasts.
+    opening: Option<Opening>,
+    /// The initiator's confirm message, until the peer shows that it has it.
+    confirm: Option<Vec<u8>>,
+    protection: Option<Box<dyn PacketProtection>>,
+    peer: Option<PeerIdentity>,
+    peer_params: Option<TransportParams>,
+    /// UDP payload bytes of a full packet.
+    mtu: usize,
+    received: ReceivedPackets,
+    sent: SentPackets<Contents>,
+    rtt: RttEstimator,
+    loss: LossDetector,
+    congestion: Box<dyn Controller>,
+    pacer: Pacer,
+    /// There was less to send than the window allowed.
+    app_limited: bool,
+    /// The path passes ECN marks, as far as we know.
+    ecn_usable: bool,
+    ecn_counts: EcnCounts,
+    streams: Streams,
+    outgoing: OutgoingMessages,
+    incoming: IncomingMessages,
+    send_flow: SendFlow,
+    receive_flow: ReceiveFlow,
+    announce_max_data: bool,
+    /// A message writer waits for room.
+    message_blocked: bool,
+    /// Messages and streams take turns; true: a stream's turn.
+    stream_turn: bool,
+    /// PONGs to send: where to and which token.
+    pongs: VecDeque<(SocketAddr, u64)>,
+    /// A PING to send, to be answered.
+    ping: bool,
+    /// Packets that may leave whatever the window says (RFC 9002 §6.2.4).
+    probes: u8,
+    closing: Closing,
+    timers: Timers,
+    events: VecDeque<Event>,
+    stats: Stats,
+}
+
+impl Connection {
+    /// An initiator's connection; its SYN is due at once.
+    pub(crate) fn connect(
+        now: Instant,
+        config: TransportConfig,
+        (local_cid, first_number): (ConnectionId, PacketNumber),
+        remote: SocketAddr,
+        initiator: Box<dyn Initiator>,
+    ) -> Self {
+        let params = TransportParams::of(&config, local_cid);
+        let first_timeout = RttEstimator::new(config.initial_rtt).probe_timeout(Duration::ZERO);
+        let opening = Opening::new(
+            now,
+            initiator,
+            &params,
+            first_number,
+            first_timeout,
+            config.handshake_timeout,
+        );
+        let mut connection = Self::new(now, Side::Initiator, config, local_cid, remote);
+        connection.opening = Some(opening);
+        connection
+    }
+
+    /// A responder's connection, whose peer has completed the handshake.
+    pub(crate) fn accepted(
+        now: Instant,
+        config: TransportConfig,
+        (local_cid, first_number): (ConnectionId, PacketNumber),
+        remote: SocketAddr,
+        (established, params, rtt): (Established, &TransportParams, Option<Duration>),
+    ) -> Self {
+        let mut connection = Self::new(now, Side::Responder, config, local_cid, remote);
+        connection.establish(now, established, params, first_number);
+        if let Some(rtt) = rtt {
+            connection.rtt.on_sample(rtt, Duration::ZERO);
+        }
+        // The first packet tells the initiator that its confirm message arrived.
+        connection.received.acknowledge_now();
+        connection
+    }
+
+    /// Proven and not wanted: the application never hears of it, the peer hears why.
+    pub(crate) fn refuse(&mut self, now: Instant, code: u64, reason: &str) {
+        self.abort(now, code, reason);
+        self.events.clear();
+    }
+
+    fn new(
+        now: Instant,
+        side: Side,
+        config: TransportConfig,
+        local_cid: ConnectionId,
+        remote: SocketAddr,
+    ) -> Self {
+        let mtu = config.mtu;
+        let shift = crate::wire::params::window_shift(config.receive_window);
+        Self {
+            side,
+            state: State::SynSent,
+            local_cid,
+            remote_cid: ConnectionId::NONE,
+            path: Path::new(remote),
+            opening: None,
+            confirm: None,
+            protection: None,
+            peer: None,
+            peer_params: None,
+            mtu,
+            received: ReceivedPackets::new(config.max_ack_delay),
+            sent: SentPackets::new(PacketNumber(0)),
+            rtt: RttEstimator::new(config.initial_rtt),
+            loss: LossDetector::default(),
+            congestion: NewReno::boxed(mtu, config.initial_window_packets),
+            pacer: Pacer::new(mtu),
+            app_limited: true,
+            ecn_usable: true,
+            ecn_counts: EcnCounts::default(),
+            streams: Streams::new(side, &config),
+            outgoing: OutgoingMessages::default(),
+            incoming: IncomingMessages::new(config.max_message_size, config.max_datagram_size),
+            send_flow: SendFlow::new(0, 0),
+            receive_flow: ReceiveFlow::new(config.receive_window, shift),
+            announce_max_data: false,
+            message_blocked: false,
+            stream_turn: false,
+            pongs: VecDeque::new(),
+            ping: false,
+            probes: 0,
+            closing: Closing::default(),
+            timers: Timers::new(now),
+            events: VecDeque::new(),
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    /// The handshake is complete.
+    fn establish(
+        &mut self,
+        now: Instant,
+        established: Established,
+        params: &TransportParams,
+        next_number: PacketNumber,
+    ) {
+        self.state = State::Established;
+        self.remote_cid = params.connection_id;
+        self.protection = Some(established.protection);
+        self.peer = Some(established.peer.clone());
+        self.peer_params = Some(*params);
+        let peer_mtu = usize::try_from(params.max_udp_payload).unwrap_or(usize::MAX);
+        self.mtu = self.config.mtu.min(peer_mtu);
+        self.congestion.on_mtu_change(self.mtu);
+        self.sent = SentPackets::new(next_number);
+        self.send_flow = SendFlow::new(params.max_data, params.window_shift);
+        self.streams.on_params(params);
+        self.timers.on_established(now, &self.config, params);
+        self.events.push_back(Event::Connected {
+            peer: established.peer,
+            incoming: self.side == Side::Responder,
+        });
+    }
+
+    /// The longest time the peer delays acknowledgements.
+    fn peer_ack_delay(&self) -> Duration {
+        self.peer_params
+            .map_or(self.config.max_ack_delay, |params| params.max_ack_delay)
+    }
+
+    /// The probe timeout without back-off.
+    fn probe_timeout(&self) -> Duration {
+        self.rtt.probe_timeout(self.peer_ack_delay())
+    }
+
+    /// Bytes of a message that fit a packet, its own frame taken into account.
+    fn part_max(&self) -> usize {
+        self.mtu - transmit::FRAGMENT_OVERHEAD - self.trailer_len()
+    }
+
+    fn trailer_len(&self) -> usize {
+        self.protection
+            .as_ref()
+            .map_or(0, |protection| protection.trailer_len())
+    }
+}
+
+impl core::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Connection")
+            .field("side", &self.side)
+            .field("state", &self.state)
+            .field("local_cid", &self.local_cid)
+            .field("remote", &self.path.remote())
+            .finish_non_exhaustive()
+    }
+}

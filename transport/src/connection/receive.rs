@@ -1,0 +1,386 @@
+//! What a packet that came does: look up, open, act (`docs/wire.md` W-RCV-1).
+//!
+//! Before a packet is opened nothing changes but counters of rejected packets.
+
+use core::net::SocketAddr;
+
+use super::Connection;
+use super::opening::read_plain;
+use super::state::State;
+use crate::error::{CloseReason, PeerViolation};
+use crate::ids::{PacketNumber, Side, reconstruct};
+use crate::io::EcnMark;
+use crate::limits::QUEUED_PONGS_MAX;
+use crate::messages::incoming::Position;
+use crate::protect::{Flow, HandshakeError, OpenError, Random};
+use crate::recv::packets::Arrival;
+use crate::streams::Placed;
+use crate::time::Instant;
+use crate::wire::ack::AckFrame;
+use crate::wire::extension;
+use crate::wire::frame::{Frame, Frames};
+use crate::wire::header::DataKind;
+use crate::wire::{Cursor, DecodeError, Flags, HEADER_LEN, Header, PacketType};
+
+/// The clear parts of an opened packet.
+struct Opened<'a> {
+    header: Header,
+    data: &'a [u8],
+    frames: &'a [u8],
+}
+
+impl Connection {
+    /// Handles the packet at the start of `datagram` and returns how many bytes it took; 0 when the
+    /// rest of the datagram cannot be made sense of.
+    pub(crate) fn handle_packet(
+        &mut self,
+        now: Instant,
+        (from, ecn): (SocketAddr, Option<EcnMark>),
+        datagram: &mut [u8],
+        random: &mut dyn Random,
+    ) -> usize {
+        match self.state {
+            State::Closed => 0,
+            State::SynSent => self.handle_syn_ack(now, from, datagram),
+            State::Established
+            | State::Closing
+            | State::FinSent
+            | State::TimeWait
+            | State::Reset => self.handle_protected(now, (from, ecn), datagram, random),
+        }
+    }
+
+    /// A version reply names the versions of the other end: a hint for the error text, no more.
+    pub(crate) fn on_version_reply(&mut self, from: SocketAddr, sequence: u32) {
+        if let Some(opening) = &mut self.opening {
+            opening.other_version |= from == self.path.remote() && opening.has_sent(sequence);
+        }
+    }
+
+    fn handle_syn_ack(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> usize {
+        let Some((header, payload, length)) = read_plain(datagram) else {
+            self.stats.packets_rejected += 1;
+            return 0;
+        };
+        let Some(opening) = &mut self.opening else {
+            return 0;
+        };
+        if header.kind != PacketType::SynAck || from != self.path.remote() {
+            return 0;
+        }
+        let result = if header.flags.contains(Flags::RETRY) {
+            opening.on_retry(now, payload).map(|()| None)
+        } else {
+            opening.on_syn_ack(now, payload).map(Some)
+        };
+        match result {
+            Ok(None) => {}
+            Ok(Some(opened)) => {
+                self.opening = None;
+                self.confirm = Some(opened.confirm);
+                self.establish(now, opened.established, &opened.params, opened.next_number);
+                if let Some(rtt) = opened.rtt {
+                    self.rtt.on_sample(rtt, core::time::Duration::ZERO);
+                }
+                // Something that must be acknowledged, so that a lost confirm message is noticed.
+                self.ping = true;
+            }
+            Err(HandshakeError::Rejected(_)) => self.stats.packets_rejected += 1,
+            Err(HandshakeError::Fatal(reason)) => self.lose(CloseReason::Handshake(reason)),
+        }
+        length
+    }
+
+    fn handle_protected(
+        &mut self,
+        now: Instant,
+        (from, ecn): (SocketAddr, Option<EcnMark>),
+        datagram: &mut [u8],
+        random: &mut dyn Random,
+    ) -> usize {
+        let Some(protection) = &mut self.protection else {
+            return 0;
+        };
+        if !protection.unmask(datagram) {
+            self.stats.packets_rejected += 1;
+            return 0;
+        }
+        let header = match Header::parse(datagram, protection.checksum_salt(Flow::Incoming)) {
+            Ok(header) if header.flags.contains(Flags::SEALED) == protection.is_sealed() => header,
+            _ => {
+                protection.unmask(datagram);
+                return self.handle_unreadable(datagram);
+            }
+        };
+        let length = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
+        let length = HEADER_LEN.saturating_add(length);
+        let Some(packet) = datagram.get_mut(..length) else {
+            self.stats.packets_rejected += 1;
+            return 0;
+        };
+        let number = PacketNumber(reconstruct(header.sequence, self.received.expected()));
+        if !self.received.is_new(number) {
+            self.stats.packets_duplicate += 1;
+            return length;
+        }
+        let key_phase = header.flags.contains(Flags::KEY_PHASE);
+        match protection.open(number, key_phase, packet) {
+            Ok(payload) => {
+                let payload = &packet[HEADER_LEN..HEADER_LEN + payload];
+                self.stats.packets_received += 1;
+                self.stats.bytes_received += length as u64;
+                self.on_opened(now, (from, ecn), (number, &header), payload, random);
+            }
+            Err(OpenError::Mismatch) => self.stats.packets_rejected += 1,
+            Err(OpenError::IntegrityLimit) => {
+                self.on_violation(now, PeerViolation::IntegrityLimit);
+            }
+        }
+        length
+    }
+
+    /// What the session's keys do not fit may be the confirm message again, because our answer to
+    /// it was lost: answered by an acknowledgement, and what follows it is looked at.
+    fn handle_unreadable(&mut self, datagram: &[u8]) -> usize {
+        if self.side == Side::Responder
+            && self.loss.largest_acked().is_none()
+            && let Some((header, _, length)) = read_plain(datagram)
+            && header.kind == PacketType::Ack
+        {
+            self.received.acknowledge_now();
+            return length;
+        }
+        self.stats.packets_rejected += 1;
+        0
+    }
+
+    fn on_opened(
+        &mut self,
+        now: Instant,
+        (from, ecn): (SocketAddr, Option<EcnMark>),
+        (number, header): (PacketNumber, &Header),
+        payload: &[u8],
+        random: &mut dyn Random,
+    ) {
+        self.confirm = None;
+        if self.state == State::Reset {
+            self.on_straggler();
+            return;
+        }
+        let arrival = match self.act(now, from, header, payload) {
+            Ok(Some(arrival)) => Arrival { ecn, ..arrival },
+            Ok(None) => return,
+            Err(violation) => {
+                self.on_violation(now, violation);
+                return;
+            }
+        };
+        let newest = self
+            .received
+            .largest()
+            .is_none_or(|largest| number > largest);
+        self.received.mark(now, number, arrival);
+        self.timers.on_received(now);
+        if self
+            .protection
+            .as_ref()
+            .is_some_and(|protection| protection.is_sealed())
+        {
+            let bytes = (HEADER_LEN + payload.len() + self.trailer_len()) as u64;
+            self.path
+                .on_packet(now, from, bytes, newest, || random.next_u64());
+        }
+    }
+
+    /// Acts on an opened packet. None: it met a bound and counts as not received.
+    fn act(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        header: &Header,
+        payload: &[u8],
+    ) -> Result<Option<Arrival>, PeerViolation> {
+        let (data, frames) = if header.flags.contains(Flags::EXTENSION) {
+            extension::split(payload)?
+        } else {
+            (payload, &[][..])
+        };
+        let packet = Opened {
+            header: *header,
+            data,
+            frames,
+        };
+        self.send_flow.on_window(header.window);
+        let ack = packet.ack_frame()?;
+        if header.flags.contains(Flags::ACK) {
+            let near = self.sent.next_number().0;
+            let largest = PacketNumber(reconstruct(header.acknowledgment, near));
+            self.on_ack(now, largest, ack.as_ref())?;
+        } else if ack.is_some() {
+            return Err(DecodeError::Flags.into());
+        }
+        if self.act_on_body(now, from, &packet)? == Placed::No {
+            return Ok(None);
+        }
+        let mut arrival = Arrival {
+            ack_eliciting: header.kind.is_ack_eliciting(),
+            end: header.flags.contains(Flags::END),
+            ecn: None,
+        };
+        for frame in Frames::new(frames) {
+            let frame = frame?;
+            if self.act_on_frame(&frame)? == Placed::No {
+                return Ok(None);
+            }
+            arrival.ack_eliciting |= frame.is_ack_eliciting();
+            arrival.end |= matches!(
+                frame,
+                Frame::Stream { fin: true, .. } | Frame::Message { .. } | Frame::Datagram { .. }
+            );
+        }
+        Ok(Some(arrival))
+    }
+
+    fn act_on_body(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        packet: &Opened<'_>,
+    ) -> Result<Placed, PeerViolation> {
+        match packet.header.kind {
+            PacketType::Data => return self.act_on_data(packet),
+            PacketType::Fragment => return self.act_on_fragment(packet),
+            PacketType::Ping => {
+                let token = packet.token()?;
+                if self.pongs.len() < QUEUED_PONGS_MAX {
+                    self.pongs.push_back((from, token));
+                }
+            }
+            PacketType::Pong => {
+                let token = packet.token()?;
+                if let Some(address) = self.path.on_pong(token) {
+                    self.stats.path_changes += 1;
+                    self.events
+                        .push_back(crate::io::Event::PathChanged(address));
+                }
+            }
+            PacketType::Fin => self.on_fin(now, packet.data)?,
+            PacketType::FinAck => self.on_fin_ack(),
+            PacketType::Rst => self.on_reset_packet(packet.data)?,
+            PacketType::Ack => {
+                if !packet.data.is_empty() {
+                    return Err(DecodeError::Body.into());
+                }
+            }
+            // Reserved for NACK-driven recovery (W-TYP-4): valid, acknowledged, without effect.
+            PacketType::FragmentAck | PacketType::Nack => {}
+            PacketType::Syn | PacketType::SynAck => return Err(DecodeError::Flags.into()),
+        }
+        Ok(Placed::Yes)
+    }
+
+    fn act_on_data(&mut self, packet: &Opened<'_>) -> Result<Placed, PeerViolation> {
+        let (header, data) = (&packet.header, packet.data);
+        match header.data_kind()? {
+            DataKind::Empty if data.is_empty() => Ok(Placed::Yes),
+            DataKind::Empty => Err(DecodeError::Body.into()),
+            DataKind::Stream { fin } => {
+                let id = self.streams.full_id(header.fragment_id);
+                let offset = self.streams.full_offset(id, header.stream_offset());
+                let (flow, events) = (&mut self.receive_flow, &mut self.events);
+                self.streams.on_data((id, offset, fin), data, flow, events)
+            }
+            DataKind::Message => {
+                let id = self.incoming.full_id(header.fragment_id, true);
+                self.incoming
+                    .on_message(id, data, &mut self.receive_flow, &mut self.events)
+            }
+            DataKind::Datagram => {
+                let id = self.incoming.full_id(header.fragment_id, false);
+                self.incoming.on_datagram(id, data, &mut self.events)?;
+                Ok(Placed::Yes)
+            }
+        }
+    }
+
+    fn act_on_fragment(&mut self, packet: &Opened<'_>) -> Result<Placed, PeerViolation> {
+        let header = &packet.header;
+        let reliable = header.flags.contains(Flags::RELIABLE);
+        let at = Position {
+            id: self.incoming.full_id(header.fragment_id, reliable),
+            index: header.fragment_index,
+            total: header.fragment_total,
+            length: packet.message_length()?,
+        };
+        if reliable {
+            let (flow, events) = (&mut self.receive_flow, &mut self.events);
+            return self.incoming.on_fragment(at, packet.data, flow, events);
+        }
+        self.incoming
+            .on_datagram_fragment(at, packet.data, &mut self.events)?;
+        Ok(Placed::Yes)
+    }
+
+    fn act_on_frame(&mut self, frame: &Frame<'_>) -> Result<Placed, PeerViolation> {
+        let (flow, events) = (&mut self.receive_flow, &mut self.events);
+        match *frame {
+            // Both were looked at before the body.
+            Frame::Padding | Frame::Ack(_) | Frame::MessageLength(_) => {}
+            Frame::MaxData(limit) => self.send_flow.on_max_data(limit),
+            Frame::MaxStreamData { id, limit } => {
+                self.streams.on_max_stream_data(id, limit, events)?;
+            }
+            Frame::MaxStreams { direction, count } => {
+                self.streams.on_max_streams(direction, count, events);
+            }
+            Frame::Stream {
+                id,
+                offset,
+                fin,
+                data,
+            } => {
+                return self.streams.on_data((id, offset, fin), data, flow, events);
+            }
+            Frame::Message { id, data } => {
+                return self.incoming.on_message(id, data, flow, events);
+            }
+            Frame::Datagram { id, data } => self.incoming.on_datagram(id, data, events)?,
+            Frame::ResetStream {
+                id,
+                code,
+                final_size,
+            } => {
+                self.streams
+                    .on_reset(id, (code, final_size), flow, events)?;
+            }
+            Frame::StopSending { id, code } => self.streams.on_stop_sending(id, code, events)?,
+        }
+        self.announce_max_data |= self.receive_flow.wants_announcement();
+        Ok(Placed::Yes)
+    }
+}
+
+impl<'a> Opened<'a> {
+    fn ack_frame(&self) -> Result<Option<AckFrame<'a>>, DecodeError> {
+        for frame in Frames::new(self.frames) {
+            if let Frame::Ack(ack) = frame? {
+                return Ok(Some(ack));
+            }
+        }
+        Ok(None)
+    }
+
+    fn message_length(&self) -> Result<u64, DecodeError> {
+        for frame in Frames::new(self.frames) {
+            if let Frame::MessageLength(length) = frame? {
+                return Ok(length);
+            }
+        }
+        Err(DecodeError::Body)
+    }
+
+    /// The 8-byte token that is the body of PING and PONG; what follows is padding.
+    fn token(&self) -> Result<u64, DecodeError> {
+        Cursor::new(self.data).u64().map_err(|_| DecodeError::Body)
+    }
+}

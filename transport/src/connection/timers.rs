@@ -1,0 +1,162 @@
+//! When to wake, and what then. Deadlines that a part knows (probe, loss, acknowledgement, pacing,
+//! path) are asked of it; the rest is kept here.
+
+use core::time::Duration;
+
+use super::Connection;
+use super::state::{Input, State};
+use crate::config::TransportConfig;
+use crate::error::CloseReason;
+use crate::time::Instant;
+use crate::wire::params::TransportParams;
+
+/// Deadlines that belong to no part.
+#[derive(Debug)]
+pub(super) struct Timers {
+    last_received: Instant,
+    /// Zero: none.
+    idle_timeout: Duration,
+    last_eliciting: Instant,
+    keep_alive: Option<Duration>,
+    linger: Option<Instant>,
+    /// When the pacer lets the next batch go.
+    pub(super) pacing: Option<Instant>,
+}
+
+impl Timers {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            last_received: now,
+            idle_timeout: Duration::ZERO,
+            last_eliciting: now,
+            keep_alive: None,
+            linger: None,
+            pacing: None,
+        }
+    }
+
+    /// The smaller non-zero idle timeout holds (RFC 9000 §10.1).
+    pub(super) fn on_established(
+        &mut self,
+        now: Instant,
+        config: &TransportConfig,
+        params: &TransportParams,
+    ) {
+        self.last_received = now;
+        self.last_eliciting = now;
+        self.keep_alive = config.keep_alive;
+        self.idle_timeout = match (config.idle_timeout, params.idle_timeout) {
+            (Duration::ZERO, theirs) => theirs,
+            (ours, Duration::ZERO) => ours,
+            (ours, theirs) => ours.min(theirs),
+        };
+    }
+
+    pub(super) const fn on_received(&mut self, now: Instant) {
+        self.last_received = now;
+    }
+
+    pub(super) const fn on_eliciting_sent(&mut self, now: Instant) {
+        self.last_eliciting = now;
+    }
+
+    pub(super) const fn linger(&mut self, until: Instant) {
+        self.linger = Some(until);
+    }
+
+    fn keep_alive_time(&self) -> Option<Instant> {
+        Some(self.last_eliciting.max(self.last_received) + self.keep_alive?)
+    }
+}
+
+impl Connection {
+    /// When [`Self::handle_timeout`] is wanted next.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Closed => None,
+            State::SynSent => self
+                .opening
+                .as_ref()
+                .map(super::opening::Opening::next_time),
+            State::TimeWait | State::Reset => self.timers.linger,
+            State::Established | State::Closing | State::FinSent => [
+                self.idle_time(),
+                self.loss.loss_time(),
+                self.probe_time(),
+                self.received.deadline(),
+                self.timers.pacing,
+                self.timers.keep_alive_time(),
+                self.path.deadline(),
+            ]
+            .into_iter()
+            .flatten()
+            .min(),
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        match self.state {
+            State::Closed => {}
+            State::SynSent => {
+                let expired = self
+                    .opening
+                    .as_ref()
+                    .filter(|opening| opening.is_expired(now));
+                if let Some(opening) = expired {
+                    let peer_speaks_other_version = opening.other_version;
+                    self.lose(CloseReason::HandshakeTimeout {
+                        peer_speaks_other_version,
+                    });
+                }
+            }
+            State::TimeWait | State::Reset => {
+                if self.timers.linger.is_some_and(|until| until <= now)
+                    && let Some(next) = self.state.next(Input::LingerOver)
+                {
+                    self.state = next;
+                }
+            }
+            State::Established | State::Closing | State::FinSent => {
+                self.handle_transfer_timeout(now);
+            }
+        }
+    }
+
+    fn handle_transfer_timeout(&mut self, now: Instant) {
+        if self.idle_time().is_some_and(|at| at <= now) {
+            self.lose(CloseReason::TimedOut);
+            return;
+        }
+        if self.loss.loss_time().is_some_and(|at| at <= now) {
+            self.detect_lost(now);
+        } else if self.probe_time().is_some_and(|at| at <= now) {
+            self.on_probe_timeout(now);
+        }
+        if self.timers.pacing.is_some_and(|at| at <= now) {
+            self.timers.pacing = None;
+        }
+        if self.timers.keep_alive_time().is_some_and(|at| at <= now) {
+            self.ping = true;
+            // Even if the PING cannot leave now, the next one is an interval away.
+            self.timers.on_eliciting_sent(now);
+        }
+        let timeout = self.probe_timeout();
+        if let Some(protection) = &mut self.protection {
+            protection.on_time(now, timeout);
+        }
+    }
+
+    /// Idle since the last packet; never less than three probe timeouts (RFC 9000 §10.1).
+    fn idle_time(&self) -> Option<Instant> {
+        let timeout = self.timers.idle_timeout;
+        (!timeout.is_zero())
+            .then(|| self.timers.last_received + timeout.max(self.probe_timeout() * 3))
+    }
+
+    fn probe_time(&self) -> Option<Instant> {
+        self.sent
+            .is_eliciting_in_flight()
+            .then(|| self.loss.probe_time(&self.rtt, self.peer_ack_delay()))
+    }
+}

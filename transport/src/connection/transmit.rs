@@ -1,0 +1,557 @@
+//! Which packet leaves next, and how it is built.
+//!
+//! [`Connection::poll_transmit`] fills one contiguous batch of equal datagrams with one decision
+//! about window and pace. A packet is `header ‖ data ‖ frames ‖ length ‖ trailer`, written in that
+//! order into the caller's buffer and sealed there.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::Connection;
+use super::contents::{Contents, Item};
+use super::opening::write_plain;
+use super::state::State;
+use crate::ids::PacketNumber;
+use crate::io::{EcnMark, Transmit};
+use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
+use crate::messages::outgoing::Part;
+use crate::protect::Flow;
+use crate::send::in_flight::SentPacket;
+use crate::time::Instant;
+use crate::wire::ack;
+use crate::wire::extension::LENGTH_LEN;
+use crate::wire::frame::{self, Frame};
+use crate::wire::{Flags, HEADER_LEN, Header, PacketType};
+
+/// Header, extension length and MESSAGE_LENGTH frame: what a fragment spends beside its data and
+/// trailer.
+pub(super) const FRAGMENT_OVERHEAD: usize = HEADER_LEN + LENGTH_LEN + 10;
+/// A piece of a stream shares a packet only when at least this many of its bytes fit; smaller
+/// shreds cost more in headers than they save. A guess.
+const SHARED_PIECE_MIN: usize = 64;
+/// Bytes of a PING or PONG: header, token, largest trailer.
+const PING_LEN: u64 = HEADER_LEN as u64 + 8 + 16;
+
+/// A packet under construction.
+struct Draft {
+    header: Header,
+    /// Frames of its extension block.
+    frames: Vec<u8>,
+    contents: Contents,
+    ack_eliciting: bool,
+    /// Bytes of data and frames together that fit, the length field not included.
+    room: usize,
+}
+
+impl Draft {
+    /// Bytes of data that still fit in front of the frames.
+    const fn data_room(&self, data: usize) -> usize {
+        self.room.saturating_sub(data + self.frames.len())
+    }
+}
+
+impl Connection {
+    /// Fills `buf` with the next batch, or returns None when nothing may leave now.
+    pub(crate) fn poll_transmit(
+        &mut self,
+        now: Instant,
+        max_datagrams: usize,
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        buf.clear();
+        if let Some(opening) = &mut self.opening {
+            let wrote = opening.poll(now, self.local_cid, buf);
+            return wrote.then(|| self.finish_batch(self.path.remote(), buf.len(), None));
+        }
+        if self.state == State::Closed {
+            return None;
+        }
+        if let Some(transmit) = self.poll_off_path(now, buf) {
+            return Some(transmit);
+        }
+        let mut segment = None;
+        for _ in 0..max_datagrams.clamp(1, SEGMENTS_MAX) {
+            let limit = segment.unwrap_or(self.mtu);
+            if buf.len() + limit > UDP_PAYLOAD_MAX {
+                break;
+            }
+            let start = buf.len();
+            if !self.write_datagram(now, limit, start == 0, buf) {
+                break;
+            }
+            let size = buf.len() - start;
+            if segment.is_some_and(|segment| size < segment) {
+                break;
+            }
+            segment = Some(size);
+        }
+        let segment = segment.filter(|segment| buf.len() > *segment);
+        (!buf.is_empty()).then(|| self.finish_batch(self.path.remote(), buf.len(), segment))
+    }
+
+    fn finish_batch(
+        &mut self,
+        destination: SocketAddr,
+        size: usize,
+        segment_size: Option<usize>,
+    ) -> Transmit {
+        self.stats.bytes_sent += size as u64;
+        let ecn = (self.ecn_usable && self.state.is_transferring()).then_some(EcnMark::Ect0);
+        Transmit {
+            destination,
+            ecn,
+            size,
+            segment_size,
+        }
+    }
+
+    /// Challenges of a new path, and PONGs to where their PING came from.
+    fn poll_off_path(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let timeout = self.probe_timeout();
+        let (kind, destination, token) =
+            if let Some((to, token)) = self.path.poll_challenge(now, PING_LEN, timeout) {
+                (PacketType::Ping, to, token)
+            } else {
+                let elsewhere = self
+                    .pongs
+                    .front()
+                    .filter(|(to, _)| *to != self.path.remote())?;
+                let (to, token) = *elsewhere;
+                self.pongs.pop_front();
+                (PacketType::Pong, to, token)
+            };
+        let draft = self.draft(kind, self.mtu);
+        self.write_packet(now, draft, &token.to_be_bytes(), buf);
+        Some(self.finish_batch(destination, buf.len(), None))
+    }
+
+    /// Writes one datagram of at most `limit` bytes: a packet, and in front of the first one the
+    /// confirm message while it may be missing, if there is room for both.
+    fn write_datagram(
+        &mut self,
+        now: Instant,
+        limit: usize,
+        first: bool,
+        buf: &mut Vec<u8>,
+    ) -> bool {
+        let start = buf.len();
+        if let Some(confirm) = self.confirm.as_ref().filter(|_| first) {
+            let mut header = Header::new(PacketType::Ack, self.remote_cid);
+            header.sequence = self.sent.next_number().truncated();
+            write_plain(buf, header, confirm);
+            let used = buf.len() - start;
+            self.sent.push(SentPacket {
+                sent_at: now,
+                size: u32::try_from(used).unwrap_or(u32::MAX),
+                ack_eliciting: false,
+                contents: Contents::default(),
+            });
+            if self.write_next_packet(now, limit - used, buf) {
+                return true;
+            }
+            buf.truncate(start);
+        }
+        self.write_next_packet(now, limit, buf)
+    }
+
+    fn has_data(&self) -> bool {
+        let credit = self.send_flow.available();
+        self.announce_max_data
+            || self.streams.has_control()
+            || self.outgoing.has_work(credit)
+            || self.streams.has_work(credit)
+    }
+
+    fn write_next_packet(&mut self, now: Instant, limit: usize, buf: &mut Vec<u8>) -> bool {
+        if self.sent.next_number() >= PacketNumber::MAX {
+            self.on_violation(now, crate::PeerViolation::NumbersExhausted);
+        }
+        match self.state {
+            State::SynSent | State::Closed => false,
+            State::Reset => {
+                core::mem::take(&mut self.closing.reset)
+                    && self.write_control(now, PacketType::Rst, limit, buf)
+            }
+            State::TimeWait => {
+                core::mem::take(&mut self.closing.fin_ack)
+                    && self.write_control(now, PacketType::FinAck, limit, buf)
+            }
+            State::Established | State::Closing | State::FinSent => {
+                self.write_control_due(now, limit, buf) || self.write_data_packet(now, limit, buf)
+            }
+        }
+    }
+
+    /// FIN, PONG and PING, if one waits.
+    fn write_control_due(&mut self, now: Instant, limit: usize, buf: &mut Vec<u8>) -> bool {
+        if core::mem::take(&mut self.closing.fin) {
+            return self.write_control(now, PacketType::Fin, limit, buf);
+        }
+        let here = self
+            .pongs
+            .front()
+            .filter(|(to, _)| *to == self.path.remote())
+            .copied();
+        if let Some((_, token)) = here {
+            self.pongs.pop_front();
+            let draft = self.draft(PacketType::Pong, limit);
+            self.write_packet(now, draft, &token.to_be_bytes(), buf);
+            return true;
+        }
+        if core::mem::take(&mut self.ping) {
+            let mut draft = self.draft(PacketType::Ping, limit);
+            self.add_ack(now, &mut draft, self.received.is_pending());
+            self.write_packet(now, draft, &[0; 8], buf);
+            self.probes = self.probes.saturating_sub(1);
+            return true;
+        }
+        false
+    }
+
+    fn write_control(
+        &mut self,
+        now: Instant,
+        kind: PacketType,
+        limit: usize,
+        buf: &mut Vec<u8>,
+    ) -> bool {
+        let mut draft = self.draft(kind, limit);
+        let body = match kind {
+            PacketType::Fin | PacketType::Rst => self.closing.body().to_vec(),
+            _ => Vec::new(),
+        };
+        if kind == PacketType::Fin {
+            draft.contents.push(Item::Fin);
+        }
+        let include = self.received.is_pending() && kind != PacketType::Rst;
+        self.add_ack(now, &mut draft, include);
+        self.write_packet(now, draft, &body, buf);
+        true
+    }
+
+    /// A packet with data, or with an acknowledgement alone when window or pace forbid more.
+    fn write_data_packet(&mut self, now: Instant, limit: usize, buf: &mut Vec<u8>) -> bool {
+        let ack_due = self.received.is_due(now);
+        let wants = self.has_data();
+        let allowed = wants && self.may_send(now, limit);
+        self.app_limited = !wants;
+        if !allowed {
+            if ack_due {
+                let mut draft = self.draft(PacketType::Ack, limit);
+                self.add_ack(now, &mut draft, true);
+                self.write_packet(now, draft, &[], buf);
+            }
+            return ack_due;
+        }
+        let mut draft = self.draft(PacketType::Ack, limit);
+        self.add_ack(now, &mut draft, ack_due);
+        self.add_control(&mut draft);
+        let start = buf.len();
+        buf.resize(start + HEADER_LEN, 0);
+        self.add_primary(now, &mut draft, buf);
+        let data = buf.len() - start - HEADER_LEN;
+        self.add_ack_if_it_fits(now, &mut draft, data);
+        self.add_shared(now, &mut draft, data);
+        if !draft.ack_eliciting && draft.frames.is_empty() {
+            buf.truncate(start);
+            return false;
+        }
+        if draft.ack_eliciting {
+            self.probes = self.probes.saturating_sub(1);
+        }
+        self.seal_packet(now, draft, start, buf);
+        true
+    }
+
+    /// Whether congestion window and pacer let a packet of `size` bytes go. A probe always goes.
+    fn may_send(&mut self, now: Instant, size: usize) -> bool {
+        let size = size as u64;
+        if self.probes > 0 {
+            return true;
+        }
+        if self.sent.bytes_in_flight() + size > self.congestion.window() {
+            return false;
+        }
+        if self.pacer.budget(now) < size {
+            self.timers.pacing = self.pacer.next_time(size);
+            return false;
+        }
+        true
+    }
+
+    fn draft(&self, kind: PacketType, limit: usize) -> Draft {
+        Draft {
+            header: Header::new(kind, self.remote_cid),
+            frames: Vec::new(),
+            contents: Contents::default(),
+            ack_eliciting: kind.is_ack_eliciting(),
+            room: limit.saturating_sub(HEADER_LEN + LENGTH_LEN + self.trailer_len()),
+        }
+    }
+
+    /// Adds the acknowledgement frame when `include` holds.
+    fn add_ack(&mut self, now: Instant, draft: &mut Draft, include: bool) {
+        let Some(largest) = self.received.largest().filter(|_| include) else {
+            if include {
+                self.received.on_ack_sent();
+            }
+            return;
+        };
+        let mut value = Vec::new();
+        let delay = self.received.ack_delay(now);
+        ack::encode(
+            &mut value,
+            delay,
+            &self.received.ranges(),
+            self.received.ecn(),
+        );
+        frame::write_ack(&mut draft.frames, &value);
+        draft.contents.reported = Some(largest);
+        self.received.on_ack_sent();
+    }
+
+    /// An acknowledgement that is not due yet rides along when there is room: a lone request is
+    /// acknowledged with its response.
+    fn add_ack_if_it_fits(&mut self, now: Instant, draft: &mut Draft, data: usize) {
+        const USUAL_ACK_LEN: usize = 32;
+        if self.received.is_pending() && draft.data_room(data) >= USUAL_ACK_LEN {
+            let before = draft.frames.len();
+            self.add_ack(now, draft, true);
+            if draft.frames.len() + data > draft.room {
+                draft.frames.truncate(before);
+                draft.contents.reported = None;
+                self.received.acknowledge_now();
+            }
+        }
+    }
+
+    fn add_control(&mut self, draft: &mut Draft) {
+        // The longest control frame: three 8-byte numbers, type and length.
+        const CONTROL_MAX: usize = 26;
+        if draft.data_room(0) >= CONTROL_MAX && core::mem::take(&mut self.announce_max_data) {
+            Frame::MaxData(self.receive_flow.announce()).emit(&mut draft.frames);
+            draft.contents.push(Item::MaxData);
+            draft.ack_eliciting = true;
+        }
+        while draft.data_room(0) >= CONTROL_MAX {
+            let Some(control) = self.streams.poll_control() else {
+                break;
+            };
+            control.frame().emit(&mut draft.frames);
+            draft.contents.push(Item::Control(control));
+            draft.ack_eliciting = true;
+        }
+    }
+
+    /// Puts the next thing to send into the packet's body: a datagram, or a message and a stream in
+    /// turn.
+    fn add_primary(&mut self, now: Instant, draft: &mut Draft, buf: &mut Vec<u8>) {
+        if let Some(part) = self.outgoing.peek_datagram(now)
+            && self.add_part(draft, part, buf)
+        {
+            return;
+        }
+        self.stream_turn = !self.stream_turn;
+        if !self.stream_turn && self.add_message(draft, buf) {
+            return;
+        }
+        if !self.add_stream(draft, buf) && self.stream_turn {
+            self.add_message(draft, buf);
+        }
+    }
+
+    fn add_message(&mut self, draft: &mut Draft, buf: &mut Vec<u8>) -> bool {
+        let part = self.outgoing.peek_reliable(self.send_flow.available());
+        part.is_some_and(|part| self.add_part(draft, part, buf))
+    }
+
+    fn add_part(&mut self, draft: &mut Draft, part: Part, buf: &mut Vec<u8>) -> bool {
+        let whole = part.total == 1;
+        let overhead = if whole {
+            0
+        } else {
+            FRAGMENT_OVERHEAD - HEADER_LEN - LENGTH_LEN
+        };
+        if part.len + overhead > draft.data_room(0) {
+            return false;
+        }
+        let last = part.index + 1 == part.total;
+        draft.header.kind = if whole {
+            PacketType::Data
+        } else {
+            PacketType::Fragment
+        };
+        draft.header.flags = Flags(0)
+            .with_if(last, Flags::END)
+            .with_if(part.reliable, Flags::RELIABLE);
+        draft.header.fragment_id = PacketNumber(part.id.0).truncated();
+        draft.header.fragment_index = part.index;
+        draft.header.fragment_total = part.total;
+        if !whole {
+            Frame::MessageLength(part.message_len).emit(&mut draft.frames);
+        }
+        self.outgoing.take(&part, buf);
+        self.count_part(draft, &part);
+        true
+    }
+
+    fn count_part(&mut self, draft: &mut Draft, part: &Part) {
+        draft.ack_eliciting = true;
+        if part.reliable {
+            draft.contents.push(Item::Part {
+                id: part.id,
+                index: part.index,
+            });
+            if part.is_new {
+                self.send_flow.on_sent(part.len as u64);
+            }
+        }
+    }
+
+    fn add_stream(&mut self, draft: &mut Draft, buf: &mut Vec<u8>) -> bool {
+        let credit = self.send_flow.available();
+        let room = draft.data_room(0);
+        let Some((id, piece)) = self.streams.poll_piece(credit, |_, _| room) else {
+            return false;
+        };
+        draft.header.kind = PacketType::Data;
+        draft.header.flags = Flags::RELIABLE
+            .with(Flags::ORDERED)
+            .with_if(piece.fin, Flags::END);
+        draft.header.fragment_id = PacketNumber(id.0).truncated();
+        draft.header.set_stream_offset(piece.range.start);
+        self.streams.copy(id, &piece.range, buf);
+        if piece.is_new {
+            self.send_flow.on_sent(piece.range.end - piece.range.start);
+        }
+        draft.ack_eliciting = true;
+        draft.contents.push(Item::Stream {
+            id,
+            range: piece.range,
+            fin: piece.fin,
+        });
+        true
+    }
+
+    /// Fills what room is left with small messages and short pieces of other streams, as frames.
+    fn add_shared(&mut self, now: Instant, draft: &mut Draft, data: usize) {
+        while let Some(part) = self.outgoing.peek_datagram(now) {
+            if !self.add_shared_part(draft, part, data) {
+                break;
+            }
+        }
+        while let Some(part) = self.outgoing.peek_reliable(self.send_flow.available()) {
+            if !self.add_shared_part(draft, part, data) {
+                break;
+            }
+        }
+        loop {
+            let room = draft.data_room(data);
+            let credit = self.send_flow.available();
+            let polled = self.streams.poll_piece(credit, |id, offset| {
+                let fits =
+                    room.saturating_sub(frame::stream_overhead(id, offset + (1 << 30), room));
+                if fits < SHARED_PIECE_MIN { 0 } else { fits }
+            });
+            let Some((id, piece)) = polled else { break };
+            let mut bytes = Vec::new();
+            self.streams.copy(id, &piece.range, &mut bytes);
+            let (offset, fin) = (piece.range.start, piece.fin);
+            Frame::Stream {
+                id,
+                offset,
+                fin,
+                data: &bytes,
+            }
+            .emit(&mut draft.frames);
+            if piece.is_new {
+                self.send_flow.on_sent(bytes.len() as u64);
+            }
+            draft.ack_eliciting = true;
+            draft.contents.push(Item::Stream {
+                id,
+                range: piece.range,
+                fin,
+            });
+        }
+    }
+
+    fn add_shared_part(&mut self, draft: &mut Draft, part: Part, data: usize) -> bool {
+        let cost = part.len + frame::message_overhead(part.id, part.len);
+        if part.total > 1 || cost > draft.data_room(data) {
+            return false;
+        }
+        let mut bytes = Vec::with_capacity(part.len);
+        self.outgoing.take(&part, &mut bytes);
+        let (id, data) = (part.id, &bytes[..]);
+        let frame = if part.reliable {
+            Frame::Message { id, data }
+        } else {
+            Frame::Datagram { id, data }
+        };
+        frame.emit(&mut draft.frames);
+        self.count_part(draft, &part);
+        true
+    }
+
+    fn write_packet(&mut self, now: Instant, draft: Draft, body: &[u8], buf: &mut Vec<u8>) {
+        let start = buf.len();
+        buf.resize(start + HEADER_LEN, 0);
+        buf.extend_from_slice(body);
+        self.seal_packet(now, draft, start, buf);
+    }
+
+    /// Completes the packet that begins at `start` (header space and body are there) and counts it
+    /// as sent.
+    fn seal_packet(&mut self, now: Instant, mut draft: Draft, start: usize, buf: &mut Vec<u8>) {
+        let number = self.sent.next_number();
+        let Some(protection) = &mut self.protection else {
+            return;
+        };
+        if !draft.frames.is_empty() {
+            buf.extend_from_slice(&draft.frames);
+            let length = u16::try_from(draft.frames.len()).unwrap_or(u16::MAX);
+            buf.extend_from_slice(&length.to_be_bytes());
+        }
+        buf.resize(buf.len() + protection.trailer_len(), 0);
+        let header = &mut draft.header;
+        let largest = self.received.largest();
+        header.flags = header
+            .flags
+            .with_if(largest.is_some(), Flags::ACK)
+            .with_if(protection.is_sealed(), Flags::SEALED)
+            .with_if(!draft.frames.is_empty(), Flags::EXTENSION)
+            .with_if(protection.key_phase(), Flags::KEY_PHASE);
+        header.sequence = number.truncated();
+        header.acknowledgment = largest.map_or(0, PacketNumber::truncated);
+        header.window = self.receive_flow.header_window();
+        header.payload_len = u32::try_from(buf.len() - start - HEADER_LEN).unwrap_or(u32::MAX);
+        let packet = &mut buf[start..];
+        if let Some(bytes) = packet.first_chunk_mut::<HEADER_LEN>() {
+            header.emit(bytes, protection.checksum_salt(Flow::Outgoing));
+        }
+        protection.seal(number, packet);
+        let size = packet.len();
+        self.on_packet_sent(now, number, size, draft);
+    }
+
+    fn on_packet_sent(&mut self, now: Instant, number: PacketNumber, size: usize, draft: Draft) {
+        self.stats.packets_sent += 1;
+        let ack_eliciting = draft.ack_eliciting;
+        let mut contents = draft.contents;
+        contents.ecn = self.ecn_usable;
+        self.sent.push(SentPacket {
+            sent_at: now,
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+            ack_eliciting,
+            contents,
+        });
+        if ack_eliciting {
+            self.loss.on_sent(now);
+            self.timers.on_eliciting_sent(now);
+            let in_flight = self.sent.bytes_in_flight();
+            self.congestion.on_sent(now, number, size as u64, in_flight);
+            self.pacer.on_sent(size as u64);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Runs the core on a UDP socket under tokio.
+//!
+//! An [`Endpoint`] is one socket and one task. The task alone does socket I/O: it receives a batch
+//! (several buffers a system call, each holding a train of datagrams where the kernel coalesces
+//! them), feeds the whole batch to the core under one lock, collects what the core wants to send,
+//! releases the lock and only then sends (segmentation offload where the kernel has it). Handles
+//! given to the application lock the same core for the length of one call and wake the task.
+//!
+//! Rules this module keeps:
+//! - No lock is held across a system call, nor while a waker runs.
+//! - A batch that the kernel refuses is sent again datagram by datagram; a batch that would block
+//!   is kept. The driver loses no packet that the kernel would have taken.
+//! - Every queue is bounded by the core's limits or by [`ACCEPT_QUEUE_MAX`].
+//! - All time comes from one clock ([`Endpoint`] takes its origin when it is bound).
+//!
+//! # Example
+//! Two endpoints on loopback, plain profile (a checksum, no secrecy):
+//! ```
+//! use dunlin_transport::driver::{Endpoint, EndpointOptions};
+//! use dunlin_transport::plain::{PlainAcceptor, PlainInitiator};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let any_port = "127.0.0.1:0".parse()?;
+//! let options = EndpointOptions::default().with_acceptor(Box::new(PlainAcceptor::new()));
+//! let server = Endpoint::bind(any_port, options)?;
+//! let address = server.local_addr();
+//! let echo = tokio::spawn(async move {
+//!     let connection = server.accept().await.expect("the endpoint is running");
+//!     let (mut send, mut receive) = connection.accept_stream().await?;
+//!     tokio::io::copy(&mut receive, &mut send).await?;
+//!     send.finish().await?;
+//!     connection.closed().await;
+//!     Ok::<(), std::io::Error>(())
+//! });
+//!
+//! let client = Endpoint::bind(any_port, EndpointOptions::default())?;
+//! let connection = client.connect(address, Box::new(PlainInitiator::new())).await?;
+//! let (mut send, mut receive) = connection.open_stream().await?;
+//! send.write_all(b"hello").await?;
+//! send.finish().await?;
+//! let mut answer = Vec::new();
+//! receive.read_to_end(&mut answer).await?;
+//! assert_eq!(answer, b"hello");
+//! connection.close(0, "done").await;
+//! echo.await??;
+//! # Ok(())
+//! # }
+//! ```
+
+mod clock;
+mod connection;
+mod endpoint;
+mod error;
+mod options;
+mod socket;
+mod state;
+mod stream;
+mod task;
+mod wake;
+
+pub use connection::Connection;
+pub use endpoint::Endpoint;
+pub use error::ConnectionError;
+pub use options::{EndpointOptions, OsRandom};
+pub use state::ACCEPT_QUEUE_MAX;
+pub use stream::{RecvStream, SendStream};

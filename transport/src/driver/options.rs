@@ -1,0 +1,76 @@
+//! What an application chooses when it binds an endpoint.
+
+use std::fmt;
+
+use crate::config::EndpointConfig;
+use crate::protect::{Acceptor, Random};
+
+/// Settings of a bound endpoint.
+pub struct EndpointOptions {
+    /// Settings of the core.
+    pub config: EndpointConfig,
+    /// Answers handshakes; None: the endpoint only connects.
+    pub acceptor: Option<Box<dyn Acceptor>>,
+    /// Randomness; None: the operating system's.
+    pub random: Option<Box<dyn Random>>,
+    /// Bytes of the socket's send buffer, as far as the system grants them. 4 MiB: the usual
+    /// system limit, about 30 ms at 1 Gbit/s.
+    pub send_buffer_size: usize,
+    /// The same for receiving.
+    pub receive_buffer_size: usize,
+    /// Whether to hand the kernel trains of packets (segmentation offload) where it takes them.
+    pub gso: bool,
+}
+
+impl EndpointOptions {
+    /// The same options with this acceptor.
+    #[must_use]
+    pub fn with_acceptor(mut self, acceptor: Box<dyn Acceptor>) -> Self {
+        self.acceptor = Some(acceptor);
+        self
+    }
+
+    /// The same options with these settings of the core.
+    #[must_use]
+    pub fn with_config(mut self, config: EndpointConfig) -> Self {
+        self.config = config;
+        self
+    }
+}
+
+impl Default for EndpointOptions {
+    fn default() -> Self {
+        Self {
+            config: EndpointConfig::default(),
+            acceptor: None,
+            random: None,
+            send_buffer_size: 4 << 20,
+            receive_buffer_size: 4 << 20,
+            gso: true,
+        }
+    }
+}
+
+impl fmt::Debug for EndpointOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointOptions")
+            .field("config", &self.config)
+            .field("acceptor", &self.acceptor.is_some())
+            .field("send_buffer_size", &self.send_buffer_size)
+            .field("receive_buffer_size", &self.receive_buffer_size)
+            .field("gso", &self.gso)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The operating system's random generator.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsRandom;
+
+impl Random for OsRandom {
+    /// # Panics
+    /// When the operating system has no randomness to give: nothing secure can then go on.
+    fn fill(&mut self, out: &mut [u8]) {
+        getrandom::fill(out).expect("the operating system provides randomness");
+    }
+}

@@ -1,0 +1,370 @@
+//! The UDP socket: batches in, batches out, offloads where the kernel has them.
+
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+
+use quinn_udp::{EcnCodepoint, RecvMeta, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use crate::io::{EcnMark, Transmit};
+use crate::limits;
+
+/// Buffers filled by one receive call. Each may hold a coalesced train, so that a batch is at most
+/// half a MiB and stays in the second-level cache. Guess.
+const RECEIVE_BUFFERS: usize = if quinn_udp::BATCH_SIZE < 8 {
+    quinn_udp::BATCH_SIZE
+} else {
+    8
+};
+/// Bytes of a receive buffer: the longest train the kernel makes.
+const RECEIVE_BUFFER_SIZE: usize = 65_536;
+/// Batches taken from the core under one lock. Guess: half a MiB at most.
+const SEND_BATCHES: usize = 8;
+
+/// A bound socket with its receive buffers.
+pub(super) struct Socket {
+    io: UdpSocket,
+    udp: UdpSocketState,
+    gso: bool,
+    buffer: Vec<u8>,
+    meta: [RecvMeta; RECEIVE_BUFFERS],
+}
+
+impl Socket {
+    /// Binds to `address`. An IPv6 wildcard address receives IPv4 too.
+    pub(super) fn bind(
+        address: SocketAddr,
+        send_buffer: usize,
+        receive_buffer: usize,
+        gso: bool,
+    ) -> io::Result<Self> {
+        let socket = socket2::Socket::new(
+            Domain::for_address(address),
+            Type::DGRAM,
+            Some(Protocol::UDP),
+        )?;
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            socket.set_only_v6(false)?;
+        }
+        for result in [
+            socket.set_send_buffer_size(send_buffer),
+            socket.set_recv_buffer_size(receive_buffer),
+        ] {
+            if let Err(error) = result {
+                tracing::debug!(%error, "the system refused a socket buffer size");
+            }
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        let io = UdpSocket::from_std(socket.into())?;
+        let udp = UdpSocketState::new(UdpSockRef::from(&io))?;
+        let gso = gso && udp.max_gso_segments() > 1;
+        Ok(Self {
+            io,
+            udp,
+            gso,
+            buffer: vec![0; RECEIVE_BUFFERS * RECEIVE_BUFFER_SIZE],
+            meta: [RecvMeta::default(); RECEIVE_BUFFERS],
+        })
+    }
+
+    /// Where it is bound.
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.local_addr()
+    }
+
+    /// Receives a batch: how many buffers were filled, for [`Self::datagrams`].
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.io.poll_recv_ready(cx))?;
+            let mut chunks = self.buffer.chunks_exact_mut(RECEIVE_BUFFER_SIZE);
+            let mut slices: [IoSliceMut<'_>; RECEIVE_BUFFERS] =
+                std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+            let result = self.io.try_io(Interest::READABLE, || {
+                self.udp
+                    .recv(UdpSockRef::from(&self.io), &mut slices, &mut self.meta)
+            });
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return Poll::Ready(other),
+            }
+        }
+    }
+
+    /// The datagrams of the first `count` buffers, trains taken apart.
+    ///
+    /// A source port of zero is skipped: no answer could be sent, and the attempt would make the
+    /// kernel return the error that signals missing offload.
+    pub(super) fn datagrams(
+        &mut self,
+        count: usize,
+    ) -> impl Iterator<Item = (SocketAddr, Option<EcnMark>, &mut [u8])> {
+        self.buffer
+            .chunks_exact_mut(RECEIVE_BUFFER_SIZE)
+            .zip(&self.meta)
+            .take(count)
+            .filter(|(_, meta)| meta.addr.port() != 0)
+            .flat_map(|(buffer, meta)| {
+                let ecn = meta.ecn.map(from_codepoint);
+                let length = meta.len.min(buffer.len());
+                buffer[..length]
+                    .chunks_mut(meta.stride.max(1))
+                    .map(move |datagram| (meta.addr, ecn, datagram))
+            })
+    }
+
+    /// Sends what `outgoing` holds. Pending: the socket's buffer is full, and the rest is kept.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        outgoing: &mut Outgoing,
+    ) -> Poll<io::Result<()>> {
+        while let Some(batch) = outgoing.front() {
+            ready!(self.io.poll_send_ready(cx))?;
+            let result = self.io.try_io(Interest::WRITABLE, || {
+                batch.send(&mut self.gso, |transmit| {
+                    self.udp.try_send(UdpSockRef::from(&self.io), transmit)
+                })
+            });
+            match result {
+                Ok(()) => outgoing.pop_front(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Batches on their way from the core to the kernel, in buffers that are used again.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    slots: Vec<Batch>,
+    next: usize,
+    filled: usize,
+}
+
+impl Outgoing {
+    /// Whether everything was sent.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.next == self.filled
+    }
+
+    /// Takes batches from `poll` until it has none or all slots are full. Call when empty.
+    pub(super) fn fill(&mut self, mut poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) {
+        debug_assert!(self.is_empty(), "unsent batches would be lost");
+        (self.next, self.filled) = (0, 0);
+        while self.filled < SEND_BATCHES {
+            if self.filled == self.slots.len() {
+                self.slots.push(Batch::default());
+            }
+            let Some(slot) = self.slots.get_mut(self.filled) else {
+                break;
+            };
+            slot.transmit = poll(&mut slot.bytes);
+            if slot.transmit.is_none() {
+                break;
+            }
+            (slot.sent, slot.one_by_one) = (0, false);
+            self.filled += 1;
+        }
+    }
+
+    fn front(&mut self) -> Option<&mut Batch> {
+        self.slots.get_mut(self.next..self.filled)?.first_mut()
+    }
+
+    const fn pop_front(&mut self) {
+        self.next += 1;
+    }
+}
+
+/// Datagrams to one destination, end to end.
+#[derive(Default)]
+struct Batch {
+    transmit: Option<Transmit>,
+    bytes: Vec<u8>,
+    /// Bytes at the front that the kernel has taken.
+    sent: usize,
+    /// The kernel refused it as a train.
+    one_by_one: bool,
+}
+
+impl Batch {
+    /// Hands the rest to the kernel through `send`.
+    ///
+    /// # Errors
+    /// Only [`io::ErrorKind::WouldBlock`]; what was not sent is kept. A datagram that the kernel
+    /// refuses on its own for any other reason counts as lost on the way.
+    fn send(
+        &mut self,
+        gso: &mut bool,
+        mut send: impl FnMut(&quinn_udp::Transmit<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Some(transmit) = self.transmit else {
+            return Ok(());
+        };
+        let size = transmit.size.min(self.bytes.len());
+        let segment = transmit.segment_size.unwrap_or(size).max(1);
+        let train = segment * (limits::UDP_PAYLOAD_MAX / segment).clamp(1, limits::SEGMENTS_MAX);
+        while self.sent < size {
+            let rest = size - self.sent;
+            let as_train = *gso && !self.one_by_one && rest > segment;
+            let length = rest.min(if as_train { train } else { segment });
+            let result = send(&quinn_udp::Transmit {
+                destination: transmit.destination,
+                ecn: transmit.ecn.map(to_codepoint),
+                contents: &self.bytes[self.sent..self.sent + length],
+                segment_size: as_train.then_some(segment),
+                src_ip: None,
+            });
+            match result {
+                Ok(()) => {
+                    self.sent += length;
+                    // The same bytes pass one by one: it was the train that the kernel, the
+                    // network card or the route does not take.
+                    *gso = *gso && !self.one_by_one;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) if as_train => {
+                    tracing::debug!(%error, "a train of packets was refused; sending one by one");
+                    self.one_by_one = true;
+                }
+                Err(error) => {
+                    tracing::trace!(%error, destination = %transmit.destination, "not sent");
+                    self.sent += length;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+const fn to_codepoint(mark: EcnMark) -> EcnCodepoint {
+    match mark {
+        EcnMark::Ect0 => EcnCodepoint::Ect0,
+        EcnMark::Ect1 => EcnCodepoint::Ect1,
+        EcnMark::Ce => EcnCodepoint::Ce,
+    }
+}
+
+const fn from_codepoint(codepoint: EcnCodepoint) -> EcnMark {
+    match codepoint {
+        EcnCodepoint::Ect0 => EcnMark::Ect0,
+        EcnCodepoint::Ect1 => EcnMark::Ect1,
+        EcnCodepoint::Ce => EcnMark::Ce,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten bytes in segments of three: 012 345 678 9.
+    fn batch() -> Batch {
+        Batch {
+            transmit: Some(Transmit {
+                destination: SocketAddr::from(([127, 0, 0, 1], 9)),
+                ecn: Some(EcnMark::Ect0),
+                size: 10,
+                segment_size: Some(3),
+            }),
+            bytes: (0..10).collect(),
+            sent: 0,
+            one_by_one: false,
+        }
+    }
+
+    #[test]
+    fn sends_a_train_in_one_call_when_the_kernel_takes_it() {
+        let (mut gso, mut calls) = (true, Vec::new());
+        batch()
+            .send(&mut gso, |transmit| {
+                calls.push((transmit.contents.to_vec(), transmit.segment_size));
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(calls, [((0..10).collect::<Vec<u8>>(), Some(3))]);
+        assert!(gso);
+    }
+
+    #[test]
+    fn resends_a_refused_train_one_by_one_and_loses_nothing() {
+        for kind in [libc_error::EIO, libc_error::EINVAL, libc_error::EMSGSIZE] {
+            let (mut gso, mut sent) = (true, Vec::new());
+            batch()
+                .send(&mut gso, |transmit| {
+                    if transmit.segment_size.is_some() {
+                        return Err(io::Error::from_raw_os_error(kind));
+                    }
+                    sent.push(transmit.contents.to_vec());
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(sent, [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7, 8], vec![9]]);
+            assert!(!gso, "the next batch would be refused again");
+        }
+    }
+
+    #[test]
+    fn keeps_offload_when_the_destination_is_the_problem() {
+        let mut gso = true;
+        batch()
+            .send(&mut gso, |_| {
+                Err(io::Error::from_raw_os_error(libc_error::EINVAL))
+            })
+            .unwrap();
+        assert!(gso);
+    }
+
+    #[test]
+    fn keeps_what_would_block_and_goes_on_from_there() {
+        let (mut gso, mut sent, mut room) = (false, Vec::new(), 2);
+        let mut batch = batch();
+        let mut send = |transmit: &quinn_udp::Transmit<'_>| {
+            if room == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            room -= 1;
+            sent.extend_from_slice(transmit.contents);
+            Ok(())
+        };
+        assert!(batch.send(&mut gso, &mut send).is_err());
+        assert_eq!(batch.sent, 6);
+        let mut send = |transmit: &quinn_udp::Transmit<'_>| {
+            sent.extend_from_slice(transmit.contents);
+            Ok(())
+        };
+        batch.send(&mut gso, &mut send).unwrap();
+        assert_eq!(sent, (0..10).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn splits_a_train_above_the_largest_udp_payload() {
+        let mut large = batch();
+        large.bytes = vec![0; 70_000];
+        large.transmit = Some(Transmit {
+            size: 70_000,
+            segment_size: Some(1_400),
+            ..large.transmit.unwrap()
+        });
+        let (mut gso, mut lengths) = (true, Vec::new());
+        large
+            .send(&mut gso, |transmit| {
+                lengths.push(transmit.contents.len());
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(lengths, [46 * 1_400, 4 * 1_400]);
+    }
+
+    /// Linux values; only compared with themselves here.
+    mod libc_error {
+        pub(super) const EIO: i32 = 5;
+        pub(super) const EINVAL: i32 = 22;
+        pub(super) const EMSGSIZE: i32 = 90;
+    }
+}

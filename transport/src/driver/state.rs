@@ -1,0 +1,324 @@
+//! What the task and all handles share: the core, and who waits for what, behind one lock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Waker;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::clock::Clock;
+use super::wake::{Signal, Signals, Wakes};
+use crate::Instant;
+use crate::error::CloseReason;
+use crate::ids::{MessageId, StreamDirection, StreamId};
+use crate::io::{ConnectionHandle, Event};
+use crate::protect::PeerIdentity;
+
+/// Connections that wait to be accepted; a further one is reset. Guess.
+pub const ACCEPT_QUEUE_MAX: usize = 1_024;
+
+/// Shared by the task and every handle of an endpoint.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Time of this endpoint.
+    pub(super) clock: Clock,
+    /// Where the socket is bound.
+    pub(super) local_addr: SocketAddr,
+    /// Somebody may accept, or nobody ever will.
+    pub(super) incoming: Notify,
+    /// While shutting down: something ended. At the end: the task did.
+    pub(super) progress: Notify,
+}
+
+impl Shared {
+    /// Shares a new core.
+    pub(super) fn new(core: crate::Endpoint, clock: Clock, local_addr: SocketAddr) -> Self {
+        Self {
+            state: Mutex::new(State {
+                core,
+                connections: BTreeMap::new(),
+                incoming: VecDeque::new(),
+                task: None,
+                closing: false,
+                stop: false,
+                stopped: false,
+                handles_gone: false,
+            }),
+            clock,
+            local_addr,
+            incoming: Notify::new(),
+            progress: Notify::new(),
+        }
+    }
+
+    /// Runs `act` under the lock and wakes the task, which sends what came of it.
+    pub(super) fn act<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = act(&mut state);
+        let task = state.task.take();
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+        result
+    }
+
+    /// Runs `look` under the lock; nothing comes of it.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+        look(&mut self.state.lock())
+    }
+}
+
+/// What the lock protects.
+pub(super) struct State {
+    /// The protocol.
+    pub(super) core: crate::Endpoint,
+    connections: BTreeMap<ConnectionHandle, ConnectionState>,
+    incoming: VecDeque<ConnectionHandle>,
+    /// Set while the task sleeps.
+    pub(super) task: Option<Waker>,
+    /// No new connections; those there are are being closed.
+    pub(super) closing: bool,
+    /// The task ends at its next step.
+    pub(super) stop: bool,
+    /// The task has ended.
+    pub(super) stopped: bool,
+    /// The application dropped its last endpoint handle.
+    pub(super) handles_gone: bool,
+}
+
+/// A connection as its handles see it.
+#[derive(Default)]
+pub(super) struct ConnectionState {
+    /// Where its callers wait.
+    pub(super) signals: Arc<Signals>,
+    /// Set once the handshake is complete.
+    pub(super) peer: Option<PeerIdentity>,
+    /// Set once it is over.
+    pub(super) closed: Option<CloseReason>,
+    /// Streams with a live handle.
+    pub(super) streams: BTreeMap<StreamId, StreamState>,
+    /// Messages whose sender waits for their delivery; true: delivered.
+    pub(super) deliveries: BTreeMap<MessageId, bool>,
+}
+
+/// A stream as its handles see it.
+#[derive(Default)]
+pub(super) struct StreamState {
+    /// Live handles: the sending half, the receiving half.
+    pub(super) halves: u8,
+    /// Waits to read.
+    pub(super) reader: Option<Waker>,
+    /// Waits to write.
+    pub(super) writer: Option<Waker>,
+    /// Waits for the delivery of everything, or for the peer to stop reading.
+    pub(super) watcher: Option<Waker>,
+    /// Everything was delivered.
+    pub(super) delivered: bool,
+    /// The peer stopped reading, with this code.
+    pub(super) stopped: Option<u64>,
+}
+
+impl ConnectionState {
+    /// Registers another live handle of a stream.
+    pub(super) fn add_half(&mut self, id: StreamId) {
+        self.streams.entry(id).or_default().halves += 1;
+    }
+
+    /// Removes one; the last takes the entry along.
+    pub(super) fn remove_half(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.halves = stream.halves.saturating_sub(1);
+            if stream.halves == 0 {
+                self.streams.remove(&id);
+            }
+        }
+    }
+
+    fn on_stream(&mut self, id: StreamId, wakes: &mut Wakes, event: &Event) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        match event {
+            Event::StreamReadable(_) => wakes.waker(stream.reader.take()),
+            Event::StreamWritable(_) => wakes.waker(stream.writer.take()),
+            Event::StreamDelivered(_) => {
+                stream.delivered = true;
+                wakes.waker(stream.watcher.take());
+            }
+            Event::StreamStopped(_, code) => {
+                stream.stopped = Some(*code);
+                wakes.waker(stream.writer.take());
+                wakes.waker(stream.watcher.take());
+            }
+            _ => {}
+        }
+    }
+
+    /// The end: everyone wakes up to see it.
+    fn close(&mut self, reason: CloseReason, wakes: &mut Wakes) {
+        self.closed.get_or_insert(reason);
+        for stream in self.streams.values_mut() {
+            wakes.waker(stream.reader.take());
+            wakes.waker(stream.writer.take());
+            wakes.waker(stream.watcher.take());
+        }
+        wakes.every_signal(&self.signals);
+    }
+}
+
+impl State {
+    /// The two sides of a connection; its end, if the core has forgotten it or the task is gone.
+    pub(super) fn connection(
+        &mut self,
+        handle: ConnectionHandle,
+    ) -> Result<(&mut crate::Connection, &mut ConnectionState), CloseReason> {
+        let Some(state) = self.connections.get_mut(&handle) else {
+            return Err(CloseReason::EndpointStopped);
+        };
+        match self.core.connection_mut(handle) {
+            Some(connection) => Ok((connection, state)),
+            None => Err(state.closed.clone().unwrap_or(CloseReason::EndpointStopped)),
+        }
+    }
+
+    /// The driver's side of a connection.
+    pub(super) fn connection_state(
+        &mut self,
+        handle: ConnectionHandle,
+    ) -> Option<&mut ConnectionState> {
+        self.connections.get_mut(&handle)
+    }
+
+    /// Registers a connection that the core has just made.
+    pub(super) fn insert(&mut self, handle: ConnectionHandle) -> Arc<Signals> {
+        let state = ConnectionState::default();
+        let signals = Arc::clone(&state.signals);
+        self.connections.insert(handle, state);
+        signals
+    }
+
+    /// The last handle of the connection is gone.
+    pub(super) fn release(&mut self, handle: ConnectionHandle) {
+        if self.connections.remove(&handle).is_some() {
+            self.core.release(handle);
+        }
+    }
+
+    /// The next connection for the application.
+    pub(super) fn accept(&mut self) -> Option<(ConnectionHandle, Arc<Signals>)> {
+        let handle = self.incoming.pop_front()?;
+        let state = self.connections.get(&handle)?;
+        Some((handle, Arc::clone(&state.signals)))
+    }
+
+    /// Begins the graceful end of every connection, and takes no new ones.
+    pub(super) fn begin_shutdown(&mut self, now: Instant) {
+        self.closing = true;
+        while let Some(handle) = self.incoming.pop_front() {
+            self.release(handle);
+        }
+        for handle in self.connections.keys() {
+            if let Some(connection) = self.core.connection_mut(*handle) {
+                connection.close(now, 0, "");
+            }
+        }
+    }
+
+    /// Whether every connection with a live handle has ended.
+    pub(super) fn all_closed(&self) -> bool {
+        self.connections
+            .values()
+            .all(|state| state.closed.is_some())
+    }
+
+    /// Lets the core forget every connection as soon as the protocol allows.
+    pub(super) fn release_all(&mut self) {
+        for handle in self.connections.keys() {
+            self.core.release(*handle);
+        }
+    }
+
+    /// Takes the core's events and notes who has to be woken. True: somebody may accept.
+    pub(super) fn dispatch_events(&mut self, now: Instant, wakes: &mut Wakes) -> bool {
+        let mut incoming = false;
+        while let Some((handle, event)) = self.core.poll_event() {
+            if let Event::Connected {
+                peer,
+                incoming: true,
+            } = event
+            {
+                incoming |= self.on_incoming(now, handle, peer);
+            } else if let Some(state) = self.connections.get_mut(&handle) {
+                state.on_event(event, wakes);
+            }
+        }
+        incoming
+    }
+
+    fn on_incoming(&mut self, now: Instant, handle: ConnectionHandle, peer: PeerIdentity) -> bool {
+        if self.closing || self.handles_gone || self.incoming.len() >= ACCEPT_QUEUE_MAX {
+            if let Some(connection) = self.core.connection_mut(handle) {
+                connection.abort(now, 0, "not accepting connections");
+            }
+            self.core.release(handle);
+            return false;
+        }
+        self.insert(handle);
+        if let Some(state) = self.connections.get_mut(&handle) {
+            state.peer = Some(peer);
+        }
+        self.incoming.push_back(handle);
+        true
+    }
+
+    /// The task is gone: nothing will happen any more.
+    pub(super) fn stop(&mut self, wakes: &mut Wakes) {
+        self.stopped = true;
+        for state in self.connections.values_mut() {
+            state.close(CloseReason::EndpointStopped, wakes);
+        }
+    }
+
+    /// Drops connections that nobody will accept any more.
+    pub(super) fn drop_incoming(&mut self) {
+        self.handles_gone = true;
+        while let Some(handle) = self.incoming.pop_front() {
+            self.release(handle);
+        }
+    }
+}
+
+impl ConnectionState {
+    fn on_event(&mut self, event: Event, wakes: &mut Wakes) {
+        let signal = match event {
+            Event::Connected { peer, .. } => {
+                self.peer = Some(peer);
+                Signal::State
+            }
+            Event::StreamsOpened(StreamDirection::Bidirectional) => Signal::IncomingBidi,
+            Event::StreamsOpened(StreamDirection::Unidirectional) => Signal::IncomingUni,
+            Event::StreamsAvailable(StreamDirection::Bidirectional) => Signal::OpenBidi,
+            Event::StreamsAvailable(StreamDirection::Unidirectional) => Signal::OpenUni,
+            Event::StreamReadable(id)
+            | Event::StreamWritable(id)
+            | Event::StreamDelivered(id)
+            | Event::StreamStopped(id, _) => return self.on_stream(id, wakes, &event),
+            Event::MessageReceived => Signal::Message,
+            Event::DatagramReceived => Signal::Datagram,
+            Event::MessagesWritable => Signal::MessageWritable,
+            Event::MessageDelivered(id) => match self.deliveries.get_mut(&id) {
+                Some(delivered) => {
+                    *delivered = true;
+                    Signal::State
+                }
+                None => return,
+            },
+            Event::PathChanged(_) => return,
+            Event::Closed(reason) => return self.close(reason, wakes),
+        };
+        wakes.signal(&self.signals, signal);
+    }
+}

@@ -1,0 +1,307 @@
+//! The two halves of a stream.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connection::ConnectionRef;
+use super::state::StreamState;
+use crate::error::{ApiMisuse, CloseReason, ReadError, WriteError};
+use crate::ids::StreamId;
+
+/// The sending half of a stream. Writing waits while the peer or the network takes no more.
+///
+/// Dropping it before [`SendStream::finish`] or a shutdown resets the stream with code 0.
+pub struct SendStream {
+    connection: Arc<ConnectionRef>,
+    id: StreamId,
+    finished: bool,
+}
+
+impl SendStream {
+    /// A handle that the connection's state already counts.
+    pub(super) fn new(connection: &Arc<ConnectionRef>, id: StreamId) -> Self {
+        Self {
+            connection: Arc::clone(connection),
+            id,
+            finished: false,
+        }
+    }
+
+    /// The stream's number.
+    #[must_use]
+    pub const fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// Ends the stream and waits until the peer's transport has acknowledged all of it.
+    ///
+    /// # Errors
+    /// The peer stopped reading, the stream was reset, or the connection ended first.
+    pub async fn finish(&mut self) -> Result<(), WriteError> {
+        self.end()?;
+        match self.watch().await? {
+            None => Ok(()),
+            Some(code) => Err(WriteError::Stopped(code)),
+        }
+    }
+
+    /// Abandons the stream: what was not delivered is lost, and the peer sees `code`.
+    ///
+    /// # Errors
+    /// The stream is finished and forgotten.
+    pub fn reset(&mut self, code: u64) -> Result<(), ApiMisuse> {
+        self.finished = true;
+        self.connection
+            .act(|connection, _| connection.reset(self.id, code).map_err(WriteError::Misuse))
+            .or_else(|error| match error {
+                WriteError::Misuse(misuse) => Err(misuse),
+                _ => Ok(()),
+            })
+    }
+
+    /// Waits until the peer stops reading (its code), or until everything was delivered (None).
+    ///
+    /// # Errors
+    /// The connection ended first.
+    pub async fn stopped(&mut self) -> Result<Option<u64>, CloseReason> {
+        self.watch().await
+    }
+
+    /// Ends the stream without waiting.
+    fn end(&mut self) -> Result<(), WriteError> {
+        if !self.finished {
+            self.connection
+                .act(|connection, state| match &state.closed {
+                    Some(reason) => Err(reason.clone().into()),
+                    None => connection.finish(self.id),
+                })?;
+            self.finished = true;
+        }
+        Ok(())
+    }
+
+    async fn watch(&self) -> Result<Option<u64>, CloseReason> {
+        poll_fn(|cx| {
+            self.connection.shared.look(|state| {
+                let Some(state) = state.connection_state(self.connection.handle) else {
+                    return Poll::Ready(Err(CloseReason::EndpointStopped));
+                };
+                let stream = state.streams.entry(self.id).or_default();
+                match (stream.delivered, stream.stopped, &state.closed) {
+                    (true, _, _) => Poll::Ready(Ok(None)),
+                    (false, Some(code), _) => Poll::Ready(Ok(Some(code))),
+                    (false, None, Some(reason)) => Poll::Ready(Err(reason.clone())),
+                    (false, None, None) => {
+                        stream.watcher = Some(cx.waker().clone());
+                        Poll::Pending
+                    }
+                }
+            })
+        })
+        .await
+    }
+
+    fn poll_write_typed(&self, cx: &Context<'_>, data: &[u8]) -> Poll<Result<usize, WriteError>> {
+        let result = self.connection.act(|connection, state| {
+            if let Some(reason) = &state.closed {
+                return Err(reason.clone().into());
+            }
+            let result = connection.write(self.id, data);
+            if matches!(result, Err(WriteError::Blocked)) {
+                register(
+                    state.streams.get_mut(&self.id),
+                    |stream| &mut stream.writer,
+                    cx,
+                );
+            }
+            result
+        });
+        match result {
+            Err(WriteError::Blocked) => Poll::Pending,
+            other => Poll::Ready(other),
+        }
+    }
+}
+
+impl AsyncWrite for SendStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.poll_write_typed(cx, data).map_err(io::Error::from)
+    }
+
+    /// Does nothing: the task sends as soon as it may. Delivery is what [`SendStream::finish`]
+    /// waits for.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the stream without waiting for its delivery.
+    fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.end().map_err(io::Error::from))
+    }
+}
+
+impl fmt::Debug for SendStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendStream")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for SendStream {
+    fn drop(&mut self) {
+        let ended = self.connection.act(|connection, state| {
+            state.remove_half(self.id);
+            if self.finished {
+                Ok(())
+            } else {
+                connection.reset(self.id, 0).map_err(WriteError::from)
+            }
+        });
+        // An ended connection or a stream the peer has stopped needs no reset.
+        drop(ended);
+    }
+}
+
+/// The receiving half of a stream. Not reading holds the sender back.
+///
+/// Dropping it before the end asks the peer to stop, with code 0.
+pub struct RecvStream {
+    connection: Arc<ConnectionRef>,
+    id: StreamId,
+    ended: bool,
+}
+
+impl RecvStream {
+    /// A handle that the connection's state already counts.
+    pub(super) fn new(connection: &Arc<ConnectionRef>, id: StreamId) -> Self {
+        Self {
+            connection: Arc::clone(connection),
+            id,
+            ended: false,
+        }
+    }
+
+    /// The stream's number.
+    #[must_use]
+    pub const fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// Asks the peer to stop sending, with this code; nothing more can be read.
+    ///
+    /// # Errors
+    /// The stream has ended.
+    pub fn stop(&mut self, code: u64) -> Result<(), ApiMisuse> {
+        if self.ended {
+            return Err(ApiMisuse::AlreadyFinished);
+        }
+        self.ended = true;
+        self.connection
+            .act(|connection, _| connection.stop(self.id, code).map_err(ReadError::Misuse))
+            .or_else(|error| match error {
+                ReadError::Misuse(misuse) => Err(misuse),
+                _ => Ok(()),
+            })
+    }
+
+    fn poll_read_typed(
+        &mut self,
+        cx: &Context<'_>,
+        out: &mut [u8],
+    ) -> Poll<Result<usize, ReadError>> {
+        if self.ended {
+            return Poll::Ready(Ok(0));
+        }
+        let result = self.connection.act(|connection, state| {
+            let result = connection.read(self.id, out);
+            match (&result, &state.closed) {
+                (Err(ReadError::Blocked), Some(reason)) => Err(reason.clone().into()),
+                (Err(ReadError::Blocked), None) => {
+                    register(
+                        state.streams.get_mut(&self.id),
+                        |stream| &mut stream.reader,
+                        cx,
+                    );
+                    result
+                }
+                _ => result,
+            }
+        });
+        match result {
+            Err(ReadError::Blocked) => return Poll::Pending,
+            Ok(0) | Err(ReadError::Reset(_)) => self.ended = true,
+            _ => {}
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl AsyncRead for RecvStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let out = buf.initialize_unfilled();
+        self.poll_read_typed(cx, out)
+            .map_ok(|length| buf.advance(length))
+            .map_err(io::Error::from)
+    }
+}
+
+impl fmt::Debug for RecvStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvStream")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for RecvStream {
+    fn drop(&mut self) {
+        let ended = self.connection.act(|connection, state| {
+            state.remove_half(self.id);
+            if self.ended {
+                Ok(())
+            } else {
+                connection.stop(self.id, 0).map_err(ReadError::from)
+            }
+        });
+        // An ended connection or a stream the peer has finished needs no stop.
+        drop(ended);
+    }
+}
+
+/// Remembers the caller's waker in a place of the stream.
+fn register(
+    stream: Option<&mut StreamState>,
+    place: impl FnOnce(&mut StreamState) -> &mut Option<std::task::Waker>,
+    cx: &Context<'_>,
+) {
+    if let Some(stream) = stream {
+        let place = place(stream);
+        if !place
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            *place = Some(cx.waker().clone());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Who waits for what, and how they are woken: collected under the lock, run after it.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+/// What a call on a connection can wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Signal {
+    /// The handshake completed, a message was delivered, or the connection ended.
+    State,
+    /// The peer opened a bidirectional stream.
+    IncomingBidi,
+    /// The peer opened a unidirectional stream.
+    IncomingUni,
+    /// We may open a bidirectional stream.
+    OpenBidi,
+    /// We may open a unidirectional stream.
+    OpenUni,
+    /// A message arrived.
+    Message,
+    /// A datagram arrived.
+    Datagram,
+    /// A message may be sent.
+    MessageWritable,
+}
+
+impl Signal {
+    /// All of them, in the order of their numbers.
+    const ALL: [Self; 8] = [
+        Self::State,
+        Self::IncomingBidi,
+        Self::IncomingUni,
+        Self::OpenBidi,
+        Self::OpenUni,
+        Self::Message,
+        Self::Datagram,
+        Self::MessageWritable,
+    ];
+}
+
+/// The waiting places of one connection.
+#[derive(Default, Debug)]
+pub(super) struct Signals {
+    places: [Notify; Signal::ALL.len()],
+}
+
+impl Signals {
+    /// A place in the queue for `signal`.
+    pub(super) fn notified(&self, signal: Signal) -> Notified<'_> {
+        self.places[signal as usize].notified()
+    }
+}
+
+/// Wake-ups owed, to be paid when the lock is released: a waker may run anything.
+#[derive(Default)]
+pub(super) struct Wakes {
+    wakers: Vec<Waker>,
+    signals: Vec<(Arc<Signals>, Signal)>,
+}
+
+impl Wakes {
+    /// Owes a task its wake-up.
+    pub(super) fn waker(&mut self, waker: Option<Waker>) {
+        self.wakers.extend(waker);
+    }
+
+    /// Owes everyone who waits for `signal`.
+    pub(super) fn signal(&mut self, signals: &Arc<Signals>, signal: Signal) {
+        let repeated = self
+            .signals
+            .last()
+            .is_some_and(|(last, kind)| *kind == signal && Arc::ptr_eq(last, signals));
+        if !repeated {
+            self.signals.push((Arc::clone(signals), signal));
+        }
+    }
+
+    /// Owes everyone who waits for anything.
+    pub(super) fn every_signal(&mut self, signals: &Arc<Signals>) {
+        for signal in Signal::ALL {
+            self.signal(signals, signal);
+        }
+    }
+
+    /// Pays. Never call it with the lock held.
+    pub(super) fn run(&mut self) {
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+        for (signals, signal) in self.signals.drain(..) {
+            signals.places[signal as usize].notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,516 @@
+//! Datagrams to connections: routing by connection ID, answering SYNs, and asking the connections
+//! in turn what they have to send.
+//!
+//! The contract: one input (`connect`, `handle_datagram`, `handle_timeout`, a call on a
+//! connection), then drain [`Endpoint::poll_event`] and [`Endpoint::poll_transmit`], then wait until
+//! [`Endpoint::poll_timeout`].
+
+mod half_open;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use crate::config::EndpointConfig;
+use crate::connection::Connection;
+use crate::connection::opening::{peer_params, read_plain, write_plain};
+use crate::connection::state::State;
+use crate::error::{CloseReason, ConnectError};
+use crate::ids::{ConnectionId, PacketNumber};
+use crate::io::{ConnectionHandle, EcnMark, Event, Transmit};
+use crate::limits::{
+    CONNECTIONS_MAX, HALF_OPEN_MAX, PACKETS_PER_DATAGRAM_MAX, STATELESS_REPLIES_MAX,
+};
+use crate::protect::{Acceptor, Initiator, Random, Syn, SynDecision, Verdict};
+use crate::time::Instant;
+use crate::wire::header::route;
+use crate::wire::params::TransportParams;
+use crate::wire::{Cursor, DecodeError, Flags, Header, PacketType, version};
+use half_open::{HalfOpen, HalfOpenTable};
+
+/// A connection with what the endpoint knows about it.
+struct Slot {
+    connection: Connection,
+    cid: ConnectionId,
+    /// The deadline that stands in the timer set.
+    deadline: Option<Instant>,
+    /// The application has let go of it.
+    released: bool,
+    /// Its connection ID is still routed.
+    routed: bool,
+}
+
+/// Many connections behind one address.
+pub struct Endpoint {
+    config: EndpointConfig,
+    random: Box<dyn Random>,
+    acceptor: Option<Box<dyn Acceptor>>,
+    connections: BTreeMap<ConnectionHandle, Slot>,
+    routes: BTreeMap<ConnectionId, ConnectionHandle>,
+    half_open: HalfOpenTable,
+    next_handle: u64,
+    /// Connections that may have something to send, in turn.
+    ready: VecDeque<ConnectionHandle>,
+    is_ready: BTreeSet<ConnectionHandle>,
+    /// Connections that may have events.
+    eventful: BTreeSet<ConnectionHandle>,
+    timers: BTreeSet<(Instant, ConnectionHandle)>,
+    /// Answers that belong to no connection.
+    replies: VecDeque<(SocketAddr, Vec<u8>)>,
+}
+
+impl Endpoint {
+    /// An endpoint. Without an acceptor it never answers a SYN.
+    #[must_use]
+    pub fn new(
+        mut config: EndpointConfig,
+        random: Box<dyn Random>,
+        acceptor: Option<Box<dyn Acceptor>>,
+    ) -> Self {
+        config.transport = config.transport.clamped();
+        config.max_connections = config.max_connections.min(CONNECTIONS_MAX);
+        config.max_half_open = config.max_half_open.clamp(1, HALF_OPEN_MAX);
+        Self {
+            config,
+            random,
+            acceptor,
+            connections: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            half_open: HalfOpenTable::default(),
+            next_handle: 0,
+            ready: VecDeque::new(),
+            is_ready: BTreeSet::new(),
+            eventful: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            replies: VecDeque::new(),
+        }
+    }
+
+    /// Opens a connection; [`Event::Connected`] or [`Event::Closed`] tells how that went.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        initiator: Box<dyn Initiator>,
+    ) -> Result<ConnectionHandle, ConnectError> {
+        if remote.port() == 0 || remote.ip().is_unspecified() {
+            return Err(ConnectError::InvalidRemoteAddress);
+        }
+        if self.connections.len() >= self.config.max_connections {
+            return Err(ConnectError::TooManyConnections);
+        }
+        let (cid, first) = (self.fresh_cid(), self.first_number());
+        let transport = self.config.transport.clone();
+        let connection = Connection::connect(now, transport, (cid, first), remote, initiator);
+        Ok(self.add(cid, connection))
+    }
+
+    /// Handles a datagram that came from `from`. Packets are opened in place: its bytes are
+    /// unspecified afterwards.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        ecn: Option<EcnMark>,
+        datagram: &mut [u8],
+    ) {
+        self.half_open.expire(now);
+        let mut rest = datagram;
+        for _ in 0..PACKETS_PER_DATAGRAM_MAX {
+            let taken = match route(rest) {
+                Ok(ConnectionId::NONE) => {
+                    self.handle_syn(now, from, rest);
+                    return;
+                }
+                Ok(cid) => self.handle_routed(now, (from, ecn), cid, rest),
+                Err(DecodeError::Version(_)) => {
+                    self.handle_other_version(from, rest);
+                    return;
+                }
+                Err(_) => return,
+            };
+            match rest.get_mut(taken..) {
+                Some(next) if taken > 0 && !next.is_empty() => rest = next,
+                _ => return,
+            }
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.half_open.expire(now);
+        while let Some((deadline, handle)) = self.timers.first().copied() {
+            if deadline > now {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(slot) = self.connections.get_mut(&handle) {
+                slot.deadline = None;
+                slot.connection.handle_timeout(now);
+            }
+            self.touch(handle);
+        }
+    }
+
+    /// The next batch to send: `buf` is filled with up to `max_datagrams` equal datagrams to one
+    /// destination, of which the last may be shorter. None when nothing may leave now.
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        max_datagrams: usize,
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        if let Some((destination, reply)) = self.replies.pop_front() {
+            buf.clear();
+            buf.extend_from_slice(&reply);
+            return Some(Transmit {
+                destination,
+                ecn: None,
+                size: buf.len(),
+                segment_size: None,
+            });
+        }
+        while let Some(handle) = self.ready.pop_front() {
+            let Some(slot) = self.connections.get_mut(&handle) else {
+                self.is_ready.remove(&handle);
+                continue;
+            };
+            if let Some(transmit) = slot.connection.poll_transmit(now, max_datagrams, buf) {
+                self.ready.push_back(handle);
+                return Some(transmit);
+            }
+            self.is_ready.remove(&handle);
+            self.settle(handle);
+        }
+        None
+    }
+
+    /// When [`Self::handle_timeout`] is wanted, if nothing else happens.
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        for handle in self.ready.clone() {
+            self.settle(handle);
+        }
+        let timer = self.timers.first().map(|(deadline, _)| *deadline);
+        [timer, self.half_open.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<(ConnectionHandle, Event)> {
+        while let Some(handle) = self.eventful.first().copied() {
+            if let Some(slot) = self.connections.get_mut(&handle)
+                && let Some(event) = slot.connection.poll_event()
+            {
+                return Some((handle, event));
+            }
+            self.eventful.remove(&handle);
+        }
+        None
+    }
+
+    /// A connection.
+    #[must_use]
+    pub fn connection(&self, handle: ConnectionHandle) -> Option<&Connection> {
+        self.connections.get(&handle).map(|slot| &slot.connection)
+    }
+
+    /// A connection, to call it; afterwards it is asked what it has to send.
+    pub fn connection_mut(&mut self, handle: ConnectionHandle) -> Option<&mut Connection> {
+        if self.connections.contains_key(&handle) {
+            self.touch(handle);
+        }
+        self.connections
+            .get_mut(&handle)
+            .map(|slot| &mut slot.connection)
+    }
+
+    /// The application lets go of a connection: if still open, it is closed gracefully; its state
+    /// is freed when the protocol is done with it.
+    pub fn release(&mut self, handle: ConnectionHandle) {
+        let Some(slot) = self.connections.get_mut(&handle) else {
+            return;
+        };
+        slot.released = true;
+        slot.connection.close(0, "");
+        self.touch(handle);
+        self.settle(handle);
+    }
+
+    /// Connections held, closing ones included.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Half-open handshakes held.
+    #[must_use]
+    pub fn half_open_count(&self) -> usize {
+        self.half_open.len()
+    }
+
+    /// Whether every connection is over.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.connections
+            .values()
+            .all(|slot| slot.connection.state() == State::Closed)
+    }
+
+    fn add(&mut self, cid: ConnectionId, connection: Connection) -> ConnectionHandle {
+        let handle = ConnectionHandle(self.next_handle);
+        self.next_handle += 1;
+        self.routes.insert(cid, handle);
+        let slot = Slot {
+            connection,
+            cid,
+            deadline: None,
+            released: false,
+            routed: true,
+        };
+        self.connections.insert(handle, slot);
+        self.touch(handle);
+        handle
+    }
+
+    fn handle_routed(
+        &mut self,
+        now: Instant,
+        (from, ecn): (SocketAddr, Option<EcnMark>),
+        cid: ConnectionId,
+        rest: &mut [u8],
+    ) -> usize {
+        if let Some(handle) = self.routes.get(&cid).copied() {
+            let Some(slot) = self.connections.get_mut(&handle) else {
+                return 0;
+            };
+            let random = &mut *self.random;
+            let taken = slot
+                .connection
+                .handle_packet(now, (from, ecn), rest, random);
+            self.touch(handle);
+            return taken;
+        }
+        if self.half_open.contains(cid) {
+            self.handle_confirm(now, from, cid, rest)
+        } else {
+            0
+        }
+    }
+
+    /// A packet of another version: a reply to our SYN, or a stranger who gets a version reply.
+    fn handle_other_version(&mut self, from: SocketAddr, packet: &[u8]) {
+        if let Some((sequence, _)) = version::parse(packet) {
+            for slot in self.connections.values_mut() {
+                slot.connection.on_version_reply(from, sequence);
+            }
+        } else if let Some(reply) = version::reply(packet).filter(|_| self.acceptor.is_some()) {
+            self.reply(from, reply.to_vec());
+        }
+    }
+
+    fn handle_syn(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) {
+        let Some((header, payload, length)) = read_plain(packet) else {
+            return;
+        };
+        let mut cursor = Cursor::new(payload);
+        let Ok(remote_cid) = cursor.u32().map(ConnectionId) else {
+            return;
+        };
+        if header.kind != PacketType::Syn || remote_cid == ConnectionId::NONE {
+            return;
+        }
+        let payload = cursor.take_rest();
+        if let Some((cid, half)) = self.half_open.find_same(from, remote_cid, payload) {
+            let reply = syn_ack(now, cid, half);
+            self.reply_within(from, reply, length);
+            return;
+        }
+        if self.connections.len() >= self.config.max_connections {
+            return;
+        }
+        let Some(acceptor) = &self.acceptor else {
+            return;
+        };
+        let under_load = self.half_open.len() >= self.config.half_open_under_load;
+        let syn = Syn {
+            from,
+            payload,
+            under_load,
+        };
+        let cid = fresh_cid(&mut *self.random, &self.routes, &self.half_open);
+        let params = TransportParams::of(&self.config.transport, cid).encode();
+        match acceptor.on_syn(now, &syn, &params, &mut *self.random) {
+            SynDecision::Ignore => {}
+            SynDecision::Retry(payload) => {
+                let mut reply = Vec::new();
+                let mut header = Header::new(PacketType::SynAck, remote_cid);
+                header.flags = Flags::RETRY;
+                write_plain(&mut reply, header, &payload);
+                self.reply_within(from, reply, length);
+            }
+            SynDecision::Accept(responder) => {
+                let next_number = self.first_number();
+                let (answered, answered_at) = (0, now);
+                let mut half = HalfOpen {
+                    responder,
+                    from,
+                    remote_cid,
+                    next_number,
+                    answered,
+                    answered_at,
+                };
+                let reply = syn_ack(now, cid, &mut half);
+                let lifetime = self.config.transport.handshake_timeout;
+                self.half_open
+                    .insert(now, lifetime, self.config.max_half_open, cid, half);
+                self.reply_within(from, reply, length);
+            }
+        }
+    }
+
+    /// The confirm message of a half-open handshake came, perhaps.
+    fn handle_confirm(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        cid: ConnectionId,
+        packet: &[u8],
+    ) -> usize {
+        let Some((header, payload, length)) = read_plain(packet) else {
+            return 0;
+        };
+        let Some(half) = self.half_open.get(cid) else {
+            return 0;
+        };
+        if header.kind != PacketType::Ack || half.from != from {
+            return 0;
+        }
+        let (established, refusal) = match half.responder.on_confirm(payload) {
+            Ok(Verdict::Accept(established)) => (established, None),
+            Ok(Verdict::Refuse {
+                established,
+                code,
+                reason,
+            }) => (established, Some((code, reason))),
+            Err(_) => return 0,
+        };
+        let Ok(params) = peer_params(&established, half.remote_cid) else {
+            return 0;
+        };
+        let Some(half) = self.half_open.remove(cid) else {
+            return 0;
+        };
+        let transport = self.config.transport.clone();
+        let numbers = (cid, half.next_number);
+        let rtt = (half.answered == 1).then(|| now.saturating_duration_since(half.answered_at));
+        let accepted = (established, &params, rtt);
+        let mut connection = Connection::accepted(now, transport, numbers, from, accepted);
+        if let Some((code, reason)) = refusal {
+            connection.refuse(now, code, reason);
+        }
+        let handle = self.add(cid, connection);
+        if let Some(slot) = self.connections.get_mut(&handle) {
+            slot.released = refusal.is_some();
+        }
+        length
+    }
+
+    fn reply(&mut self, to: SocketAddr, packet: Vec<u8>) {
+        if self.replies.len() < STATELESS_REPLIES_MAX {
+            self.replies.push_back((to, packet));
+        }
+    }
+
+    /// Replies to an unproven address with no more bytes than came from it (`docs/wire.md` W-RCV-3).
+    fn reply_within(&mut self, to: SocketAddr, packet: Vec<u8>, received: usize) {
+        if packet.len() <= received {
+            self.reply(to, packet);
+        }
+    }
+
+    /// Something happened to a connection: ask it for events and packets.
+    fn touch(&mut self, handle: ConnectionHandle) {
+        self.eventful.insert(handle);
+        if self.is_ready.insert(handle) {
+            self.ready.push_back(handle);
+        }
+    }
+
+    /// Puts a connection's deadline into the timer set, and frees it when it is over.
+    fn settle(&mut self, handle: ConnectionHandle) {
+        let Some(slot) = self.connections.get_mut(&handle) else {
+            return;
+        };
+        let deadline = slot.connection.next_timeout();
+        if slot.deadline != deadline {
+            if let Some(old) = slot.deadline {
+                self.timers.remove(&(old, handle));
+            }
+            if let Some(new) = deadline {
+                self.timers.insert((new, handle));
+            }
+            slot.deadline = deadline;
+        }
+        if slot.connection.state() == State::Closed {
+            if core::mem::take(&mut slot.routed) {
+                self.routes.remove(&slot.cid);
+            }
+            if slot.released {
+                self.connections.remove(&handle);
+                self.eventful.remove(&handle);
+            }
+        }
+    }
+
+    fn fresh_cid(&mut self) -> ConnectionId {
+        fresh_cid(&mut *self.random, &self.routes, &self.half_open)
+    }
+
+    fn first_number(&mut self) -> PacketNumber {
+        let configured = self.config.transport.first_packet_number;
+        let number = configured.unwrap_or_else(|| self.random.next_u32() >> 1);
+        PacketNumber(u64::from(number))
+    }
+
+    /// Ends every connection without a word; for a driver that cannot go on.
+    pub fn stop(&mut self) {
+        for slot in self.connections.values_mut() {
+            slot.connection.lose(CloseReason::EndpointStopped);
+        }
+        for handle in self.connections.keys().copied().collect::<Vec<_>>() {
+            self.touch(handle);
+        }
+    }
+}
+
+fn fresh_cid(
+    random: &mut dyn Random,
+    routes: &BTreeMap<ConnectionId, ConnectionHandle>,
+    half_open: &HalfOpenTable,
+) -> ConnectionId {
+    loop {
+        let cid = ConnectionId(random.next_u32());
+        if cid != ConnectionId::NONE && !routes.contains_key(&cid) && !half_open.contains(cid) {
+            return cid;
+        }
+    }
+}
+
+fn syn_ack(now: Instant, cid: ConnectionId, half: &mut HalfOpen) -> Vec<u8> {
+    let mut payload = cid.0.to_be_bytes().to_vec();
+    payload.extend_from_slice(half.responder.syn_ack());
+    let mut header = Header::new(PacketType::SynAck, half.remote_cid);
+    header.sequence = half.next_number.truncated();
+    half.next_number = half.next_number.next();
+    half.answered += 1;
+    half.answered_at = now;
+    let mut packet = Vec::new();
+    write_plain(&mut packet, header, &payload);
+    packet
+}

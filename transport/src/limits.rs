@@ -1,0 +1,57 @@
+//! Every bound on what a peer, or a flood of strangers, can make us hold.
+//!
+//! Each constant says what happens at the bound. Configurable values are clamped to these.
+
+/// Replay window and acknowledgement memory in packets: a packet older than this below the largest
+/// is dropped unopened. WireGuard-go keeps 8,128, boringtun 1,024; at 1,452 bytes 8,192 packets are
+/// 12 MB of reordering.
+pub const REPLAY_WINDOW_PACKETS: u64 = 8_192;
+/// Acknowledgement ranges in one packet; older ones wait for the next. Guess: 64 ranges are about
+/// 200 bytes.
+pub const ACK_RANGES_PER_PACKET: usize = 64;
+/// Connections of one endpoint; further SYNs are ignored, `connect` fails.
+pub const CONNECTIONS_MAX: usize = 65_536;
+/// Half-open handshakes of one endpoint; the oldest is evicted for a newer one that has proven its
+/// address. WireGuard's Linux cookie threshold is 4,096 queued handshakes.
+pub const HALF_OPEN_MAX: usize = 1_024;
+/// From this many half-open handshakes on, the session layer is told that the endpoint is under
+/// load (security.md §1.3: 256).
+pub const HALF_OPEN_UNDER_LOAD: usize = 256;
+/// Bytes of one UDP payload that we ever send (65,535 − 8 − 20, RFC 768 and 791).
+pub const UDP_PAYLOAD_MAX: usize = 65_507;
+/// Smallest UDP payload a path must carry (RFC 9000 §14.1).
+pub const UDP_PAYLOAD_MIN: usize = 1_200;
+/// Concurrent incoming streams per direction that may be granted.
+pub const STREAMS_MAX: u64 = 65_536;
+/// Largest flow-control window of a connection, in bytes. Keeps 32-bit wire offsets exact
+/// (`docs/wire.md` W-STR-3).
+pub const WINDOW_MAX: u64 = 1 << 30;
+/// Separate ranges that a stream or message in reassembly keeps; a packet that would add one more
+/// is dropped before it is acknowledged, so the peer sends it again.
+pub const REASSEMBLY_RANGES_MAX: usize = 16_384;
+/// Incomplete incoming messages; a fragment of a further one is dropped unacknowledged (reliable)
+/// or for good (unreliable).
+pub const MESSAGES_IN_REASSEMBLY_MAX: usize = 256;
+/// Unreliable messages in reassembly are forgotten after this many newer ones have started.
+pub const DATAGRAMS_IN_REASSEMBLY_MAX: usize = 16;
+/// Complete messages or datagrams that wait for the application. Reliable ones stay within the
+/// flow-control window; at the bound a further one is dropped unacknowledged, a datagram is lost.
+pub const RECEIVED_MESSAGES_MAX: usize = 65_536;
+/// Datagrams that wait for the application; the oldest is dropped for a newer one.
+pub const RECEIVED_DATAGRAMS_MAX: usize = 1_024;
+/// Outgoing datagrams that wait to be sent; the oldest is dropped for a newer one.
+pub const QUEUED_DATAGRAMS_MAX: usize = 1_024;
+/// Outgoing reliable messages not yet acknowledged; `send_message` then blocks.
+pub const QUEUED_MESSAGES_MAX: usize = 65_536;
+/// Answers to PINGs that wait to be sent; a further PING goes unanswered (quic-go CVE-2023-49295).
+pub const QUEUED_PONGS_MAX: usize = 8;
+/// Bytes of the reason in FIN and RST.
+pub const CLOSE_REASON_MAX: usize = 256;
+/// Packets of one datagram that are looked at.
+pub const PACKETS_PER_DATAGRAM_MAX: usize = 64;
+/// Bytes of encoded transport parameters.
+pub const TRANSPORT_PARAMS_MAX: usize = 128;
+/// Packets of one transmit batch: the kernel's limit for segmentation offload (UDP_MAX_SEGMENTS).
+pub const SEGMENTS_MAX: usize = 64;
+/// Answers to SYNs and to unknown versions that wait to be sent; further ones are not given.
+pub const STATELESS_REPLIES_MAX: usize = 1_024;

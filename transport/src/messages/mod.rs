@@ -1,0 +1,19 @@
+//! Messages: whole units of bytes, reliable ones (retransmitted, delivered once, in any order) and
+//! unreliable ones (sent once), fragmented when they exceed a packet.
+//!
+//! Ordered messages are length-delimited records on a stream; they need nothing here.
+
+pub(crate) mod incoming;
+pub(crate) mod outgoing;
+
+/// Bytes of every fragment but the last, of a message of `length` bytes in `total` fragments: the
+/// fragments are as equal as they can be, so length and count tell every offset
+/// (`docs/wire.md` W-MSG-2).
+#[must_use]
+pub(crate) const fn fragment_size(length: u64, total: u16) -> u64 {
+    if total == 0 {
+        length
+    } else {
+        length.div_ceil(total as u64)
+    }
+}

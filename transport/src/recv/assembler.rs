@@ -1,0 +1,272 @@
+//! Puts bytes that arrive in any order into place, once each.
+//!
+//! Data is placed directly into pages by its offset; nothing is merged or moved. What may arrive
+//! is bounded by the caller's flow control; the number of separate ranges by
+//! [`REASSEMBLY_RANGES_MAX`] (quinn-proto RUSTSEC-2026-0185 is what happens without).
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::limits::REASSEMBLY_RANGES_MAX;
+use crate::range_set::RangeSet;
+
+/// Bytes of a page: a few packets, so a short stream costs one small allocation.
+const PAGE: usize = 4_096;
+
+/// One more separate range than [`REASSEMBLY_RANGES_MAX`]; nothing was stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TooFragmented;
+
+/// Bytes of one stream or message.
+#[derive(Debug, Default)]
+pub(crate) struct Assembler {
+    /// Pages from the one that holds `read` on.
+    pages: VecDeque<Option<Box<[u8; PAGE]>>>,
+    /// Everything below was read.
+    read: u64,
+    /// Everything below was received.
+    contiguous: u64,
+    /// Received ranges above `contiguous`.
+    ahead: RangeSet,
+}
+
+impl Assembler {
+    /// Stores `data` at `offset` and returns how many of its bytes are new. Bytes received before
+    /// are kept; a second copy is ignored.
+    ///
+    /// # Errors
+    /// [`TooFragmented`]; nothing changed.
+    pub(crate) fn insert(&mut self, offset: u64, data: &[u8]) -> Result<u64, TooFragmented> {
+        let end = offset + data.len() as u64;
+        let start = offset.max(self.contiguous);
+        if end <= start {
+            return Ok(0);
+        }
+        let range = start..end;
+        if start > self.contiguous
+            && self.ahead.range_count() >= REASSEMBLY_RANGES_MAX
+            && self.ahead.would_add_range(&range)
+        {
+            return Err(TooFragmented);
+        }
+        let fresh = &data[distance(offset, start)..];
+        if self.ahead.is_empty() && start == self.contiguous {
+            self.place(start, fresh);
+            self.contiguous = end;
+            return Ok(end - start);
+        }
+        self.place_missing(start, fresh);
+        let added = self.ahead.insert(range);
+        if let Some(first) = self
+            .ahead
+            .first()
+            .filter(|first| first.start <= self.contiguous)
+        {
+            self.contiguous = first.end;
+            self.ahead.pop_first(u64::MAX);
+        }
+        Ok(added)
+    }
+
+    /// Bytes that can be read now.
+    #[must_use]
+    pub(crate) const fn readable(&self) -> u64 {
+        self.contiguous - self.read
+    }
+
+    /// Bytes received, read or not.
+    #[must_use]
+    pub(crate) fn stored(&self) -> u64 {
+        self.contiguous
+            + self
+                .ahead
+                .iter()
+                .map(|range| range.end - range.start)
+                .sum::<u64>()
+    }
+
+    /// Everything below this offset was received.
+    #[must_use]
+    pub(crate) const fn contiguous(&self) -> u64 {
+        self.contiguous
+    }
+
+    /// Everything below this offset was read.
+    #[must_use]
+    pub(crate) const fn read_offset(&self) -> u64 {
+        self.read
+    }
+
+    /// Moves readable bytes into `out` and returns how many.
+    pub(crate) fn read(&mut self, out: &mut [u8]) -> usize {
+        let mut done = 0;
+        while done < out.len() && self.read < self.contiguous {
+            let within = within_page(self.read);
+            let count = (PAGE - within)
+                .min(out.len() - done)
+                .min(usize::try_from(self.contiguous - self.read).unwrap_or(usize::MAX));
+            if let Some(Some(page)) = self.pages.front() {
+                out[done..done + count].copy_from_slice(&page[within..within + count]);
+            }
+            done += count;
+            self.read += count as u64;
+            if within + count == PAGE {
+                self.pages.pop_front();
+            }
+        }
+        if self.read == self.contiguous && self.ahead.is_empty() && within_page(self.read) == 0 {
+            self.pages = VecDeque::new();
+        }
+        done
+    }
+
+    /// Moves all readable bytes out.
+    #[must_use]
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let mut out = alloc::vec![0; usize::try_from(self.readable()).unwrap_or(0)];
+        let count = self.read(&mut out);
+        out.truncate(count);
+        out
+    }
+
+    /// Drops everything below `offset`, received or not, as if it had been read.
+    pub(crate) fn skip_to(&mut self, offset: u64) {
+        if offset <= self.read {
+            return;
+        }
+        let pages = distance(self.read / PAGE as u64, offset / PAGE as u64);
+        self.pages.drain(..pages.min(self.pages.len()));
+        self.ahead.remove(0..offset);
+        self.read = offset;
+        self.contiguous = self.contiguous.max(offset);
+        if let Some(first) = self
+            .ahead
+            .first()
+            .filter(|first| first.start <= self.contiguous)
+        {
+            self.contiguous = first.end;
+            self.ahead.pop_first(u64::MAX);
+        }
+    }
+
+    /// Places the parts of `data` that are not there yet, so that what was received first stays.
+    fn place_missing(&mut self, start: u64, data: &[u8]) {
+        let end = start + data.len() as u64;
+        let mut gaps = RangeSet::new();
+        gaps.insert(start..end);
+        for present in self
+            .ahead
+            .iter()
+            .skip_while(|r| r.end <= start)
+            .take_while(|r| r.start < end)
+        {
+            gaps.remove(present);
+        }
+        for gap in gaps.iter() {
+            self.place(
+                gap.start,
+                &data[distance(start, gap.start)..distance(start, gap.end)],
+            );
+        }
+    }
+
+    fn place(&mut self, mut offset: u64, mut data: &[u8]) {
+        let first_page = self.read / PAGE as u64;
+        while !data.is_empty() {
+            let within = within_page(offset);
+            let (now, later) = data.split_at(data.len().min(PAGE - within));
+            let index = distance(first_page, offset / PAGE as u64);
+            if index >= self.pages.len() {
+                self.pages.resize_with(index + 1, || None);
+            }
+            let page = self.pages[index].get_or_insert_with(|| Box::new([0; PAGE]));
+            page[within..within + now.len()].copy_from_slice(now);
+            offset += now.len() as u64;
+            data = later;
+        }
+    }
+}
+
+fn within_page(offset: u64) -> usize {
+    usize::try_from(offset % PAGE as u64).unwrap_or(0)
+}
+
+/// `to - from`, which callers keep within one flow-control window.
+fn distance(from: u64, to: u64) -> usize {
+    usize::try_from(to - from).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn byte(offset: u64) -> u8 {
+        (offset * 7 + offset / 251) as u8
+    }
+
+    proptest! {
+        /// Against the obvious model: an array of optional bytes.
+        #[test]
+        fn delivers_every_byte_once_and_in_order(
+            pieces in proptest::collection::vec((0u64..20_000, 1usize..3_000, 0usize..5_000), 1..40),
+        ) {
+            let mut assembler = Assembler::default();
+            let mut model = alloc::vec![false; 23_000];
+            let mut read = 0;
+            for (offset, length, read_max) in pieces {
+                let data: Vec<u8> = (offset..offset + length as u64).map(byte).collect();
+                let fresh = (offset..offset + length as u64)
+                    .filter(|at| !core::mem::replace(&mut model[*at as usize], true))
+                    .count() as u64;
+                prop_assert_eq!(assembler.insert(offset, &data), Ok(fresh));
+                let contiguous = model.iter().position(|have| !have).unwrap() as u64;
+                prop_assert_eq!(assembler.contiguous(), contiguous);
+                prop_assert_eq!(assembler.readable(), contiguous - read);
+                let mut out = alloc::vec![0; read_max];
+                let count = assembler.read(&mut out) as u64;
+                prop_assert_eq!(count, (contiguous - read).min(read_max as u64));
+                for (index, got) in out.iter().take(count as usize).enumerate() {
+                    prop_assert_eq!(*got, byte(read + index as u64));
+                }
+                read += count;
+                prop_assert_eq!(assembler.read_offset(), read);
+            }
+        }
+    }
+
+    #[test]
+    fn first_copy_of_a_byte_wins() {
+        let mut assembler = Assembler::default();
+        assembler.insert(4, b"xx").unwrap();
+        assembler.insert(0, b"aaaaaaaa").unwrap();
+        assert_eq!(assembler.take(), b"aaaaxxaa");
+    }
+
+    #[test]
+    fn skipping_drops_what_lies_below_and_keeps_the_rest() {
+        let mut assembler = Assembler::default();
+        assembler.insert(0, &[1; 100]).unwrap();
+        assembler.insert(9_000, &[2; 10]).unwrap();
+        assembler.skip_to(9_004);
+        assert_eq!(assembler.take(), [2; 6]);
+        assert_eq!(assembler.insert(0, &[3; 9_010]), Ok(0));
+        assert_eq!(assembler.insert(9_010, &[4]), Ok(1));
+        assert_eq!(assembler.take(), [4]);
+    }
+
+    #[test]
+    fn accepts_the_limit_of_ranges_and_rejects_one_more() {
+        let mut assembler = Assembler::default();
+        for index in 0..REASSEMBLY_RANGES_MAX as u64 {
+            assert_eq!(assembler.insert(2 + index * 2, &[1]), Ok(1));
+        }
+        let beyond = 2 + REASSEMBLY_RANGES_MAX as u64 * 2;
+        assert_eq!(assembler.insert(beyond, &[1]), Err(TooFragmented));
+        // What fills a gap is still welcome.
+        assert_eq!(assembler.insert(3, &[1]), Ok(1));
+        assert_eq!(assembler.insert(0, &[1, 1]), Ok(2));
+        assert_eq!(assembler.contiguous(), 5);
+    }
+}

@@ -1,0 +1,5 @@
+//! The receiving half: which packets came ([`packets`]), and putting bytes in order
+//! ([`assembler`]).
+
+pub(crate) mod assembler;
+pub(crate) mod packets;

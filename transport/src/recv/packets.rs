@@ -1,0 +1,371 @@
+//! Which packet numbers were received: the replay window and what to acknowledge, in one bitmap.
+//!
+//! RFC 9000 §13.2 decides when to acknowledge; the window is that of RFC 6479 in spirit: looked up
+//! before a packet is opened, marked after (`docs/wire.md` W-PN-3).
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use crate::ids::PacketNumber;
+use crate::io::EcnMark;
+use crate::limits::{ACK_RANGES_PER_PACKET, REPLAY_WINDOW_PACKETS};
+use crate::time::Instant;
+use crate::wire::ack::EcnCounts;
+
+const WORDS: usize = (REPLAY_WINDOW_PACKETS / 64) as usize;
+/// Acknowledge at least every second ack-eliciting packet (RFC 9000 §13.2.2).
+const ELICITING_THRESHOLD: u32 = 2;
+/// A packet that ends a message or stream is acknowledged after this long: enough for a response
+/// to carry the acknowledgement, far below the 25 ms that a lone request would wait. A guess.
+const END_DELAY: Duration = Duration::from_millis(1);
+
+/// What a packet asks of its receiver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Arrival {
+    /// It has to be acknowledged.
+    pub ack_eliciting: bool,
+    /// It ends a message or stream.
+    pub end: bool,
+    /// Its congestion mark.
+    pub ecn: Option<EcnMark>,
+}
+
+/// The received packets of one connection.
+#[derive(Debug)]
+pub(crate) struct ReceivedPackets {
+    largest: Option<u64>,
+    largest_at: Instant,
+    /// Bit `n % REPLAY_WINDOW_PACKETS` for the window that ends with `largest`.
+    bits: Box<[u64; WORDS]>,
+    /// The peer knows that we received everything below; it is not reported again.
+    floor: u64,
+    eliciting_unacknowledged: u32,
+    immediate: bool,
+    deadline: Option<Instant>,
+    max_ack_delay: Duration,
+    ecn: EcnCounts,
+}
+
+impl ReceivedPackets {
+    /// Nothing received yet; acknowledgements wait at most `max_ack_delay`.
+    #[must_use]
+    pub(crate) fn new(max_ack_delay: Duration) -> Self {
+        Self {
+            largest: None,
+            largest_at: Instant::ZERO,
+            bits: Box::new([0; WORDS]),
+            floor: 0,
+            eliciting_unacknowledged: 0,
+            immediate: false,
+            deadline: None,
+            max_ack_delay,
+            ecn: EcnCounts::default(),
+        }
+    }
+
+    /// The number near which the next truncated one is looked for. Before the first packet that is
+    /// 2^31: all first numbers are below 2^32 (`docs/wire.md` W-PN-2).
+    #[must_use]
+    pub(crate) fn expected(&self) -> u64 {
+        self.largest
+            .map_or(1 << 31, |largest| largest.saturating_add(1))
+    }
+
+    /// The largest number received.
+    #[must_use]
+    pub(crate) fn largest(&self) -> Option<PacketNumber> {
+        self.largest.map(PacketNumber)
+    }
+
+    /// Whether `number` was not received before and is not too old to tell.
+    #[must_use]
+    pub(crate) fn is_new(&self, number: PacketNumber) -> bool {
+        let Some(largest) = self.largest else {
+            return true;
+        };
+        number.0 > largest || (largest - number.0 < REPLAY_WINDOW_PACKETS && !self.bit(number.0))
+    }
+
+    /// Marks an opened packet as received and decides when to acknowledge it.
+    pub(crate) fn mark(&mut self, now: Instant, number: PacketNumber, arrival: Arrival) {
+        let in_order = self.largest.is_none_or(|largest| number.0 == largest + 1);
+        if self.largest.is_none_or(|largest| number.0 > largest) {
+            self.advance(number.0);
+            self.largest_at = now;
+        }
+        self.set(number.0);
+        match arrival.ecn {
+            Some(EcnMark::Ect0) => self.ecn.ect0 += 1,
+            Some(EcnMark::Ect1) => self.ecn.ect1 += 1,
+            Some(EcnMark::Ce) => self.ecn.ce += 1,
+            None => {}
+        }
+        if !arrival.ack_eliciting {
+            return;
+        }
+        self.eliciting_unacknowledged += 1;
+        let congested = arrival.ecn == Some(EcnMark::Ce);
+        if !in_order || congested || self.eliciting_unacknowledged >= ELICITING_THRESHOLD {
+            self.immediate = true;
+        }
+        let delay = if arrival.end {
+            self.max_ack_delay.min(END_DELAY)
+        } else {
+            self.max_ack_delay
+        };
+        let deadline = now + delay;
+        self.deadline = Some(
+            self.deadline
+                .map_or(deadline, |earlier| earlier.min(deadline)),
+        );
+    }
+
+    /// Asks for an acknowledgement with the next transmission.
+    pub(crate) const fn acknowledge_now(&mut self) {
+        self.immediate = true;
+    }
+
+    /// Whether an acknowledgement must leave now.
+    #[must_use]
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.immediate || self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Whether an acknowledgement is worth adding to a packet that leaves anyway.
+    #[must_use]
+    pub(crate) const fn is_pending(&self) -> bool {
+        self.immediate || self.eliciting_unacknowledged > 0
+    }
+
+    /// When an acknowledgement must leave at the latest.
+    #[must_use]
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// An acknowledgement with all ranges was sent.
+    pub(crate) const fn on_ack_sent(&mut self) {
+        self.eliciting_unacknowledged = 0;
+        self.immediate = false;
+        self.deadline = None;
+    }
+
+    /// The peer has acknowledged a packet of ours that reported everything up to `largest`: older
+    /// ranges need no further report (RFC 9000 §13.2.4).
+    pub(crate) fn on_ack_acknowledged(&mut self, largest: PacketNumber) {
+        self.floor = self.floor.max(largest.0.saturating_add(1));
+    }
+
+    /// Time since the largest packet came.
+    #[must_use]
+    pub(crate) const fn ack_delay(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.largest_at)
+    }
+
+    /// Counts of marks, if there ever was one.
+    #[must_use]
+    pub(crate) fn ecn(&self) -> Option<EcnCounts> {
+        (!self.ecn.is_zero()).then_some(self.ecn)
+    }
+
+    /// The ranges to report, highest first; the first one ends with [`Self::largest`].
+    #[must_use]
+    pub(crate) fn ranges(&self) -> Vec<RangeInclusive<u64>> {
+        let mut out = Vec::new();
+        let Some(largest) = self.largest else {
+            return out;
+        };
+        let bottom = largest
+            .saturating_sub(REPLAY_WINDOW_PACKETS - 1)
+            .max(self.floor);
+        let mut top = largest;
+        while out.len() <= ACK_RANGES_PER_PACKET {
+            let start = self.scan_down(top, bottom.min(top), true);
+            out.push(start..=top);
+            let Some(below) = start.checked_sub(1).filter(|below| *below >= bottom) else {
+                break;
+            };
+            let gap_start = self.scan_down(below, bottom, false);
+            match gap_start.checked_sub(1) {
+                Some(next) if next >= bottom && self.bit(next) => top = next,
+                _ => break,
+            }
+        }
+        out
+    }
+
+    /// The lowest number of the run of equal bits (`value`) that ends with `from`, not going below
+    /// `bottom`.
+    fn scan_down(&self, from: u64, bottom: u64, value: bool) -> u64 {
+        let mut at = from;
+        loop {
+            let in_word = at % 64;
+            let word = self.word(at);
+            let word = if value { word } else { !word };
+            // Bits above `at` shifted out, so leading ones are the run.
+            let run = u64::from((word << (63 - in_word)).leading_ones());
+            if run <= in_word {
+                return (at + 1 - run).max(bottom);
+            }
+            match at.checked_sub(in_word + 1) {
+                Some(next) if next >= bottom => at = next,
+                _ => return bottom,
+            }
+        }
+    }
+
+    fn advance(&mut self, number: u64) {
+        if let Some(largest) = self.largest {
+            let step = number - largest;
+            if step >= REPLAY_WINDOW_PACKETS {
+                self.bits.fill(0);
+            } else {
+                for skipped in largest + 1..=number {
+                    self.clear(skipped);
+                }
+            }
+        }
+        self.largest = Some(number);
+    }
+
+    fn index(number: u64) -> (usize, u64) {
+        let position = number % REPLAY_WINDOW_PACKETS;
+        (usize::try_from(position / 64).unwrap_or(0), position % 64)
+    }
+
+    fn word(&self, number: u64) -> u64 {
+        self.bits[Self::index(number).0]
+    }
+
+    fn bit(&self, number: u64) -> bool {
+        let (word, bit) = Self::index(number);
+        self.bits[word] >> bit & 1 == 1
+    }
+
+    fn set(&mut self, number: u64) {
+        let (word, bit) = Self::index(number);
+        self.bits[word] |= 1 << bit;
+    }
+
+    fn clear(&mut self, number: u64) {
+        let (word, bit) = Self::index(number);
+        self.bits[word] &= !(1 << bit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use proptest::prelude::*;
+
+    const PLAIN: Arrival = Arrival {
+        ack_eliciting: true,
+        end: false,
+        ecn: None,
+    };
+
+    fn packets() -> ReceivedPackets {
+        ReceivedPackets::new(Duration::from_millis(25))
+    }
+
+    fn model_ranges(model: &BTreeSet<u64>) -> Vec<RangeInclusive<u64>> {
+        let mut out: Vec<RangeInclusive<u64>> = Vec::new();
+        let bottom = model
+            .last()
+            .map_or(0, |l| l.saturating_sub(REPLAY_WINDOW_PACKETS - 1));
+        for number in model.iter().rev().filter(|n| **n >= bottom) {
+            match out.last_mut() {
+                Some(range) if *range.start() == number + 1 => *range = *number..=*range.end(),
+                _ => out.push(*number..=*number),
+            }
+        }
+        out.truncate(ACK_RANGES_PER_PACKET + 1);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_plain_set(
+            start in prop_oneof![Just(0u64), Just(u64::from(u32::MAX) - 50), 0u64..1 << 40],
+            steps in proptest::collection::vec((-80i64..200, 0u32..40), 1..200),
+        ) {
+            let mut packets = packets();
+            let mut model = BTreeSet::new();
+            let mut at = start;
+            for (step, jump) in steps {
+                let jump = if jump == 0 { 9_000 } else { 0 };
+                at = at.saturating_add_signed(step) + jump;
+                let largest = model.last().copied().unwrap_or(0);
+                let new = !model.contains(&at)
+                    && (model.is_empty() || at + REPLAY_WINDOW_PACKETS > largest);
+                prop_assert_eq!(packets.is_new(PacketNumber(at)), new);
+                if new {
+                    packets.mark(Instant::ZERO, PacketNumber(at), PLAIN);
+                    model.insert(at);
+                }
+                prop_assert_eq!(packets.ranges(), model_ranges(&model));
+            }
+        }
+    }
+
+    #[test]
+    fn window_is_exact_at_its_edge() {
+        let mut packets = packets();
+        packets.mark(Instant::ZERO, PacketNumber(REPLAY_WINDOW_PACKETS), PLAIN);
+        assert!(packets.is_new(PacketNumber(1)));
+        assert!(!packets.is_new(PacketNumber(0)));
+    }
+
+    #[test]
+    fn second_packet_reordering_and_congestion_mark_are_acknowledged_at_once() {
+        let t = Instant::from_nanos(7);
+        let mut a = packets();
+        a.mark(t, PacketNumber(4), PLAIN);
+        assert!(!a.is_due(t) && a.is_pending());
+        assert_eq!(a.deadline(), Some(t + Duration::from_millis(25)));
+        a.mark(t, PacketNumber(5), PLAIN);
+        assert!(a.is_due(t));
+        a.on_ack_sent();
+        assert!(!a.is_pending());
+        a.mark(t, PacketNumber(7), PLAIN);
+        assert!(a.is_due(t));
+        a.on_ack_sent();
+        a.mark(
+            t,
+            PacketNumber(8),
+            Arrival {
+                ecn: Some(EcnMark::Ce),
+                ..PLAIN
+            },
+        );
+        assert!(a.is_due(t));
+    }
+
+    #[test]
+    fn end_of_message_does_not_wait_for_the_full_delay() {
+        let mut a = packets();
+        a.mark(
+            Instant::ZERO,
+            PacketNumber(4),
+            Arrival { end: true, ..PLAIN },
+        );
+        assert!(!a.is_due(Instant::ZERO));
+        assert!(a.is_due(Instant::ZERO + END_DELAY));
+    }
+
+    #[test]
+    fn ranges_below_a_confirmed_report_are_dropped() {
+        let mut a = packets();
+        for number in [1, 2, 5, 6, 9] {
+            a.mark(Instant::ZERO, PacketNumber(number), PLAIN);
+        }
+        assert_eq!(a.ranges(), [9..=9, 5..=6, 1..=2]);
+        a.on_ack_acknowledged(PacketNumber(5));
+        assert_eq!(a.ranges(), [9..=9, 6..=6]);
+        a.on_ack_acknowledged(PacketNumber(9));
+        assert_eq!(a.ranges(), [9..=9]);
+    }
+}

@@ -1,0 +1,285 @@
+//! Bytes of a stream from the moment they are accepted until they are acknowledged.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::range_set::RangeSet;
+
+/// A piece to send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Piece {
+    /// Its bytes' offsets; may be empty when only the end is to be told.
+    pub range: Range<u64>,
+    /// Whether the stream ends with it.
+    pub fin: bool,
+    /// Whether it was never sent before, so that it counts against flow control.
+    pub is_new: bool,
+}
+
+/// Where the end of the stream stands.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum End {
+    #[default]
+    Open,
+    /// To be sent, for the first time or again.
+    Pending,
+    InFlight,
+    Acknowledged,
+}
+
+/// The send buffer of one stream.
+#[derive(Debug, Default)]
+pub struct SendBuffer {
+    /// Bytes from `base` on.
+    bytes: VecDeque<u8>,
+    /// Everything below is acknowledged and forgotten.
+    base: u64,
+    /// Everything from here on was never sent.
+    next: u64,
+    /// Acknowledged above `base`.
+    acknowledged: RangeSet,
+    /// Sent, declared lost, to be sent again.
+    lost: RangeSet,
+    end: End,
+}
+
+impl SendBuffer {
+    /// Accepts bytes for sending.
+    pub fn write(&mut self, data: &[u8]) {
+        debug_assert!(self.end == End::Open, "the caller checks for the end");
+        self.bytes.extend(data);
+    }
+
+    /// No more bytes will come.
+    pub fn finish(&mut self) {
+        if self.end == End::Open {
+            self.end = End::Pending;
+        }
+    }
+
+    /// Whether [`Self::finish`] was called.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.end != End::Open
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn buffered(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Bytes accepted so far, the stream's final size once it is finished.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.base + self.bytes.len() as u64
+    }
+
+    /// Bytes sent at least once.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether bytes and end are all acknowledged.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        self.end == End::Acknowledged && self.bytes.is_empty()
+    }
+
+    /// Whether everything accepted so far, the end included when there is one, is acknowledged.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.bytes.is_empty() && matches!(self.end, End::Open | End::Acknowledged)
+    }
+
+    /// Whether there is something to send when new bytes may go up to `limit`.
+    #[must_use]
+    pub fn has_work(&self, limit: u64) -> bool {
+        !self.lost.is_empty()
+            || self.next < self.written().min(limit)
+            || (self.end == End::Pending && self.next == self.written())
+    }
+
+    /// The next piece of at most `max` bytes: lost ones first. New bytes stay below `limit`.
+    /// The piece counts as sent.
+    pub fn poll(&mut self, max: usize, limit: u64) -> Option<Piece> {
+        let written = self.written();
+        let (range, is_new) = if let Some(range) = self.lost.pop_first(max as u64) {
+            (range, false)
+        } else {
+            let end = written
+                .min(limit)
+                .min(self.next + max as u64)
+                .max(self.next);
+            (self.next..end, true)
+        };
+        let reaches_end = range.end == written && self.next.max(range.end) == written;
+        let fin = self.end == End::Pending && reaches_end;
+        if range.is_empty() && !fin {
+            return None;
+        }
+        if is_new {
+            self.next = range.end;
+        }
+        if fin {
+            self.end = End::InFlight;
+        }
+        Some(Piece { range, fin, is_new })
+    }
+
+    /// Appends the bytes of `range`, which was polled and not yet acknowledged, to `out`.
+    pub fn copy(&self, range: &Range<u64>, out: &mut Vec<u8>) {
+        let index = |offset: u64| usize::try_from(offset - self.base).unwrap_or(usize::MAX);
+        let (from, to) = (index(range.start), index(range.end));
+        let (front, back) = self.bytes.as_slices();
+        if let Some(part) = front.get(from..to.min(front.len())) {
+            out.extend_from_slice(part);
+        }
+        if to > front.len() {
+            let from = from.saturating_sub(front.len());
+            out.extend_from_slice(&back[from..to - front.len()]);
+        }
+    }
+
+    /// A piece was acknowledged.
+    pub fn on_acknowledged(&mut self, range: Range<u64>, fin: bool) {
+        if fin {
+            self.end = End::Acknowledged;
+        }
+        let range = range.start.max(self.base)..range.end;
+        if range.is_empty() {
+            return;
+        }
+        self.lost.remove(range.clone());
+        self.acknowledged.insert(range);
+        if let Some(first) = self
+            .acknowledged
+            .first()
+            .filter(|first| first.start == self.base)
+        {
+            self.acknowledged.pop_first(u64::MAX);
+            let count = usize::try_from(first.end - first.start).unwrap_or(usize::MAX);
+            self.bytes.drain(..count.min(self.bytes.len()));
+            self.base = first.end;
+            if self.bytes.is_empty() {
+                self.bytes = VecDeque::new();
+            }
+        }
+    }
+
+    /// A piece was declared lost: what of it is not acknowledged is sent again.
+    pub fn on_lost(&mut self, range: Range<u64>, fin: bool) {
+        if fin && self.end == End::InFlight {
+            self.end = End::Pending;
+        }
+        let range = range.start.max(self.base)..range.end;
+        if range.is_empty() {
+            return;
+        }
+        let overlapping: Vec<_> = self
+            .acknowledged
+            .iter()
+            .skip_while(|have| have.end <= range.start)
+            .take_while(|have| have.start < range.end)
+            .collect();
+        self.lost.insert(range);
+        for have in overlapping {
+            self.lost.remove(have);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever is lost or acknowledged in whatever order, every byte and the end arrive.
+        #[test]
+        fn everything_arrives(
+            total in 0usize..5_000,
+            verdicts in proptest::collection::vec((any::<bool>(), 1usize..700, 0usize..5), 1..50),
+        ) {
+            let data: Vec<u8> = (0..total).map(|index| (index * 31) as u8).collect();
+            let mut buffer = SendBuffer::default();
+            buffer.write(&data);
+            buffer.finish();
+            let mut received = alloc::vec![None; total];
+            let mut fin = false;
+            let mut in_flight = Vec::new();
+            let mut verdicts = verdicts.into_iter().cycle();
+            for _ in 0..10_000 {
+                let (lose, max, pick) = verdicts.next().unwrap();
+                if let Some(piece) = buffer.poll(max, u64::MAX) {
+                    in_flight.push(piece);
+                }
+                if in_flight.is_empty() {
+                    break;
+                }
+                if in_flight.len() > pick {
+                    let piece = in_flight.remove(pick);
+                    // One in two loses at first; later rounds deliver, so that the test ends.
+                    if lose && !received.iter().all(Option::is_some) && pick > 0 {
+                        buffer.on_lost(piece.range, piece.fin);
+                    } else {
+                        let mut out = Vec::new();
+                        buffer.copy(&(piece.range.start..piece.range.end), &mut out);
+                        for (at, byte) in (piece.range.start..).zip(out) {
+                            received[at as usize] = Some(byte);
+                        }
+                        fin |= piece.fin;
+                        buffer.on_acknowledged(piece.range, piece.fin);
+                    }
+                } else {
+                    let piece = in_flight.remove(0);
+                    buffer.on_lost(piece.range, piece.fin);
+                }
+                if buffer.is_delivered() {
+                    break;
+                }
+            }
+            if buffer.is_delivered() {
+                prop_assert!(fin);
+                prop_assert_eq!(received.into_iter().flatten().collect::<Vec<_>>(), data);
+                prop_assert!(!buffer.has_work(u64::MAX));
+            }
+        }
+    }
+
+    #[test]
+    fn new_bytes_stop_at_the_limit_and_the_end_waits_for_them() {
+        let mut buffer = SendBuffer::default();
+        buffer.write(&[1; 100]);
+        buffer.finish();
+        let piece = buffer.poll(1_000, 60).unwrap();
+        assert_eq!((piece.range.clone(), piece.fin), (0..60, false));
+        assert_eq!(buffer.poll(1_000, 60), None);
+        assert!(!buffer.has_work(60) && buffer.has_work(61));
+        let rest = buffer.poll(1_000, 100).unwrap();
+        assert_eq!((rest.range.clone(), rest.fin), (60..100, true));
+        buffer.on_acknowledged(piece.range, false);
+        assert!(!buffer.is_delivered());
+        buffer.on_acknowledged(rest.range, true);
+        assert!(buffer.is_delivered());
+    }
+
+    #[test]
+    fn a_lost_end_is_told_again_even_without_bytes() {
+        let mut buffer = SendBuffer::default();
+        buffer.finish();
+        let end = Piece {
+            range: 0..0,
+            fin: true,
+            is_new: true,
+        };
+        assert_eq!(buffer.poll(10, 0), Some(end.clone()));
+        assert_eq!(buffer.poll(10, 0), None);
+        buffer.on_lost(0..0, true);
+        assert_eq!(buffer.poll(10, 0), Some(end));
+        buffer.on_acknowledged(0..0, true);
+        assert!(buffer.is_delivered());
+    }
+}

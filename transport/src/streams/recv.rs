@@ -1,0 +1,192 @@
+//! The receiving half of one stream (states of RFC 9000 §3.2).
+
+use crate::error::PeerViolation;
+use crate::flow::ReceiveFlow;
+use crate::recv::assembler::{Assembler, TooFragmented};
+
+/// One receiving half.
+#[derive(Debug)]
+pub(super) struct RecvStream {
+    assembler: Assembler,
+    /// One past the highest byte that came.
+    highest: u64,
+    final_size: Option<u64>,
+    window: u64,
+    /// The highest limit that was announced.
+    announced: u64,
+    /// The peer abandoned it with this code.
+    reset: Option<u64>,
+    /// We asked the peer to stop: bytes are discarded.
+    pub(super) stopped: bool,
+    /// The application waits for an event.
+    waiting: bool,
+}
+
+/// What a read found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ReadOutcome {
+    Bytes(usize),
+    End,
+    Reset(u64),
+    Blocked,
+}
+
+impl RecvStream {
+    pub(super) fn new(window: u64) -> Self {
+        Self {
+            assembler: Assembler::default(),
+            highest: 0,
+            final_size: None,
+            window,
+            announced: window,
+            reset: None,
+            stopped: false,
+            waiting: true,
+        }
+    }
+
+    /// Stores a piece. Returns false when it cannot be placed now and must count as not received.
+    pub(super) fn on_data(
+        &mut self,
+        offset: u64,
+        data: &[u8],
+        fin: bool,
+        flow: &mut ReceiveFlow,
+    ) -> Result<bool, PeerViolation> {
+        let end = offset
+            .checked_add(data.len() as u64)
+            .ok_or(PeerViolation::FinalSize)?;
+        self.check_size(end, fin)?;
+        if self.reset.is_some() {
+            return Ok(true);
+        }
+        self.grow(end, flow)?;
+        if self.stopped {
+            self.discard(flow);
+        } else if let Err(TooFragmented) = self.assembler.insert(offset, data) {
+            return Ok(false);
+        }
+        if fin {
+            self.final_size = Some(end);
+        }
+        Ok(true)
+    }
+
+    /// The peer abandons the stream.
+    pub(super) fn on_reset(
+        &mut self,
+        code: u64,
+        final_size: u64,
+        flow: &mut ReceiveFlow,
+    ) -> Result<(), PeerViolation> {
+        self.check_size(final_size, true)?;
+        if self.reset.is_some() || self.is_complete() {
+            return Ok(());
+        }
+        self.grow(final_size, flow)?;
+        self.final_size = Some(final_size);
+        self.reset = Some(code);
+        self.discard(flow);
+        Ok(())
+    }
+
+    pub(super) fn read(&mut self, out: &mut [u8], flow: &mut ReceiveFlow) -> ReadOutcome {
+        if let Some(code) = self.reset {
+            return ReadOutcome::Reset(code);
+        }
+        let count = self.assembler.read(out);
+        if count > 0 {
+            flow.on_consumed(count as u64);
+            return ReadOutcome::Bytes(count);
+        }
+        if self.is_finished() {
+            return ReadOutcome::End;
+        }
+        if !out.is_empty() {
+            self.waiting = true;
+        }
+        ReadOutcome::Blocked
+    }
+
+    /// The application wants no more: what came is dropped, what comes is discarded.
+    pub(super) fn stop(&mut self, flow: &mut ReceiveFlow) {
+        self.stopped = true;
+        self.discard(flow);
+    }
+
+    /// True once after something to read has come for an application that waits.
+    pub(super) fn take_readable(&mut self) -> bool {
+        let readable = self.assembler.readable() > 0 || self.is_finished() || self.reset.is_some();
+        self.waiting && readable && !self.stopped && {
+            self.waiting = false;
+            true
+        }
+    }
+
+    /// One past the highest byte that came.
+    pub(super) const fn highest(&self) -> u64 {
+        self.highest
+    }
+
+    /// Every byte was read.
+    pub(super) fn is_finished(&self) -> bool {
+        self.final_size == Some(self.assembler.read_offset())
+    }
+
+    /// Every byte was received.
+    fn is_complete(&self) -> bool {
+        self.final_size == Some(self.assembler.contiguous())
+    }
+
+    /// Whether the peer has no more to say on it.
+    pub(super) fn is_size_known(&self) -> bool {
+        self.final_size.is_some()
+    }
+
+    /// Whether the limit has moved by half a window since it was announced.
+    pub(super) fn wants_announcement(&self) -> bool {
+        self.final_size.is_none()
+            && !self.stopped
+            && self.limit() - self.announced >= self.window / 2
+    }
+
+    pub(super) fn announce(&mut self) -> u64 {
+        self.announced = self.limit();
+        self.announced
+    }
+
+    fn limit(&self) -> u64 {
+        (self.assembler.read_offset() + self.window).max(self.announced)
+    }
+
+    fn check_size(&self, end: u64, is_final: bool) -> Result<(), PeerViolation> {
+        let fits = match self.final_size {
+            Some(size) if is_final => end == size,
+            Some(size) => end <= size,
+            None => !is_final || end >= self.highest,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(PeerViolation::FinalSize)
+        }
+    }
+
+    fn grow(&mut self, end: u64, flow: &mut ReceiveFlow) -> Result<(), PeerViolation> {
+        if end > self.limit() {
+            return Err(PeerViolation::FlowControl);
+        }
+        if end > self.highest {
+            flow.on_received(end - self.highest)?;
+            self.highest = end;
+        }
+        Ok(())
+    }
+
+    /// Drops what is stored and gives its credit back.
+    fn discard(&mut self, flow: &mut ReceiveFlow) {
+        // `read_offset` counts what was consumed; move it to the highest byte that came.
+        flow.on_consumed(self.highest - self.assembler.read_offset());
+        self.assembler.skip_to(self.highest);
+    }
+}

@@ -1,0 +1,357 @@
+//! Frames: the elements of the extension block, `type (1) ‖ length (varint) ‖ value`
+//! (`docs/wire.md`, table "Frames").
+//!
+//! A frame of an unknown type is skipped when its type is 0x80 or above, and a violation below.
+
+use alloc::vec::Vec;
+
+use super::ack::AckFrame;
+use super::{Cursor, DecodeError, varint};
+use crate::ids::{MessageId, StreamDirection, StreamId};
+
+/// First type that a receiver may skip without understanding it.
+pub const FIRST_SKIPPABLE: u8 = 0x80;
+
+/// Frame types of version 1.
+mod kind {
+    pub(super) const PADDING: u8 = 0x00;
+    pub(super) const ACK: u8 = 0x01;
+    pub(super) const MAX_DATA: u8 = 0x02;
+    pub(super) const MAX_STREAM_DATA: u8 = 0x03;
+    pub(super) const MAX_STREAMS_BIDI: u8 = 0x04;
+    pub(super) const MAX_STREAMS_UNI: u8 = 0x05;
+    pub(super) const STREAM: u8 = 0x06;
+    pub(super) const STREAM_FIN: u8 = 0x07;
+    pub(super) const MESSAGE: u8 = 0x08;
+    pub(super) const DATAGRAM: u8 = 0x09;
+    pub(super) const RESET_STREAM: u8 = 0x0a;
+    pub(super) const STOP_SENDING: u8 = 0x0b;
+    pub(super) const MESSAGE_LENGTH: u8 = 0x0c;
+}
+
+/// One decoded frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Frame<'a> {
+    /// Ignored bytes.
+    Padding,
+    /// What the peer has received; the largest number is the header's Acknowledgment Number.
+    Ack(AckFrame<'a>),
+    /// Connection credit: reliable bytes over all streams and messages, from the beginning.
+    MaxData(u64),
+    /// Credit of one stream.
+    MaxStreamData {
+        /// The stream.
+        id: StreamId,
+        /// Bytes from its beginning.
+        limit: u64,
+    },
+    /// Streams that may be opened, from the beginning.
+    MaxStreams {
+        /// Of which direction.
+        direction: StreamDirection,
+        /// How many.
+        count: u64,
+    },
+    /// A piece of a stream that shares the packet.
+    Stream {
+        /// The stream.
+        id: StreamId,
+        /// Where the piece begins.
+        offset: u64,
+        /// Whether the stream ends with it.
+        fin: bool,
+        /// The piece.
+        data: &'a [u8],
+    },
+    /// A whole reliable message that shares the packet.
+    Message {
+        /// Its number.
+        id: MessageId,
+        /// Its bytes.
+        data: &'a [u8],
+    },
+    /// A whole unreliable message that shares the packet.
+    Datagram {
+        /// Its number.
+        id: MessageId,
+        /// Its bytes.
+        data: &'a [u8],
+    },
+    /// The sender abandons a stream (RFC 9000 §19.4).
+    ResetStream {
+        /// The stream.
+        id: StreamId,
+        /// The application's code.
+        code: u64,
+        /// Bytes sent in all.
+        final_size: u64,
+    },
+    /// The receiver wants no more of a stream (RFC 9000 §19.5).
+    StopSending {
+        /// The stream.
+        id: StreamId,
+        /// The application's code.
+        code: u64,
+    },
+    /// Length of the message whose fragment this packet carries (`docs/wire.md` W-MSG-2).
+    MessageLength(u64),
+}
+
+impl Frame<'_> {
+    /// Whether it has to be acknowledged.
+    #[must_use]
+    pub const fn is_ack_eliciting(&self) -> bool {
+        !matches!(self, Self::Padding | Self::Ack(_) | Self::MessageLength(_))
+    }
+
+    /// Appends the frame. An [`Frame::Ack`] is written by [`write_ack`] instead, because its ranges
+    /// are not stored decoded.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Padding | Self::Ack(_) => {}
+            Self::MaxData(limit) => numbers(out, kind::MAX_DATA, &[limit]),
+            Self::MaxStreamData { id, limit } => {
+                numbers(out, kind::MAX_STREAM_DATA, &[id.0, limit]);
+            }
+            Self::MaxStreams {
+                direction: StreamDirection::Bidirectional,
+                count,
+            } => {
+                numbers(out, kind::MAX_STREAMS_BIDI, &[count]);
+            }
+            Self::MaxStreams {
+                direction: StreamDirection::Unidirectional,
+                count,
+            } => {
+                numbers(out, kind::MAX_STREAMS_UNI, &[count]);
+            }
+            Self::Stream {
+                id,
+                offset,
+                fin,
+                data,
+            } => {
+                let kind = if fin { kind::STREAM_FIN } else { kind::STREAM };
+                out.push(kind);
+                varint::write(
+                    out,
+                    (varint::len(id.0) + varint::len(offset) + data.len()) as u64,
+                );
+                varint::write(out, id.0);
+                varint::write(out, offset);
+                out.extend_from_slice(data);
+            }
+            Self::Message { id, data } => message(out, kind::MESSAGE, id, data),
+            Self::Datagram { id, data } => message(out, kind::DATAGRAM, id, data),
+            Self::ResetStream {
+                id,
+                code,
+                final_size,
+            } => {
+                numbers(out, kind::RESET_STREAM, &[id.0, code, final_size]);
+            }
+            Self::StopSending { id, code } => numbers(out, kind::STOP_SENDING, &[id.0, code]),
+            Self::MessageLength(length) => numbers(out, kind::MESSAGE_LENGTH, &[length]),
+        }
+    }
+}
+
+/// Appends an acknowledgement frame whose value (of [`super::ack::encode`]) is `value`.
+pub fn write_ack(out: &mut Vec<u8>, value: &[u8]) {
+    out.push(kind::ACK);
+    varint::write(out, value.len() as u64);
+    out.extend_from_slice(value);
+}
+
+/// Bytes that a [`Frame::Stream`] spends beside its data, at most.
+#[must_use]
+pub const fn stream_overhead(id: StreamId, offset: u64, length: usize) -> usize {
+    1 + varint::len(id.0) + varint::len(offset) + varint::len(length as u64 + 16)
+}
+
+/// Bytes that a [`Frame::Message`] or [`Frame::Datagram`] spends beside its data, at most.
+#[must_use]
+pub const fn message_overhead(id: MessageId, length: usize) -> usize {
+    1 + varint::len(id.0) + varint::len(length as u64 + 8)
+}
+
+/// Decodes the frames of an extension block one after the other; ends after the first error.
+#[derive(Clone, Debug)]
+pub struct Frames<'a> {
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Frames<'a> {
+    /// Over the bytes that [`super::extension::split`] returned.
+    #[must_use]
+    pub const fn new(block: &'a [u8]) -> Self {
+        Self {
+            cursor: Cursor::new(block),
+        }
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Result<Frame<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.cursor.remaining() > 0 {
+            match decode(&mut self.cursor) {
+                Ok(Some(frame)) => return Some(Ok(frame)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.cursor.take_rest();
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError> {
+    let kind = cursor.u8()?;
+    let length = usize::try_from(cursor.varint()?).map_err(|_| DecodeError::Frame)?;
+    let mut value = Cursor::new(cursor.slice(length).map_err(|_| DecodeError::Frame)?);
+    let frame = match kind {
+        kind::PADDING => {
+            value.take_rest();
+            Frame::Padding
+        }
+        kind::ACK => Frame::Ack(AckFrame::decode(value.take_rest())?),
+        kind::MAX_DATA => Frame::MaxData(value.varint()?),
+        kind::MAX_STREAM_DATA => Frame::MaxStreamData {
+            id: StreamId(value.varint()?),
+            limit: value.varint()?,
+        },
+        kind::MAX_STREAMS_BIDI => Frame::MaxStreams {
+            direction: StreamDirection::Bidirectional,
+            count: value.varint()?,
+        },
+        kind::MAX_STREAMS_UNI => Frame::MaxStreams {
+            direction: StreamDirection::Unidirectional,
+            count: value.varint()?,
+        },
+        kind::STREAM | kind::STREAM_FIN => Frame::Stream {
+            id: StreamId(value.varint()?),
+            offset: value.varint()?,
+            fin: kind == kind::STREAM_FIN,
+            data: value.take_rest(),
+        },
+        kind::MESSAGE => Frame::Message {
+            id: MessageId(value.varint()?),
+            data: value.take_rest(),
+        },
+        kind::DATAGRAM => Frame::Datagram {
+            id: MessageId(value.varint()?),
+            data: value.take_rest(),
+        },
+        kind::RESET_STREAM => Frame::ResetStream {
+            id: StreamId(value.varint()?),
+            code: value.varint()?,
+            final_size: value.varint()?,
+        },
+        kind::STOP_SENDING => Frame::StopSending {
+            id: StreamId(value.varint()?),
+            code: value.varint()?,
+        },
+        kind::MESSAGE_LENGTH => Frame::MessageLength(value.varint()?),
+        FIRST_SKIPPABLE.. => return Ok(None),
+        unknown => return Err(DecodeError::UnknownFrame(unknown)),
+    };
+    value.finish().map_err(|_| DecodeError::Frame)?;
+    Ok(Some(frame))
+}
+
+fn numbers(out: &mut Vec<u8>, kind: u8, values: &[u64]) {
+    out.push(kind);
+    varint::write(
+        out,
+        values.iter().map(|value| varint::len(*value) as u64).sum(),
+    );
+    for value in values {
+        varint::write(out, *value);
+    }
+}
+
+fn message(out: &mut Vec<u8>, kind: u8, id: MessageId, data: &[u8]) {
+    out.push(kind);
+    varint::write(out, (varint::len(id.0) + data.len()) as u64);
+    varint::write(out, id.0);
+    out.extend_from_slice(data);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn number() -> impl Strategy<Value = u64> {
+        0..=varint::MAX
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(a in number(), b in number(), c in number(), data: Vec<u8>, fin: bool) {
+            let id = StreamId(a);
+            let direction = id.direction();
+            let frames = [
+                Frame::MaxData(a),
+                Frame::MaxStreamData { id, limit: b },
+                Frame::MaxStreams { direction, count: b },
+                Frame::Stream { id, offset: b, fin, data: &data },
+                Frame::Message { id: MessageId(b), data: &data },
+                Frame::Datagram { id: MessageId(c), data: &data },
+                Frame::ResetStream { id, code: b, final_size: c },
+                Frame::StopSending { id, code: c },
+                Frame::MessageLength(c),
+            ];
+            let mut out = Vec::new();
+            for frame in &frames {
+                let before = out.len();
+                frame.emit(&mut out);
+                match *frame {
+                    Frame::Stream { id, offset, data, .. } => prop_assert!(
+                        out.len() - before <= stream_overhead(id, offset, data.len()) + data.len()
+                    ),
+                    Frame::Message { id, data } | Frame::Datagram { id, data } => prop_assert!(
+                        out.len() - before <= message_overhead(id, data.len()) + data.len()
+                    ),
+                    _ => {}
+                }
+            }
+            let decoded: Result<Vec<_>, _> = Frames::new(&out).collect();
+            prop_assert_eq!(decoded.unwrap(), frames);
+        }
+
+        #[test]
+        fn any_bytes_are_frames_or_an_error(bytes: Vec<u8>) {
+            let items = Frames::new(&bytes).collect::<Vec<_>>();
+            prop_assert!(items.len() <= bytes.len());
+        }
+    }
+
+    #[test]
+    fn skips_unknown_frames_only_from_0x80_on() {
+        let mut out = alloc::vec![0xff, 2, 1, 2];
+        Frame::MaxData(7).emit(&mut out);
+        assert_eq!(
+            Frames::new(&out).collect::<Vec<_>>(),
+            [Ok(Frame::MaxData(7))]
+        );
+        let error = Frames::new(&[0x7f, 0]).next();
+        assert_eq!(error, Some(Err(DecodeError::UnknownFrame(0x7f))));
+    }
+
+    #[test]
+    fn rejects_a_frame_longer_than_its_block_and_trailing_bytes() {
+        assert_eq!(
+            Frames::new(&[2, 9, 1]).next(),
+            Some(Err(DecodeError::Frame))
+        );
+        assert_eq!(
+            Frames::new(&[2, 2, 1, 1]).next(),
+            Some(Err(DecodeError::Frame))
+        );
+    }
+}

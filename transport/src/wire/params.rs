@@ -1,0 +1,223 @@
+//! Transport parameters: what each end announces about itself in the handshake, authenticated by
+//! the session (`docs/wire.md`, table "Transport parameters").
+//!
+//! A sequence of `id (varint) ‖ length (varint) ‖ value (varint)`; unknown ids are skipped, a
+//! repeated one is an error (the idea of RFC 9000 §18).
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Cursor, DecodeError, varint};
+use crate::config::TransportConfig;
+use crate::ids::ConnectionId;
+use crate::limits;
+
+/// Largest shift of the header's Window Size. 2^16 units of 2^20 bytes.
+pub const WINDOW_SHIFT_MAX: u8 = 20;
+
+/// What one end announced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TransportParams {
+    /// The connection ID it wants to receive; equal to the one outside the authenticated part.
+    pub connection_id: ConnectionId,
+    /// Zero: no timeout.
+    pub idle_timeout: Duration,
+    /// Connection credit at the start.
+    pub max_data: u64,
+    /// Credit of each stream at the start.
+    pub max_stream_data: u64,
+    /// Bidirectional streams granted at the start.
+    pub max_streams_bidi: u64,
+    /// Unidirectional streams granted at the start.
+    pub max_streams_uni: u64,
+    /// Longest reliable message it accepts.
+    pub max_message_size: u64,
+    /// Longest datagram it accepts.
+    pub max_datagram_size: u64,
+    /// Longest UDP payload it accepts.
+    pub max_udp_payload: u64,
+    /// Longest time it delays an acknowledgement.
+    pub max_ack_delay: Duration,
+    /// Unit of the Window Size in its headers: 2^shift bytes.
+    pub window_shift: u8,
+}
+
+impl TransportParams {
+    /// What `config` announces.
+    #[must_use]
+    pub fn of(config: &TransportConfig, connection_id: ConnectionId) -> Self {
+        Self {
+            connection_id,
+            idle_timeout: config.idle_timeout,
+            max_data: config.receive_window,
+            max_stream_data: config.stream_receive_window,
+            max_streams_bidi: config.max_streams_bidi,
+            max_streams_uni: config.max_streams_uni,
+            max_message_size: config.max_message_size,
+            max_datagram_size: config.max_datagram_size,
+            max_udp_payload: config.mtu as u64,
+            max_ack_delay: config.max_ack_delay,
+            window_shift: window_shift(config.receive_window),
+        }
+    }
+
+    /// The encoded parameters, at most [`limits::TRANSPORT_PARAMS_MAX`] bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(varint::MAX);
+        let mut out = Vec::with_capacity(limits::TRANSPORT_PARAMS_MAX);
+        for (id, value) in [
+            (0, u64::from(self.connection_id.0)),
+            (1, millis(self.idle_timeout)),
+            (2, self.max_data),
+            (3, self.max_stream_data),
+            (4, self.max_streams_bidi),
+            (5, self.max_streams_uni),
+            (6, self.max_message_size),
+            (7, self.max_datagram_size),
+            (8, self.max_udp_payload),
+            (9, millis(self.max_ack_delay)),
+            (10, u64::from(self.window_shift)),
+        ] {
+            varint::write(&mut out, id);
+            varint::write(&mut out, varint::len(value) as u64);
+            varint::write(&mut out, value);
+        }
+        out
+    }
+
+    /// Decodes and checks them.
+    ///
+    /// # Errors
+    /// [`DecodeError::Parameter`] for a repeated, missing, oversized or impossible one.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > limits::TRANSPORT_PARAMS_MAX {
+            return Err(DecodeError::Parameter);
+        }
+        let mut values = [None; 11];
+        let mut cursor = Cursor::new(bytes);
+        while cursor.remaining() > 0 {
+            let id = cursor.varint()?;
+            let length = usize::try_from(cursor.varint()?).map_err(|_| DecodeError::Parameter)?;
+            let mut value = Cursor::new(cursor.slice(length)?);
+            let slot = usize::try_from(id).ok().and_then(|id| values.get_mut(id));
+            if let Some(slot) = slot {
+                if slot.replace(value.varint()?).is_some() {
+                    return Err(DecodeError::Parameter);
+                }
+                value.finish().map_err(|_| DecodeError::Parameter)?;
+            }
+        }
+        let get = |id: usize| {
+            values
+                .get(id)
+                .copied()
+                .flatten()
+                .ok_or(DecodeError::Parameter)
+        };
+        let bounded = |id, max| get(id).and_then(|v| check(v <= max).map(|()| v));
+        let max_udp_payload = get(8)?;
+        check(max_udp_payload >= limits::UDP_PAYLOAD_MIN as u64)?;
+        Ok(Self {
+            connection_id: u32::try_from(get(0)?)
+                .ok()
+                .filter(|id| *id != 0)
+                .map(ConnectionId)
+                .ok_or(DecodeError::Parameter)?,
+            idle_timeout: Duration::from_millis(get(1)?),
+            max_data: bounded(2, limits::WINDOW_MAX)?,
+            max_stream_data: bounded(3, limits::WINDOW_MAX)?,
+            max_streams_bidi: bounded(4, limits::STREAMS_MAX)?,
+            max_streams_uni: bounded(5, limits::STREAMS_MAX)?,
+            max_message_size: bounded(6, limits::WINDOW_MAX)?,
+            max_datagram_size: bounded(7, limits::WINDOW_MAX)?,
+            max_udp_payload,
+            max_ack_delay: Duration::from_millis(bounded(9, 1 << 14)?),
+            window_shift: u8::try_from(bounded(10, u64::from(WINDOW_SHIFT_MAX))?)
+                .map_err(|_| DecodeError::Parameter)?,
+        })
+    }
+}
+
+/// The smallest unit in which `window` is less than 2^14 units, a quarter of the field: so a limit
+/// can be told apart from its predecessors by the low 16 bits (`docs/wire.md` W-FLW-2).
+#[must_use]
+pub const fn window_shift(window: u64) -> u8 {
+    let mut shift = 0;
+    while shift < WINDOW_SHIFT_MAX && window >> shift >= 1 << 14 {
+        shift += 1;
+    }
+    shift
+}
+
+const fn check(condition: bool) -> Result<(), DecodeError> {
+    if condition {
+        Ok(())
+    } else {
+        Err(DecodeError::Parameter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn defaults_round_trip_within_the_limit() {
+        let params = TransportParams::of(&TransportConfig::default(), ConnectionId(u32::MAX));
+        let bytes = params.encode();
+        assert!(bytes.len() <= limits::TRANSPORT_PARAMS_MAX);
+        assert_eq!(TransportParams::decode(&bytes), Ok(params));
+    }
+
+    #[test]
+    fn the_largest_configuration_fits_the_limit() {
+        let huge = TransportConfig {
+            receive_window: u64::MAX,
+            stream_receive_window: u64::MAX,
+            max_message_size: u64::MAX,
+            max_datagram_size: u64::MAX,
+            max_streams_bidi: u64::MAX,
+            max_streams_uni: u64::MAX,
+            idle_timeout: Duration::MAX,
+            mtu: usize::MAX,
+            ..TransportConfig::default()
+        }
+        .clamped();
+        let bytes = TransportParams::of(&huge, ConnectionId(u32::MAX)).encode();
+        assert!(
+            bytes.len() <= limits::TRANSPORT_PARAMS_MAX,
+            "{}",
+            bytes.len()
+        );
+        assert!(TransportParams::decode(&bytes).is_ok());
+    }
+
+    #[test]
+    fn skips_unknown_and_rejects_repeated_or_missing_parameters() {
+        let params = TransportParams::of(&TransportConfig::default(), ConnectionId(5));
+        let mut bytes = params.encode();
+        bytes.extend([40, 2, 9, 9]);
+        assert_eq!(TransportParams::decode(&bytes), Ok(params));
+        bytes.extend([0, 1, 5]);
+        assert_eq!(TransportParams::decode(&bytes), Err(DecodeError::Parameter));
+        assert_eq!(TransportParams::decode(&[]), Err(DecodeError::Parameter));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parameters_or_an_error(bytes: Vec<u8>) {
+            if let Ok(params) = TransportParams::decode(&bytes) {
+                prop_assert!(params.max_data <= limits::WINDOW_MAX);
+            }
+        }
+    }
+
+    #[test]
+    fn window_shift_keeps_the_window_below_a_quarter_of_the_field() {
+        for window in [0, 1, 16_383, 16_384, 16 << 20, limits::WINDOW_MAX] {
+            assert!(window >> window_shift(window) < 1 << 14);
+        }
+    }
+}
