@@ -87,16 +87,16 @@ mod tests {
     #[test]
     fn the_option_wins_over_the_environment() {
         let asked = Path::new("/asked");
-        let found = locate(Some(asked), Some("/xdg".into()), Some("/home/u".into()));
+        let found = locate(Some(asked), Some("/xdg".into()), Some("/users/u".into()));
         assert_eq!(found.as_deref(), Some(asked));
     }
 
     #[test]
     fn falls_back_from_xdg_to_home_to_nothing() {
-        let xdg = locate(None, Some("/xdg".into()), Some("/home/u".into()));
+        let xdg = locate(None, Some("/xdg".into()), Some("/users/u".into()));
         assert_eq!(xdg, Some("/xdg/dunlin".into()));
-        let relative = locate(None, Some("xdg".into()), Some("/home/u".into()));
-        assert_eq!(relative, Some("/home/u/.local/share/dunlin".into()));
+        let relative = locate(None, Some("xdg".into()), Some("/users/u".into()));
+        assert_eq!(relative, Some("/users/u/.local/share/dunlin".into()));
         assert_eq!(locate(None, None, None), None);
         assert_eq!(locate(None, None, Some(OsString::new())), None);
     }

@@ -21,6 +21,7 @@ pub mod known_peers;
 pub mod progress_bar;
 pub mod relay;
 pub mod signals;
+pub mod stack;
 pub mod telemetry;
 pub mod transfer;
 

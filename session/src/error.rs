@@ -2,13 +2,12 @@
 
 /// A refusal: it travels sealed, as the code and reason of a reset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{}", self.reason())]
 #[non_exhaustive]
 pub enum Refusal {
     /// The peer's node ID is not on our list.
-    #[error("this node ID is not on the allow-list of the peer; ask its operator to add it")]
     NotAllowed,
     /// The peer lacks a capability that we require.
-    #[error("a capability that the peer requires is missing; update or enable it")]
     MissingCapability,
 }
 

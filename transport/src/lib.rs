@@ -24,9 +24,12 @@ extern crate alloc;
 pub mod config;
 pub mod congestion;
 pub mod connection;
+#[cfg(feature = "tokio")]
+pub mod driver;
 mod endpoint;
 pub mod error;
 mod flow;
+pub mod fuzzing;
 pub mod ids;
 mod io;
 pub mod limits;

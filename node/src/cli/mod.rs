@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use dunlin_session::NodeId;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use address::PeerAddress;
@@ -118,9 +120,12 @@ pub struct RecvArgs {
     /// Folder to put the files into; made when missing
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: PathBuf,
-    /// Stop after one transfer
+    /// Stop after one transfer has run to its end
     #[arg(long)]
     pub once: bool,
+    /// Accept only the node with this ID; may be repeated [default: anybody]
+    #[arg(long, value_name = "ID")]
+    pub allow: Vec<NodeId>,
     /// Where the keys are.
     #[command(flatten)]
     pub keys: KeyArgs,
@@ -130,7 +135,7 @@ pub struct RecvArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  dunlin send report.pdf 4F2A…@192.0.2.7:4600    only that peer is accepted
+  dunlin send report.pdf dunlin1…@192.0.2.7:4600 only that peer is accepted
   dunlin send photos host.example:4600           the peer is remembered at first use
 
 An interrupted transfer continues where it stopped when the same command is run again.")]
@@ -189,9 +194,9 @@ pub struct BenchClientArgs {
     /// What to measure
     #[arg(long, value_enum, default_value_t = BenchMode::Bulk)]
     pub mode: BenchMode,
-    /// How long to measure, 1 to 3600
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=3600))]
-    pub seconds: u16,
+    /// How long to measure, 0.1 to 3600 seconds
+    #[arg(long, value_name = "N", default_value = "5", value_parser = values::seconds)]
+    pub seconds: Duration,
     /// Print one JSON object on stdout
     #[arg(long)]
     pub json: bool,
@@ -324,10 +329,10 @@ mod tests {
     #[test]
     fn reads_every_command_of_the_issue() {
         for line in [
-            "dunlin start --host 127.0.0.1 --port 0 --bootstrap h:1 --bootstrap AB@h:2 --data-dir d",
+            "dunlin start --host 127.0.0.1 --port 0 --bootstrap h:1 --bootstrap h:2 --data-dir d",
             "dunlin simulate --count 4 --base-port 47000",
             "dunlin recv --listen 127.0.0.1:0 --out d --once",
-            "dunlin send file AB12@127.0.0.1:4600",
+            "dunlin send file 127.0.0.1:4600",
             "dunlin bench server --listen [::1]:0 --plain",
             "dunlin bench client h:1 --mode rr --seconds 2 --json",
             "dunlin id",

@@ -162,6 +162,19 @@ pub fn period(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
+/// Reads a number of seconds from 0.1 to 3600, such as `5` or `0.5`.
+///
+/// # Errors
+/// When it is no such number.
+pub fn seconds(text: &str) -> Result<Duration, ValueError> {
+    match decimal(text) {
+        Some(seconds) if (0.1..=3_600.0).contains(&seconds) => {
+            Ok(Duration::from_nanos(rounded_u64(seconds * 1e9)))
+        }
+        _ => Err(ValueError::Seconds(text.to_owned())),
+    }
+}
+
 /// Why a value was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ValueError {
@@ -178,6 +191,9 @@ pub enum ValueError {
         "\"{0}\" is not a duration of at most a day; write a number and us, ms, s, m or h, for example 20ms"
     )]
     Duration(String),
+    /// Not a number of seconds.
+    #[error("\"{0}\" is not a number of seconds from 0.1 to 3600; write for example 5")]
+    Seconds(String),
     /// A period of zero.
     #[error("a period of zero never ends; write for example 5s")]
     Period,
@@ -300,6 +316,8 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert_eq!(period("0s"), Err(ValueError::Period));
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert!(seconds("0").is_err() && seconds("3601").is_err() && seconds("5s").is_err());
     }
 
     proptest! {

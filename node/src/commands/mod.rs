@@ -1,11 +1,15 @@
 //! What each command does. A command gets its typed arguments and the wish to stop, and returns
 //! when it is done.
 
+mod bench;
+mod id;
+mod recv;
 mod relay;
+mod send;
+mod stopwatch;
 mod version;
 
 use std::io::Write;
-use std::net::SocketAddr;
 
 use crate::cli::{Cli, Command};
 use crate::failure::{Exit, Failure, plain_reason};
@@ -19,11 +23,12 @@ pub async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let shutdown = Shutdown::listen()?;
     match cli.command {
         Command::Relay(args) => relay::run(args, shutdown).await,
+        Command::Recv(args) => recv::run(args, shutdown).await,
+        Command::Send(args) => send::run(args, shutdown).await,
+        Command::Bench(args) => bench::run(args, shutdown).await,
+        Command::Id(args) => id::run(&args),
         Command::Version => version::run(),
-        _ => Err(Failure::new(
-            Exit::Failed,
-            "this build has no socket driver yet",
-        )),
+        _ => Err(Failure::new(Exit::Failed, "this build has no overlay yet")),
     }
 }
 
@@ -43,21 +48,4 @@ fn print_line(line: &str) -> Result<(), Failure> {
 /// Prints one line on stderr. A closed stderr stops nothing.
 fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// The failure for a listening address that cannot be had.
-fn bind_failure(address: SocketAddr, error: &std::io::Error) -> Failure {
-    let advice = match error.kind() {
-        std::io::ErrorKind::AddrInUse => "choose another port with --listen, or 0 for any",
-        std::io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
-        std::io::ErrorKind::PermissionDenied => "choose a port above 1023",
-        _ => "choose another address",
-    };
-    Failure::new(
-        Exit::Local,
-        format!(
-            "cannot listen on {address}: {}; {advice}",
-            plain_reason(error)
-        ),
-    )
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::cli::RelayArgs;
-use crate::commands::{bind_failure, note, print_line};
+use crate::commands::{note, print_line};
 use crate::failure::{Exit, Failure};
 use crate::relay::{PathConfig, PathCounters, Relay, RelayConfig, RelayCounters, Shares};
 use crate::signals::Shutdown;
+use crate::stack::bind_failure;
 
 const STATS_PERIOD: Duration = Duration::from_secs(1);
 

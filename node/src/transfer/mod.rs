@@ -15,6 +15,7 @@
 //!
 //! It does not know who the peer is, encrypts nothing and repairs nothing: all of that is below.
 
+pub mod active;
 pub mod cursor;
 pub mod error;
 pub mod frames;

@@ -1,4 +1,4 @@
-//! The side that opens (`docs/session.md` S-HS-I).
+//! The side that opens (`docs/session.md` S-HS).
 
 use std::sync::Arc;
 

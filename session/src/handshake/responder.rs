@@ -1,4 +1,4 @@
-//! The side that answers (`docs/session.md` S-HS-R).
+//! The side that answers (`docs/session.md` S-HS).
 
 use std::sync::Arc;
 

@@ -83,7 +83,6 @@ impl SealedProtection {
                 chain: receive_chain,
                 header: receive_header,
                 generation: 0,
-                lowest: None,
                 failures: 0,
             },
             limits,
@@ -177,14 +176,10 @@ impl PacketProtection for SealedProtection {
         if !opened {
             return Err(self.failed());
         }
-        match choice {
-            Choice::Previous => {}
-            Choice::Current => self.receive.note(number),
-            Choice::Next => {
-                self.receive.advance(number);
-                if self.send.generation < self.receive.generation {
-                    self.send.advance();
-                }
+        if let Choice::Next = choice {
+            self.receive.advance(number);
+            if self.send.generation < self.receive.generation {
+                self.send.advance();
             }
         }
         Ok(length)
@@ -242,14 +237,14 @@ struct ReceiveKeys {
     header: HeaderProtection,
     /// Key updates of the peer so far.
     generation: u64,
-    /// Lowest packet number opened with the current key.
-    lowest: Option<PacketNumber>,
     /// Packets that did not open.
     failures: u64,
 }
 
 struct Previous {
     key: PacketKey,
+    /// Number of the packet that brought the update: all packets under this key are below it.
+    below: PacketNumber,
     /// Set on the first tick after the update.
     erase_at: Option<Instant>,
 }
@@ -266,15 +261,15 @@ impl ReceiveKeys {
     fn choose(&self, number: PacketNumber, key_phase: bool) -> Choice {
         if key_phase == phase(self.generation) {
             Choice::Current
-        } else if self.previous.is_some() && self.lowest.is_some_and(|lowest| number < lowest) {
+        } else if self
+            .previous
+            .as_ref()
+            .is_some_and(|previous| number < previous.below)
+        {
             Choice::Previous
         } else {
             Choice::Next
         }
-    }
-
-    fn note(&mut self, number: PacketNumber) {
-        self.lowest = Some(self.lowest.map_or(number, |lowest| lowest.min(number)));
     }
 
     fn advance(&mut self, number: PacketNumber) {
@@ -282,10 +277,10 @@ impl ReceiveKeys {
         let key = std::mem::replace(&mut self.current, next);
         self.previous = Some(Previous {
             key,
+            below: number,
             erase_at: None,
         });
         self.generation += 1;
-        self.lowest = Some(number);
     }
 }
 

@@ -351,6 +351,37 @@ fn an_urgent_update_does_not_wait_for_late_packets() {
 }
 
 #[test]
+fn a_second_update_waits_for_the_peer_to_follow_the_first() {
+    let limits = KeyLimits {
+        confidentiality: 40,
+        ..limits(4)
+    };
+    for (mut a, mut b) in all_ends(limits) {
+        let under_the_old_phase = seal(&mut b, 0, b"x");
+        for number in 0..4 {
+            let wire = seal(&mut a, number, b"x");
+            open(&mut b, &wire).unwrap();
+        }
+        a.on_acknowledged(PacketNumber(3));
+        for number in 4..39 {
+            let wire = seal(&mut a, number, b"x");
+            open(&mut b, &wire).unwrap();
+            // A peer that acknowledges the new phase under the old one: not ours, but possible.
+            open(&mut a, &under_the_old_phase).unwrap();
+            a.on_acknowledged(PacketNumber(number));
+            assert!(a.key_phase(), "packet {number}");
+        }
+        let answer = seal(&mut b, 1, b"x");
+        open(&mut a, &answer).unwrap();
+        let wire = seal(&mut a, 39, b"x");
+        open(&mut b, &wire).unwrap();
+        assert!(!a.key_phase(), "the peer has followed");
+        let wire = seal(&mut a, 40, b"x");
+        open(&mut b, &wire).unwrap();
+    }
+}
+
+#[test]
 fn late_packets_of_the_previous_phase_open_for_three_probe_timeouts() {
     for (mut a, mut b) in all_ends(limits(4)) {
         let late: Vec<_> = (0..5).map(|number| seal(&mut a, number, b"late")).collect();

@@ -121,7 +121,7 @@ pub trait AeadKey: Send + Sync {
     ) -> Result<(), CryptoError>;
 }
 
-/// A key of the header mask (`docs/session.md` S-MASK).
+/// A key of the header mask (`docs/session.md` S-PKT-2).
 pub trait HeaderKey: Send + Sync {
     /// 32 bytes of key stream for this sample of ciphertext.
     fn mask(&self, sample: &[u8; 16]) -> [u8; 32];

@@ -118,35 +118,46 @@ impl Connection {
         data: Vec<u8>,
         delivery: Delivery,
     ) -> Result<MessageId, SendMessageError> {
-        self.check_open()?;
+        self.check_message(data.len(), delivery)?;
         let part_max = self.part_max();
+        Ok(match delivery {
+            Delivery::Unreliable { expires } => {
+                self.outgoing.push_datagram(data, part_max, expires)
+            }
+            Delivery::Reliable => self.outgoing.push_reliable(data, part_max),
+        })
+    }
+
+    /// What [`Self::send_message`] would say to `length` bytes, before they are given away. After
+    /// [`SendMessageError::Blocked`], wait for [`Event::MessagesWritable`].
+    ///
+    /// # Errors
+    /// See [`SendMessageError`].
+    pub fn check_message(
+        &mut self,
+        length: usize,
+        delivery: Delivery,
+    ) -> Result<(), SendMessageError> {
+        self.check_open()?;
         let accepted = self.peer_params.map_or(0, |params| match delivery {
             Delivery::Reliable => params.max_message_size,
             Delivery::Unreliable { .. } => params.max_datagram_size,
         });
-        let limit = accepted.min(outgoing::longest(part_max));
-        if data.len() as u64 > limit {
-            return Err(SendMessageError::TooLarge {
-                length: data.len(),
-                limit,
-            });
+        let limit = accepted.min(outgoing::longest(self.part_max()));
+        if length as u64 > limit {
+            return Err(SendMessageError::TooLarge { length, limit });
         }
-        match delivery {
-            Delivery::Unreliable { expires } => {
-                Ok(self.outgoing.push_datagram(data, part_max, expires))
-            }
-            Delivery::Reliable => {
-                // A message above the free room is welcome when nothing else waits, or none
-                // longer than the buffer could ever be sent.
-                let buffered = self.buffered();
-                let fits = buffered == 0 || buffered + data.len() as u64 <= self.config.send_buffer;
-                if !fits || !self.outgoing.has_room() {
-                    self.message_blocked = true;
-                    return Err(SendMessageError::Blocked);
-                }
-                Ok(self.outgoing.push_reliable(data, part_max))
+        if delivery == Delivery::Reliable {
+            // A message above the free room is welcome when nothing else waits, or none longer
+            // than the buffer could ever be sent.
+            let buffered = self.buffered();
+            let fits = buffered == 0 || buffered + length as u64 <= self.config.send_buffer;
+            if !fits || !self.outgoing.has_room() {
+                self.message_blocked = true;
+                return Err(SendMessageError::Blocked);
             }
         }
+        Ok(())
     }
 
     /// The next reliable message; None: wait for [`Event::MessageReceived`].

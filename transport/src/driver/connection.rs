@@ -232,9 +232,8 @@ impl Connection {
     /// Closes gracefully: everything accepted is delivered first. Waits for the end and says what
     /// it was; [`CloseReason::Local`]: all was delivered.
     pub async fn close(&self, code: u64, reason: &str) -> CloseReason {
-        let now = self.inner.shared.clock.now();
         let begun = self.inner.act(|connection, _| {
-            connection.close(now, code, reason);
+            connection.close(code, reason);
             Ok(())
         });
         match begun {
@@ -375,7 +374,7 @@ fn offer_message(
     connection: &mut crate::Connection,
     data: &mut Option<Vec<u8>>,
 ) -> Result<MessageId, SendMessageError> {
-    connection.check_message(data.as_ref().map_or(0, Vec::len))?;
+    connection.check_message(data.as_ref().map_or(0, Vec::len), Delivery::Reliable)?;
     connection.send_message(data.take().unwrap_or_default(), Delivery::Reliable)
 }
 

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::error::ConnectionError;
 use super::options::{EndpointOptions, OsRandom};
 use super::socket::Socket;
-use super::state::Shared;
+use super::state::{Shared, State};
 use super::task::EndpointTask;
 use crate::error::CloseReason;
 use crate::protect::Initiator;
@@ -108,8 +108,7 @@ impl Endpoint {
     /// Every call on this endpoint and its connections then says that it was stopped.
     pub async fn shutdown(&self, timeout: Duration) {
         let shared = &self.inner.shared;
-        let now = shared.clock.now();
-        shared.act(|state| state.begin_shutdown(now));
+        shared.act(State::begin_shutdown);
         shared.incoming.notify_waiters();
         let closed = async {
             self.wait_until(|state| state.all_closed()).await;
@@ -132,7 +131,7 @@ impl Endpoint {
     }
 
     /// Waits until `done` holds or the task has ended.
-    async fn wait_until(&self, done: impl Fn(&super::state::State) -> bool) {
+    async fn wait_until(&self, done: impl Fn(&State) -> bool) {
         loop {
             let mut changed = pin!(self.inner.shared.progress.notified());
             changed.as_mut().enable();
@@ -154,7 +153,7 @@ impl fmt::Debug for Endpoint {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.act(super::state::State::drop_incoming);
+        self.shared.act(State::drop_incoming);
     }
 }
 

@@ -215,14 +215,14 @@ impl State {
     }
 
     /// Begins the graceful end of every connection, and takes no new ones.
-    pub(super) fn begin_shutdown(&mut self, now: Instant) {
+    pub(super) fn begin_shutdown(&mut self) {
         self.closing = true;
         while let Some(handle) = self.incoming.pop_front() {
             self.release(handle);
         }
         for handle in self.connections.keys() {
             if let Some(connection) = self.core.connection_mut(*handle) {
-                connection.close(now, 0, "");
+                connection.close(0, "");
             }
         }
     }

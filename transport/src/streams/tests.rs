@@ -1,8 +1,14 @@
 //! Tests of stream bookkeeping: limits, credit, states.
 
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
 use super::*;
 use crate::config::TransportConfig;
+use crate::error::{ApiMisuse, PeerViolation, ReadError, WriteError};
+use crate::flow::ReceiveFlow;
 use crate::ids::ConnectionId;
+use crate::io::Event;
 
 struct Fixture {
     streams: Streams,

@@ -331,9 +331,7 @@ impl Header {
             c2,
             c3,
         ];
-        let [k0, k1] = checksum(out, salt).to_be_bytes();
-        out[14] = k0;
-        out[15] = k1;
+        set_checksum(out, salt);
     }
 
     /// What the body of a DATA packet is.
@@ -425,6 +423,13 @@ pub fn route(packet: &[u8]) -> Result<ConnectionId, DecodeError> {
     ])))
 }
 
+/// Writes the checksum that `bytes` should have.
+pub(crate) fn set_checksum(bytes: &mut [u8; HEADER_LEN], salt: u32) {
+    let [high, low] = checksum(bytes, salt).to_be_bytes();
+    bytes[14] = high;
+    bytes[15] = low;
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the low 16 bits are the field"
@@ -455,9 +460,7 @@ mod tests {
             bytes[0] = MAGIC;
             bytes[1] = VERSION;
             bytes[2] = bytes[2] % 12 + 1;
-            let [a, b] = checksum(&bytes, salt).to_be_bytes();
-            bytes[14] = a;
-            bytes[15] = b;
+            set_checksum(&mut bytes, salt);
             if let Ok(header) = Header::parse(&bytes, salt) {
                 prop_assert_eq!(emitted(&header, salt), bytes);
             }

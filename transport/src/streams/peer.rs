@@ -1,0 +1,196 @@
+//! What the peer's pieces and frames do to streams.
+
+use alloc::collections::VecDeque;
+
+use super::recv::RecvStream;
+use super::send::SendStream;
+use super::{Placed, Streams, index};
+use crate::error::PeerViolation;
+use crate::flow::ReceiveFlow;
+use crate::ids::{StreamDirection, StreamId, reconstruct};
+use crate::io::Event;
+
+impl Streams {
+    /// The stream whose low 32 bits a header carries.
+    #[must_use]
+    pub(crate) fn full_id(&self, low: u32) -> StreamId {
+        let kind = StreamId(u64::from(low));
+        let counters = &self.counters[index(kind.direction())];
+        let opened = if kind.opener() == self.side {
+            counters.opened
+        } else {
+            counters.peer_opened
+        };
+        let near = StreamId::new(kind.opener(), kind.direction(), opened);
+        StreamId(reconstruct(low, near.0))
+    }
+
+    /// A piece of a stream came.
+    ///
+    /// # Errors
+    /// The rule that the peer broke.
+    pub(crate) fn on_data(
+        &mut self,
+        (id, offset, fin): (StreamId, u64, bool),
+        data: &[u8],
+        flow: &mut ReceiveFlow,
+        events: &mut VecDeque<Event>,
+    ) -> Result<Placed, PeerViolation> {
+        self.open_by_peer(id, events)?;
+        let Some(stream) = self.peer_sends_on(id)? else {
+            return Ok(Placed::Yes);
+        };
+        if !stream.on_data(offset, data, fin, flow)? {
+            return Ok(Placed::No);
+        }
+        if stream.take_readable() {
+            events.push_back(Event::StreamReadable(id));
+        }
+        if stream.stopped && stream.is_size_known() {
+            self.forget_recv(id);
+        }
+        Ok(Placed::Yes)
+    }
+
+    /// The byte offset whose low half came with a piece of stream `id`.
+    #[must_use]
+    pub(crate) fn full_offset(&self, id: StreamId, low: u32) -> u64 {
+        reconstruct(low, self.recv.get(&id).map_or(0, RecvStream::highest))
+    }
+
+    /// A RESET_STREAM frame came.
+    ///
+    /// # Errors
+    /// The rule that the peer broke.
+    pub(crate) fn on_reset(
+        &mut self,
+        id: StreamId,
+        (code, final_size): (u64, u64),
+        flow: &mut ReceiveFlow,
+        events: &mut VecDeque<Event>,
+    ) -> Result<(), PeerViolation> {
+        self.open_by_peer(id, events)?;
+        let Some(stream) = self.peer_sends_on(id)? else {
+            return Ok(());
+        };
+        stream.on_reset(code, final_size, flow)?;
+        if stream.take_readable() {
+            events.push_back(Event::StreamReadable(id));
+        }
+        if stream.stopped {
+            self.forget_recv(id);
+        }
+        Ok(())
+    }
+
+    /// A STOP_SENDING frame came: the stream is reset with the peer's code (RFC 9000 §3.5).
+    ///
+    /// # Errors
+    /// The rule that the peer broke.
+    pub(crate) fn on_stop_sending(
+        &mut self,
+        id: StreamId,
+        code: u64,
+        events: &mut VecDeque<Event>,
+    ) -> Result<(), PeerViolation> {
+        self.open_by_peer(id, events)?;
+        let Some(stream) = self.we_send_on(id)? else {
+            return Ok(());
+        };
+        if stream.stopped.is_none() && !stream.is_over() {
+            stream.stopped = Some(code);
+            self.blocked.remove(&id);
+            if self.reset(id, code).is_ok() {
+                events.push_back(Event::StreamStopped(id, code));
+                events.push_back(Event::StreamWritable(id));
+            }
+        }
+        Ok(())
+    }
+
+    /// A MAX_STREAM_DATA frame came.
+    ///
+    /// # Errors
+    /// The rule that the peer broke.
+    pub(crate) fn on_max_stream_data(
+        &mut self,
+        id: StreamId,
+        limit: u64,
+        events: &mut VecDeque<Event>,
+    ) -> Result<(), PeerViolation> {
+        self.open_by_peer(id, events)?;
+        if let Some(stream) = self.we_send_on(id)? {
+            stream.limit = stream.limit.max(limit);
+            self.enqueue(id);
+        }
+        Ok(())
+    }
+
+    /// A MAX_STREAMS frame came.
+    pub(crate) fn on_max_streams(
+        &mut self,
+        direction: StreamDirection,
+        count: u64,
+        events: &mut VecDeque<Event>,
+    ) {
+        let counters = &mut self.counters[index(direction)];
+        if count > counters.granted_to_us {
+            counters.granted_to_us = count;
+            if core::mem::take(&mut counters.wanted) {
+                events.push_back(Event::StreamsAvailable(direction));
+            }
+        }
+    }
+
+    /// The peer's first word on a stream of its own opens it, and all lower ones of its kind
+    /// (RFC 9000 §3.2).
+    fn open_by_peer(
+        &mut self,
+        id: StreamId,
+        events: &mut VecDeque<Event>,
+    ) -> Result<(), PeerViolation> {
+        if id.opener() == self.side {
+            return Ok(());
+        }
+        let direction = id.direction();
+        let counters = &mut self.counters[index(direction)];
+        if id.index() >= counters.granted_to_peer {
+            return Err(PeerViolation::StreamLimit);
+        }
+        if id.index() < counters.peer_opened {
+            return Ok(());
+        }
+        for next in counters.peer_opened..=id.index() {
+            let id = StreamId::new(self.side.peer(), direction, next);
+            self.recv.insert(id, RecvStream::new(self.window));
+            if direction == StreamDirection::Bidirectional {
+                self.send.insert(id, SendStream::new(self.peer_bidi_window));
+            }
+            counters.accept.push_back(id);
+        }
+        counters.peer_opened = id.index() + 1;
+        events.push_back(Event::StreamsOpened(direction));
+        Ok(())
+    }
+
+    /// The half on which the peer sends; None when it is over and forgotten.
+    fn peer_sends_on(&mut self, id: StreamId) -> Result<Option<&mut RecvStream>, PeerViolation> {
+        let ours = id.opener() == self.side;
+        let unidirectional = id.direction() == StreamDirection::Unidirectional;
+        if ours && (unidirectional || id.index() >= self.counters[index(id.direction())].opened) {
+            return Err(PeerViolation::StreamState);
+        }
+        Ok(self.recv.get_mut(&id))
+    }
+
+    /// The half on which we send; None when it is over and forgotten.
+    fn we_send_on(&mut self, id: StreamId) -> Result<Option<&mut SendStream>, PeerViolation> {
+        let ours = id.opener() == self.side;
+        let unidirectional = id.direction() == StreamDirection::Unidirectional;
+        let unopened = ours && id.index() >= self.counters[index(id.direction())].opened;
+        if (!ours && unidirectional) || unopened {
+            return Err(PeerViolation::StreamState);
+        }
+        Ok(self.send.get_mut(&id))
+    }
+}

@@ -1,0 +1,208 @@
+//! Which stream sends next, and what its packets' acknowledgement or loss does.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::send::Reset;
+use super::{Control, DIRECTIONS, Streams, index};
+use crate::ids::StreamId;
+use crate::io::Event;
+use crate::send::buffer::Piece;
+
+impl Streams {
+    /// Whether a stream has something to send, new bytes only within `credit`.
+    #[must_use]
+    pub(crate) fn has_work(&self, credit: u64) -> bool {
+        self.ready
+            .iter()
+            .any(|id| self.send.get(id).is_some_and(|s| s.has_work(credit)))
+    }
+
+    /// The next piece to send, of at most `max(id, offset)` bytes where `max` takes the frame's own
+    /// cost into account; the stream then goes to the end of the queue.
+    pub(crate) fn poll_piece(
+        &mut self,
+        credit: u64,
+        mut max: impl FnMut(StreamId, u64) -> usize,
+    ) -> Option<(StreamId, Piece)> {
+        for _ in 0..self.ready.len() {
+            let id = self.ready.pop_front()?;
+            let Some(stream) = self.send.get_mut(&id) else {
+                continue;
+            };
+            stream.queued = false;
+            if !stream.has_work(credit) {
+                // Without connection credit it stays in the queue; without stream credit
+                // MAX_STREAM_DATA brings it back.
+                if stream.has_work(u64::MAX) {
+                    self.enqueue(id);
+                }
+                continue;
+            }
+            let room = max(id, stream.buffer.sent());
+            let limit = stream.new_limit(credit);
+            let piece = if room == 0 {
+                None
+            } else {
+                stream.buffer.poll(room, limit)
+            };
+            if let Some(piece) = piece {
+                if stream.has_work(u64::MAX) {
+                    self.enqueue(id);
+                }
+                return Some((id, piece));
+            }
+            // No room in this packet: first in the next one.
+            stream.queued = true;
+            self.ready.push_front(id);
+            return None;
+        }
+        None
+    }
+
+    /// Appends the bytes of a polled piece.
+    pub(crate) fn copy(&self, id: StreamId, range: &Range<u64>, out: &mut Vec<u8>) {
+        if let Some(stream) = self.send.get(&id) {
+            stream.buffer.copy(range, out);
+        }
+    }
+
+    /// The next control frame to send, as a value that [`Self::on_control_lost`] understands.
+    pub(crate) fn poll_control(&mut self) -> Option<Control> {
+        if let Some(id) = self.resets.pop_first()
+            && let Some(stream) = self.send.get_mut(&id)
+            && let Some((code, state)) = &mut stream.reset
+        {
+            *state = Reset::InFlight;
+            let final_size = stream.buffer.sent();
+            return Some(Control::Reset {
+                id,
+                code: *code,
+                final_size,
+            });
+        }
+        if let Some((id, code)) = self.stops.pop_first() {
+            return Some(Control::Stop { id, code });
+        }
+        while let Some(id) = self.credits.pop_first() {
+            if let Some(stream) = self.recv.get_mut(&id) {
+                return Some(Control::Credit {
+                    id,
+                    limit: stream.announce(),
+                });
+            }
+        }
+        for direction in DIRECTIONS {
+            let slot = index(direction);
+            if core::mem::take(&mut self.grants[slot]) {
+                let counters = &mut self.counters[slot];
+                counters.announced = counters.granted_to_peer;
+                return Some(Control::Grant {
+                    direction,
+                    count: counters.announced,
+                });
+            }
+        }
+        None
+    }
+
+    /// Whether [`Self::poll_control`] has something.
+    #[must_use]
+    pub(crate) fn has_control(&self) -> bool {
+        !self.resets.is_empty()
+            || !self.stops.is_empty()
+            || !self.credits.is_empty()
+            || self.grants.contains(&true)
+    }
+
+    /// A piece was acknowledged.
+    pub(crate) fn on_acknowledged(
+        &mut self,
+        id: StreamId,
+        range: Range<u64>,
+        fin: bool,
+        events: &mut VecDeque<Event>,
+    ) {
+        let Some(stream) = self.send.get_mut(&id) else {
+            return;
+        };
+        if stream.reset.is_some() {
+            return;
+        }
+        let before = stream.buffer.buffered();
+        stream.buffer.on_acknowledged(range, fin);
+        self.buffered -= before - stream.buffer.buffered();
+        if stream.is_over() {
+            events.push_back(Event::StreamDelivered(id));
+            self.forget_send(id);
+        }
+    }
+
+    /// A piece was declared lost.
+    pub(crate) fn on_lost(&mut self, id: StreamId, range: Range<u64>, fin: bool) {
+        if let Some(stream) = self.send.get_mut(&id) {
+            stream.buffer.on_lost(range, fin);
+            self.enqueue(id);
+        }
+    }
+
+    /// A control frame was acknowledged.
+    pub(crate) fn on_control_acknowledged(&mut self, control: &Control) {
+        if let Control::Reset { id, .. } = *control
+            && let Some(stream) = self.send.get_mut(&id)
+        {
+            if let Some((_, state)) = &mut stream.reset {
+                *state = Reset::Acknowledged;
+            }
+            self.forget_send(id);
+        }
+    }
+
+    /// A control frame was lost: it is told again, with the values of today.
+    pub(crate) fn on_control_lost(&mut self, control: &Control) {
+        match *control {
+            Control::Reset { id, .. } => {
+                if self.send.contains_key(&id) {
+                    self.resets.insert(id);
+                }
+            }
+            Control::Stop { id, code } => {
+                if self.recv.contains_key(&id) {
+                    self.stops.insert(id, code);
+                }
+            }
+            Control::Credit { id, .. } => {
+                if self.recv.contains_key(&id) {
+                    self.credits.insert(id);
+                }
+            }
+            Control::Grant { direction, .. } => self.grants[index(direction)] = true,
+        }
+    }
+
+    /// Wakes the writers that found the send buffer full.
+    pub(crate) fn wake_blocked(&mut self, events: &mut VecDeque<Event>) {
+        events.extend(
+            core::mem::take(&mut self.blocked)
+                .into_iter()
+                .map(Event::StreamWritable),
+        );
+    }
+
+    /// Whether a writer waits for room.
+    #[must_use]
+    pub(crate) fn is_blocked(&self) -> bool {
+        !self.blocked.is_empty()
+    }
+
+    /// Whether everything accepted has been acknowledged.
+    #[must_use]
+    pub(crate) fn is_drained(&self) -> bool {
+        self.resets.is_empty()
+            && self.send.values().all(|stream| match stream.reset {
+                Some((_, reset)) => reset == Reset::Acknowledged,
+                None => stream.buffer.is_drained(),
+            })
+    }
+}
