@@ -1,4 +1,7 @@
-//! Inputs that the benchmarks share: packets and acknowledgements as a busy connection sees them.
+//! Inputs that the benchmarks share: packets and acknowledgements as a busy connection sees them,
+//! and pairs of nodes that have shaken hands.
+
+pub mod session;
 
 use std::ops::RangeInclusive;
 

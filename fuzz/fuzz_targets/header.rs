@@ -1,13 +1,4 @@
-//! Fuzzes `dunlin_transport::ids::reconstruct`.
+//! Fuzzes the packet header; the body is `dunlin_transport::fuzzing::header`.
 #![cfg_attr(fuzzing, no_main)]
 
-fn body(data: &[u8]) {
-    if let Some((low, rest)) = data.split_first_chunk::<4>()
-        && let Some((expected, _)) = rest.split_first_chunk::<8>()
-    {
-        let low = u32::from_be_bytes(*low);
-        let full = dunlin_transport::ids::reconstruct(low, u64::from_be_bytes(*expected));
-        assert_eq!(full & 0xffff_ffff, u64::from(low));
-    }
-}
-dunlin_fuzz::target!(body);
+dunlin_fuzz::target!(dunlin_transport::fuzzing::header);

@@ -7,7 +7,16 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every target and its binary of this build.
-const TARGETS: [(&str, &str); 1] = [("header", env!("CARGO_BIN_EXE_header"))];
+const TARGETS: [(&str, &str); 5] = [
+    ("header", env!("CARGO_BIN_EXE_header")),
+    ("ack_ranges", env!("CARGO_BIN_EXE_ack_ranges")),
+    ("frames", env!("CARGO_BIN_EXE_frames")),
+    (
+        "handshake_messages",
+        env!("CARGO_BIN_EXE_handshake_messages"),
+    ),
+    ("open_packet", env!("CARGO_BIN_EXE_open_packet")),
+];
 
 fn seeds() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/seeds"))

@@ -25,7 +25,7 @@ pub struct FrameReader<R> {
 }
 
 // Small frames share a read; the bodies of large ones go past this buffer.
-const READ_BUFFER_LEN: usize = 64 * 1024;
+const READ_BUFFER_LEN: usize = 256 * 1024;
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// Reads frames from `stream`.
@@ -64,6 +64,18 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             Message::Abort(code) => Err(TransferError::Aborted(code)),
             message => Ok(Frame::Message(message)),
         }
+    }
+
+    /// Whether the next frame has arrived whole, so that [`Self::next`] need not wait.
+    #[must_use]
+    pub fn has_next(&self) -> bool {
+        self.stream
+            .buffer()
+            .split_first_chunk::<HEAD_LEN>()
+            .is_some_and(|(head, rest)| {
+                // A head that is refused needs no more bytes either.
+                Head::decode(*head).map_or(true, |head| head.len <= rest.len())
+            })
     }
 
     async fn read_body(&mut self, len: usize, body: &mut Vec<u8>) -> Result<(), TransferError> {

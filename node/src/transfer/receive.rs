@@ -268,7 +268,7 @@ async fn receive_entries<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         let ledger = Arc::clone(&ledger);
         blocking(move || inspect(&entries, &store, &ledger, &answers))
     };
-    let (events, happened) = mpsc::channel(CHUNKS_IN_FLIGHT + EVENTS_IN_FLIGHT);
+    let (events, happened) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let mut sink = Sink::new(Arc::clone(&offered.entries), store, ledger, progress);
     let writing = blocking(move || {
         let result = run_sink(&mut sink, happened);
@@ -307,36 +307,48 @@ async fn write_answers<W: AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// Hands frames to the writing thread until the last one, or until the thread has ended.
+/// Hands frames to the writing thread until the last one, or until the thread has ended. Small
+/// frames that arrived together go over together: waking a thread for each costs more than writing
+/// them.
 async fn feed<R: AsyncRead + Unpin>(
     frames: &mut FrameReader<R>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Vec<Event>>,
 ) -> Result<(), TransferError> {
     loop {
         let frame = tokio::select! {
             frame = frames.next() => frame?,
             () = events.closed() => return Ok(()),
         };
-        let (event, last) = match frame {
-            Frame::Data(data) => (Event::Data(data), false),
-            Frame::Message(message) => {
-                let last = message == Message::Complete;
-                (Event::Message(message), last)
-            }
-        };
-        if events.send(event).await.is_err() || last {
+        let mut batch = vec![event(frame)];
+        while frames.has_next() && batch.len() < BATCH_LEN_MAX {
+            // It is in memory, so this does not wait.
+            batch.push(event(frames.next().await?));
+        }
+        let last = batch
+            .iter()
+            .any(|event| matches!(event, Event::Message(Message::Complete)));
+        if events.send(batch).await.is_err() || last {
             return Ok(());
         }
     }
 }
 
+fn event(frame: Frame) -> Event {
+    match frame {
+        Frame::Data(data) => Event::Data(data),
+        Frame::Message(message) => Event::Message(message),
+    }
+}
+
 fn run_sink(
     sink: &mut Sink,
-    mut events: mpsc::Receiver<Event>,
+    mut batches: mpsc::Receiver<Vec<Event>>,
 ) -> Result<Option<Outcome>, TransferError> {
-    while let Some(event) = events.blocking_recv() {
-        if let Some(outcome) = sink.handle(event)? {
-            return Ok(Some(outcome));
+    while let Some(batch) = batches.blocking_recv() {
+        for event in batch {
+            if let Some(outcome) = sink.handle(event)? {
+                return Ok(Some(outcome));
+            }
         }
     }
     Ok(None)
@@ -364,6 +376,7 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| TransferError::Connection(io::Error::other(error)))
 }
 
-// Batches of answers waiting to be written, and small frames waiting for the disk.
+// Batches of answers waiting to be written.
 const ANSWERS_IN_FLIGHT: usize = 8;
-const EVENTS_IN_FLIGHT: usize = 6;
+// Frames in a batch; what they hold is bounded by the read buffer they came from, but for the first.
+const BATCH_LEN_MAX: usize = 1_024;

@@ -41,13 +41,15 @@ impl Connection {
         let Some(newest) = acked.iter().map(|(number, _)| *number).max() else {
             return Ok(());
         };
-        let before = self.sent.bytes_in_flight() + eliciting_bytes(&acked);
-        self.loss.on_acknowledged(largest);
+        let before = self.sent.bytes_in_flight() + bytes_of(&acked);
+        self.loss.on_progress();
         self.probes = 0;
         if let Some(protection) = &mut self.protection {
             protection.on_acknowledged(largest);
         }
+        // The number in the header alone says nothing about lower ones: no evidence of loss.
         if let Some(frame) = frame {
+            self.loss.on_acknowledged(largest);
             self.sample_rtt(now, largest, newest, &acked, frame);
             self.check_ecn(now, frame.ecn, &acked);
         }
@@ -76,8 +78,7 @@ impl Connection {
         }
     }
 
-    /// A sample, when the largest number is newly acknowledged and something in the
-    /// acknowledgement had to be acknowledged (RFC 9002 §5.1).
+    /// A sample, when the largest number is newly acknowledged (RFC 9002 §5.1).
     fn sample_rtt(
         &mut self,
         now: Instant,
@@ -86,7 +87,7 @@ impl Connection {
         acked: &[(PacketNumber, SentPacket<Contents>)],
         frame: &AckFrame<'_>,
     ) {
-        if newest != largest || !acked.iter().any(|(_, packet)| packet.ack_eliciting) {
+        if newest != largest {
             return;
         }
         if let Some((_, packet)) = acked.iter().find(|(number, _)| *number == newest) {
@@ -131,14 +132,13 @@ impl Connection {
         acked: &[(PacketNumber, SentPacket<Contents>)],
         in_flight_before: u64,
     ) {
-        let bytes = eliciting_bytes(acked);
+        let bytes = bytes_of(acked);
         let sent_at = acked.iter().map(|(_, packet)| packet.sent_at).max();
         let (Some(largest_sent_at), true) = (sent_at, bytes > 0) else {
             return;
         };
         // RFC 9002 §7.8: a window that was not used is no evidence that it is safe.
-        let app_limited =
-            self.app_limited && in_flight_before.saturating_mul(2) < self.congestion.window();
+        let app_limited = in_flight_before.saturating_mul(2) < self.congestion.window();
         self.congestion.on_acked(&Acked {
             now,
             largest: newest,
@@ -193,12 +193,10 @@ impl Connection {
         if lost.is_empty() {
             return;
         }
-        self.stats.packets_lost += lost.len() as u64;
         self.shrink_window(now, &lost);
         for (number, packet) in lost {
-            if packet.ack_eliciting {
-                self.loss.remember_lost(number, packet.sent_at);
-            }
+            self.stats.packets_lost += 1;
+            self.loss.remember_lost(number, packet.sent_at);
             for item in packet.contents.iter() {
                 self.send_again(item);
             }
@@ -206,11 +204,8 @@ impl Connection {
     }
 
     fn shrink_window(&mut self, now: Instant, lost: &[(PacketNumber, SentPacket<Contents>)]) {
-        let eliciting = || lost.iter().filter(|(_, packet)| packet.ack_eliciting);
-        let Some((_, last)) = eliciting().next_back() else {
-            return;
-        };
-        let bytes = eliciting().map(|(_, packet)| u64::from(packet.size)).sum();
+        let Some((_, last)) = lost.last() else { return };
+        let bytes = bytes_of(lost);
         let persistent = self.is_congestion_persistent(lost);
         self.stats.congestion_events += 1;
         for kind in [CongestionKind::Loss, CongestionKind::Persistent] {
@@ -252,7 +247,6 @@ impl Connection {
         let items: Vec<Item> = self
             .sent
             .iter()
-            .filter(|(_, packet)| packet.ack_eliciting)
             .take(PROBED_PACKETS)
             .flat_map(|(_, packet)| packet.contents.iter().cloned())
             .collect();
@@ -274,10 +268,9 @@ impl Connection {
     }
 }
 
-fn eliciting_bytes(packets: &[(PacketNumber, SentPacket<Contents>)]) -> u64 {
+fn bytes_of(packets: &[(PacketNumber, SentPacket<Contents>)]) -> u64 {
     packets
         .iter()
-        .filter(|(_, packet)| packet.ack_eliciting)
         .map(|(_, packet)| u64::from(packet.size))
         .sum()
 }

@@ -76,8 +76,6 @@ pub struct Connection {
     loss: LossDetector,
     congestion: Box<dyn Controller>,
     pacer: Pacer,
-    /// There was less to send than the window allowed.
-    app_limited: bool,
     /// The path passes ECN marks, as far as we know.
     ecn_usable: bool,
     ecn_counts: EcnCounts,
@@ -178,7 +176,6 @@ impl Connection {
             loss: LossDetector::default(),
             congestion: NewReno::boxed(mtu, config.initial_window_packets),
             pacer: Pacer::new(mtu),
-            app_limited: true,
             ecn_usable: true,
             ecn_counts: EcnCounts::default(),
             streams: Streams::new(side, &config),

@@ -125,7 +125,13 @@ impl Connection {
 
     fn handle_transfer_timeout(&mut self, now: Instant) {
         if self.idle_time().is_some_and(|at| at <= now) {
-            self.lose(CloseReason::TimedOut);
+            // FIN leaves only when everything was acknowledged: of the graceful end just the echo is
+            // missing.
+            self.lose(if self.state == State::FinSent {
+                CloseReason::Local
+            } else {
+                CloseReason::TimedOut
+            });
             return;
         }
         if self.loss.loss_time().is_some_and(|at| at <= now) {
@@ -156,7 +162,7 @@ impl Connection {
 
     fn probe_time(&self) -> Option<Instant> {
         self.sent
-            .is_eliciting_in_flight()
+            .is_any_in_flight()
             .then(|| self.loss.probe_time(&self.rtt, self.peer_ack_delay()))
     }
 }

@@ -73,10 +73,14 @@ impl LossDetector {
         self.last_eliciting_sent = now;
     }
 
-    /// An acknowledgement newly covers packets, `largest` being the largest number it names.
+    /// Something was newly acknowledged.
+    pub const fn on_progress(&mut self) {
+        self.probe_count = 0;
+    }
+
+    /// An acknowledgement named all that was received up to `largest`.
     pub fn on_acknowledged(&mut self, largest: PacketNumber) {
         self.largest_acked = self.largest_acked.max(Some(largest));
-        self.probe_count = 0;
     }
 
     /// The thresholds that hold now.
@@ -261,7 +265,7 @@ mod tests {
             loss.on_probe_timeout();
         }
         assert_eq!(probe(&loss), Instant::ZERO + base * (1 << BACKOFF_MAX));
-        loss.on_acknowledged(PacketNumber(1));
+        loss.on_progress();
         assert_eq!(probe(&loss), Instant::ZERO + base);
     }
 }
