@@ -15,9 +15,6 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from kyber_py.ml_kem import ML_KEM_768
 
-PACKET_NUMBER = 0x102030405
-
-
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 
@@ -65,14 +62,14 @@ def chacha_mask(key, sample):
     return Cipher(algorithms.ChaCha20(key, sample), None).encryptor().update(bytes(32))
 
 
-def seal(secret, key_length, aead, mask, clear):
+def seal(secret, first_secret, key_length, aead, mask, clear, number=0x102030405):
     """S-PKT-1 and S-PKT-2."""
     header, payload = bytearray(clear[:32]), clear[32:]
-    number = bytes(4) + struct.pack(">Q", PACKET_NUMBER)
+    number = bytes(4) + struct.pack(">Q", number)
     nonce = bytes(a ^ b for a, b in zip(label(secret, b"iv", b"", 12), number))
     key = label(secret, b"key", b"", key_length)
     sealed = aead(key).encrypt(nonce, payload, bytes(header))
-    for at, byte in enumerate(mask(label(secret, b"hp", b"", key_length), sealed[:16])[:26]):
+    for at, byte in enumerate(mask(label(first_secret, b"hp", b"", key_length), sealed[:16])[:26]):
         header[2 + at] ^= byte
     return bytes(header) + sealed
 
@@ -101,7 +98,7 @@ def compute(clear):
     x_i = X25519PrivateKey.from_private_bytes(b"\x03" * 32)
     x_r = X25519PrivateKey.from_private_bytes(b"\x06" * 32)
     ek, _ = ML_KEM_768._keygen_internal(b"\x04" * 32, b"\x05" * 32)
-    content = bytes([1, 1, 1, 3, 1, 0, 0, 0]) + x25519_public(x_i) + ek + bytes(76)
+    content = bytes([1, 1, 1, 3, 1, 0, 0, 0]) + x25519_public(x_i) + ek + bytes(84)
     time = struct.pack(">I", 100)
     address = bytes(10) + b"\xff\xff" + bytes([192, 0, 2, 7]) + struct.pack(">H", 4000)
     token_key = mac(b"\x08" * 32, b"epoch", struct.pack(">Q", 100 // 60))
@@ -111,7 +108,7 @@ def compute(clear):
     syn = out["syn"] = content + token + mac(mac1_key, content + token)[:16]
 
     th0 = sha256(b"dunlin H1 v1 X25519 ML-KEM-768 SHA-256 Ed25519", network)
-    th1 = out["th1"] = sha256(th0, syn[:1300], id_r)
+    th1 = out["th1"] = sha256(th0, syn[:1308], id_r)
     kem, ciphertext = ML_KEM_768._encaps_internal(ek, b"\x07" * 32)
     x25519 = x_r.exchange(x_i.public_key())
     out["ml_kem_shared"], out["x25519_shared"] = kem, x25519
@@ -123,7 +120,7 @@ def compute(clear):
     ms = out["ms"] = label(hs, b"ms", b"", 32)
 
     signature = sign(key_r, b"dunlin H1 responder v1", th2 + id_r)
-    text = introduction(public_r, signature, 0x22, b"params of R", b"two/2", 208)
+    text = introduction(public_r, signature, 0x22, b"params of R", b"two/2", 216)
     out["syn_ack_introduction"] = text
     sealed = AESGCM(label(hs_r, b"key", b"", 16)).encrypt(bytes(12), text, th2)
     out["syn_ack"] = clear_part + sealed
@@ -141,9 +138,12 @@ def compute(clear):
         out[name + "_header_key"] = label(secret, b"hp", b"", 16)
         out[name + "_checksum_salt"] = label(secret, b"ck", b"", 4)
         out[name + "_next_secret"] = label(secret, b"ku", b"", 32)
-        out[packet] = seal(secret, 16, AESGCM, aes_mask, clear)
+        out[packet] = seal(secret, secret, 16, AESGCM, aes_mask, clear)
     secret = b"\x09" * 32
-    out["packet_chacha20_poly1305"] = seal(secret, 32, ChaCha20Poly1305, chacha_mask, clear)
+    following = label(secret, b"ku", b"", 32)
+    chacha = (32, ChaCha20Poly1305, chacha_mask, clear)
+    out["packet_chacha20_poly1305"] = seal(secret, secret, *chacha)
+    out["packet_of_the_next_phase"] = seal(following, secret, *chacha, 0x102030406)
 
     exp = out["exp"] = label(ms, b"exp", th3, 32)
     for side in ("initiator", "responder"):

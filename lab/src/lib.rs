@@ -1,1 +1,24 @@
-//! Placeholder while the crate is being laid out.
+//! The deterministic laboratory: production protocol code in virtual time.
+//!
+//! An endpoint of `dunlin-transport` takes time, bytes and randomness as arguments. Here all three
+//! come from a seed: a [`scheduler`] keeps virtual time, a [`link`] is the path between two nodes
+//! as a list of elements (delay, loss, a bottleneck, …), a [`net`] runs any number of endpoints
+//! over links, and a [`pair`] runs two of them through a [`scenario`] drawn from a seed, checks
+//! what must always hold after every event and what must come true at the end. The same seed gives
+//! the same bytes at the same times on every machine ([`trace`]).
+//!
+//! [`fuzzing`] drives a pair by bytes instead of a seed; [`goodput`] measures a link.
+//!
+//! What it deliberately does not: sockets, threads, the wall clock. `docs/lab.md` is its manual.
+
+pub mod fuzzing;
+pub mod goodput;
+pub mod link;
+pub mod net;
+pub mod pair;
+pub mod rng;
+pub mod scenario;
+pub mod scheduler;
+pub mod seed;
+pub mod trace;
+pub mod workload;

@@ -3,12 +3,12 @@
 
 use core::time::Duration;
 
-/// Bytes of the session's part of a SYN. With 32 bytes of header, 16 of transport prefix and 4 of
-/// CRC-32 the UDP payload is 1,400 bytes: 1,428 on IPv4, 1,448 on IPv6.
-pub const SYN_LEN: usize = 1_348;
+/// Bytes of the session's part of a SYN. With 32 bytes of header, at most 8 of transport prefix and
+/// 4 of CRC-32 the UDP payload is at most 1,400 bytes: 1,428 on IPv4, 1,448 on IPv6.
+pub const SYN_LEN: usize = 1_356;
 /// Bytes of the session's part of a SYN_ACK: no more than the SYN's, so that an unproven address
 /// is never sent more than came from it.
-pub const SYN_ACK_LEN: usize = 1_348;
+pub const SYN_ACK_LEN: usize = 1_356;
 /// Bytes of the confirm message.
 pub const CONFIRM_LEN: usize = 346;
 /// Bytes of a RETRY.
@@ -24,7 +24,7 @@ pub const TOKEN_KEY_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Bytes of transport parameters that a SYN_ACK has room for; an acceptor with longer ones ignores
 /// every SYN.
-pub const RESPONDER_PARAMS_MAX: usize = 70;
+pub const RESPONDER_PARAMS_MAX: usize = 78;
 /// Bytes of transport parameters that a confirm message has room for; with longer ones the
 /// initiator fails.
 pub const INITIATOR_PARAMS_MAX: usize = 128;

@@ -29,6 +29,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_second_encoding_of_a_good_point_is_refused() {
+        // p + y fits 255 bits for y up to 18; some of these are coordinates of the curve.
+        let mut tried = 0;
+        for y in 2..=18 {
+            let mut canonical = [0; 32];
+            canonical[0] = y;
+            if is_acceptable(&canonical) {
+                let mut second = [0xff; 32];
+                (second[0], second[31]) = (0xed + y, 0x7f);
+                assert!(
+                    VerifyingKey::from_bytes(&second).is_ok(),
+                    "a library would take it"
+                );
+                assert!(!is_acceptable(&second));
+                tried += 1;
+            }
+        }
+        assert!(tried > 3);
+    }
+
+    #[test]
+    fn points_of_small_order_are_refused() {
+        for point in curve25519_dalek::constants::EIGHT_TORSION {
+            assert!(!is_acceptable(&point.compress().to_bytes()));
+        }
+    }
+
+    #[test]
     fn coordinates_from_p_upwards_are_not_canonical() {
         let mut point = [0xff; 32];
         point[31] = 0x7f;

@@ -339,6 +339,24 @@ mod tests {
     }
 
     #[test]
+    fn a_syn_ack_of_another_version_or_suite_is_refused() {
+        let cipher = CipherSuite::ChaCha20Poly1305;
+        let mut payload = SynAck::clear(cipher, &[1; 32], &[2; KEM_CIPHERTEXT_LEN]);
+        payload.resize(SYN_ACK_LEN, 3);
+        let parsed = SynAck::parse(&payload).unwrap();
+        assert_eq!(
+            (parsed.cipher, parsed.x25519, parsed.kem[0]),
+            (cipher, &[1; 32], 2)
+        );
+        assert_eq!((parsed.clear.len(), parsed.sealed.len()), (1_124, 232));
+        for (at, value) in [(0, 0), (0, 2), (1, 0), (1, 2), (2, 0), (2, 3), (3, 1)] {
+            let mut other = payload.clone();
+            other[at] = value;
+            assert!(SynAck::parse(&other).is_none(), "{at}: {value}");
+        }
+    }
+
+    #[test]
     fn reserved_bytes_must_be_zero() {
         let content = Syn::content(OFFER, &[1; 32], &[2; KEM_PUBLIC_LEN]);
         let payload = [&content[..], &[0; TOKEN_LEN + MAC_LEN]].concat();

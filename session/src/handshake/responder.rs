@@ -72,6 +72,25 @@ impl SessionAcceptor {
         self.addressed.push((node_id, key));
     }
 
+    /// Answers with a cipher of its own choice: for tests of what is believed.
+    #[cfg(test)]
+    pub(super) fn answer_with(
+        &self,
+        payload: &[u8],
+        cipher: CipherSuite,
+        random: &mut dyn Random,
+    ) -> Option<Box<dyn Responder>> {
+        let syn = Syn::parse(payload)?;
+        let (addressee, _) = self.addressee(&syn)?;
+        Some(Box::new(self.answer(
+            &syn,
+            addressee,
+            cipher,
+            &[],
+            random,
+        )?))
+    }
+
     /// Whom the SYN addresses, with the key of its first check; `None` when the check fails.
     fn addressee(&self, syn: &Syn<'_>) -> Option<&(NodeId, [u8; 32])> {
         let provider = &*self.shared.provider;

@@ -668,6 +668,29 @@ fn a_changed_selection_is_detected() {
 }
 
 #[test]
+fn a_genuine_peer_that_selects_what_was_not_offered_is_rejected() {
+    let ciphers = vec![CipherSuite::Aes128Gcm];
+    let initiator = SessionConfig {
+        ciphers,
+        ..SessionConfig::default()
+    };
+    let mut scene = Setting {
+        initiator,
+        ..Setting::default()
+    }
+    .scene();
+    let syn = scene.syn();
+    for (cipher, believed) in [
+        (CipherSuite::ChaCha20Poly1305, false),
+        (CipherSuite::Aes128Gcm, true),
+    ] {
+        let responder = scene.acceptor.answer_with(&syn, cipher, &mut scene.random);
+        let result = scene.initiator.on_syn_ack(responder.unwrap().syn_ack());
+        assert_eq!(result.is_ok(), believed, "{cipher:?}");
+    }
+}
+
+#[test]
 fn offers_without_anything_in_common_are_met_with_silence() {
     let only = |suite| SessionConfig {
         ciphers: vec![suite],

@@ -229,11 +229,17 @@ fn add_packets(vectors: &mut Vectors, wire: &mut Wire) {
     }
     let secret = || Zeroizing::new([9; 32]);
     let suite = CipherSuite::ChaCha20Poly1305;
-    let limits = KeyLimits::new(suite, 1 << 20);
+    let limits = KeyLimits::new(suite, 1);
     let mut protection = SealedProtection::new(&pure(), suite, secret(), secret(), limits);
-    let mut packet = clear;
-    protection.seal(PacketNumber(0x1_0203_0405), &mut packet);
-    vectors.add("packet_chacha20_poly1305", &packet);
+    for (name, number) in [
+        ("packet_chacha20_poly1305", 0x1_0203_0405),
+        ("packet_of_the_next_phase", 0x1_0203_0406),
+    ] {
+        let mut packet = clear.clone();
+        protection.seal(PacketNumber(number), &mut packet);
+        protection.on_acknowledged(PacketNumber(number));
+        vectors.add(name, &packet);
+    }
 }
 
 #[test]

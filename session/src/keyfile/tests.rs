@@ -80,6 +80,20 @@ fn refuses_what_is_not_a_key_and_says_what_to_do() {
 }
 
 #[test]
+fn a_file_that_only_begins_like_a_key_is_refused() {
+    let (_directory, path) = scratch();
+    create(&path, &Identity::from_seed([1; 32])).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let padded = |length| format!("{text}{}", " ".repeat(length - text.len()));
+    fs::write(&path, padded(FILE_LEN_MAX)).unwrap();
+    load(&path).unwrap();
+    for length in [FILE_LEN_MAX + 1, 10_000] {
+        fs::write(&path, padded(length)).unwrap();
+        assert!(matches!(load(&path), Err(KeyFileError::NotAKey { .. })));
+    }
+}
+
+#[test]
 fn any_single_changed_or_missing_character_is_noticed() {
     let (_directory, path) = scratch();
     create(&path, &Identity::from_seed([1; 32])).unwrap();
@@ -147,6 +161,20 @@ mod unix {
         for mode in [0o600, 0o400] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             load(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn refuses_devices_and_sockets_without_opening_them() {
+        let (directory, _) = scratch();
+        let socket = directory.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for path in [socket.as_path(), Path::new("/dev/null")] {
+            let error = load(path).unwrap_err();
+            assert!(
+                error.to_string().contains("a device, pipe or socket"),
+                "{error}"
+            );
         }
     }
 

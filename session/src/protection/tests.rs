@@ -351,6 +351,29 @@ fn an_urgent_update_does_not_wait_for_late_packets() {
 }
 
 #[test]
+fn an_acknowledgement_of_an_earlier_phase_confirms_nothing() {
+    for (mut a, mut b) in all_ends(limits(4)) {
+        for number in 0..4 {
+            seal(&mut a, number, b"x");
+        }
+        a.on_acknowledged(PacketNumber(3));
+        let wire = seal(&mut a, 4, b"x");
+        open(&mut b, &wire).unwrap();
+        let answer = seal(&mut b, 0, b"x");
+        open(&mut a, &answer).unwrap();
+        a.on_time(Instant::ZERO, PROBE_TIMEOUT);
+        a.on_time(Instant::ZERO + PROBE_TIMEOUT * 3, PROBE_TIMEOUT);
+        for number in 5..30 {
+            seal(&mut a, number, b"x");
+            a.on_acknowledged(PacketNumber(3));
+            assert!(a.key_phase(), "packet {number}");
+        }
+        a.on_acknowledged(PacketNumber(4));
+        assert!(!a.key_phase());
+    }
+}
+
+#[test]
 fn a_second_update_waits_for_the_peer_to_follow_the_first() {
     let limits = KeyLimits {
         confidentiality: 40,

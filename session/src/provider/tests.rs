@@ -342,6 +342,33 @@ fn signatures_with_points_of_small_order_are_refused() {
     }
 }
 
+#[test]
+fn a_valid_equation_over_a_nonce_of_small_order_is_refused() {
+    use curve25519_dalek::Scalar;
+    use sha2::{Digest, Sha512};
+
+    // R is the neutral element and S = h·a, which satisfies S·B = R + h·A.
+    let key = crate::Identity::from_seed([1; 32]).public().ed25519;
+    let secret = ed25519_dalek::SigningKey::from_bytes(&[1; 32]).to_scalar();
+    let mut nonce = [0; 32];
+    nonce[0] = 1;
+    let hash = Sha512::new()
+        .chain_update(nonce)
+        .chain_update(key)
+        .chain_update(b"text");
+    let s = Scalar::from_bytes_mod_order_wide(&hash.finalize().into()) * secret;
+    let signature: [u8; 64] = [nonce, s.to_bytes()].concat().try_into().unwrap();
+    let lax = ed25519_dalek::VerifyingKey::from_bytes(&key).unwrap();
+    let parsed = ed25519_dalek::Signature::from_bytes(&signature);
+    assert!(
+        ed25519_dalek::Verifier::verify(&lax, b"text", &parsed).is_ok(),
+        "the equation holds"
+    );
+    for provider in providers() {
+        assert!(!provider.ed25519_verify(&key, b"text", &signature));
+    }
+}
+
 proptest! {
     #[test]
     fn providers_agree(a: [u8; 32], b: [u8; 32], message: Vec<u8>, bit in 0usize..512) {

@@ -189,8 +189,17 @@ impl Connection {
         }
     }
 
+    /// The next event. [`Event::Closed`] is the last: what an acknowledgement that comes later
+    /// would tell is dropped.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        if self.closing.is_told() {
+            self.events.clear();
+        }
+        let event = self.events.pop_front()?;
+        if matches!(event, Event::Closed(_)) {
+            self.closing.set_told();
+        }
+        Some(event)
     }
 
     /// Bytes accepted and not yet acknowledged.

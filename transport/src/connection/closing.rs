@@ -14,6 +14,8 @@ use crate::wire::{Cursor, DecodeError, varint};
 
 /// Probe timeouts for which stragglers are answered (RFC 9000 §10.2).
 const LINGER_PROBE_TIMEOUTS: u32 = 3;
+/// How often a repeated FIN doubles that. Guess: 192 probe timeouts are about 15 s at 50 ms.
+const LINGER_DOUBLINGS_MAX: u32 = 6;
 
 /// Who ends a connection by RST.
 const BY_APPLICATION: u8 = 0;
@@ -25,6 +27,10 @@ pub(super) struct Closing {
     /// Body of our FIN or RST.
     body: Vec<u8>,
     reason: Option<CloseReason>,
+    /// The application has heard the reason.
+    told: bool,
+    /// FINs that came after the first.
+    fins_repeated: u32,
     /// A FIN, FIN_ACK or RST waits to leave.
     pub(super) fin: bool,
     pub(super) fin_ack: bool,
@@ -37,6 +43,14 @@ pub(super) struct Closing {
 impl Closing {
     pub(super) const fn reason(&self) -> Option<&CloseReason> {
         self.reason.as_ref()
+    }
+
+    pub(super) const fn is_told(&self) -> bool {
+        self.told
+    }
+
+    pub(super) const fn set_told(&mut self) {
+        self.told = true;
     }
 
     pub(super) fn body(&self) -> &[u8] {
@@ -108,7 +122,12 @@ impl Connection {
     pub(super) fn on_fin(&mut self, now: Instant, body: &[u8]) -> Result<(), PeerViolation> {
         let (code, reason) = parse_fin(body)?;
         if self.state == State::TimeWait {
+            // Our FIN_ACK was lost. The peer's next FIN comes after twice the time (its probe
+            // timer backs off), so we are here for it twice as long.
             self.closing.fin_ack = true;
+            self.closing.fins_repeated = (self.closing.fins_repeated + 1).min(LINGER_DOUBLINGS_MAX);
+            let factor = LINGER_PROBE_TIMEOUTS << self.closing.fins_repeated;
+            self.timers.linger(now + self.probe_timeout() * factor);
         }
         if let Some(next) = self.state.next(Input::FinReceived) {
             self.state = next;

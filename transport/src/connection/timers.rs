@@ -125,7 +125,13 @@ impl Connection {
 
     fn handle_transfer_timeout(&mut self, now: Instant) {
         if self.idle_time().is_some_and(|at| at <= now) {
-            self.lose(CloseReason::TimedOut);
+            // FIN leaves only when everything was acknowledged: of the graceful end just the echo is
+            // missing.
+            self.lose(if self.state == State::FinSent {
+                CloseReason::Local
+            } else {
+                CloseReason::TimedOut
+            });
             return;
         }
         if self.loss.loss_time().is_some_and(|at| at <= now) {

@@ -29,6 +29,9 @@ pub(super) const FRAGMENT_OVERHEAD: usize = HEADER_LEN + LENGTH_LEN + 10;
 /// A piece of a stream shares a packet only when at least this many of its bytes fit; smaller
 /// shreds cost more in headers than they save. A guess.
 const SHARED_PIECE_MIN: usize = 64;
+/// Bytes of padding that a packet may get to be as long as the others of its batch. A guess: more
+/// than the overhead that a fragment reserves.
+const FILL_UP_MAX: usize = 64;
 /// Bytes of a PING or PONG: header, token, largest trailer.
 const PING_LEN: u64 = HEADER_LEN as u64 + 8 + 16;
 
@@ -47,6 +50,15 @@ impl Draft {
     /// Bytes of data that still fit in front of the frames.
     const fn data_room(&self, data: usize) -> usize {
         self.room.saturating_sub(data + self.frames.len())
+    }
+
+    /// Pads a packet that is all but full, so that it can be followed by others in a batch: a few
+    /// bytes are cheaper than a system call.
+    fn fill_up(&mut self, data: usize) {
+        let gap = self.data_room(data);
+        if (2..=FILL_UP_MAX).contains(&gap) {
+            frame::write_padding(&mut self.frames, gap);
+        }
     }
 }
 
@@ -69,23 +81,19 @@ impl Connection {
         if let Some(transmit) = self.poll_off_path(now, buf) {
             return Some(transmit);
         }
-        let mut segment = None;
+        // Datagrams of a batch are equal: only a full one is followed by another, so that neither
+        // an acknowledgement in front cuts all others short nor a control packet overtops them.
+        let segment = self.mtu;
         for _ in 0..max_datagrams.clamp(1, SEGMENTS_MAX) {
-            let limit = segment.unwrap_or(self.mtu);
-            if buf.len() + limit > UDP_PAYLOAD_MAX {
+            if buf.len() + segment > UDP_PAYLOAD_MAX {
                 break;
             }
             let start = buf.len();
-            if !self.write_datagram(now, limit, start == 0, buf) {
+            if !self.write_datagram(now, segment, start == 0, buf) || buf.len() - start != segment {
                 break;
             }
-            let size = buf.len() - start;
-            if segment.is_some_and(|segment| size < segment) {
-                break;
-            }
-            segment = Some(size);
         }
-        let segment = segment.filter(|segment| buf.len() > *segment);
+        let segment = Some(segment).filter(|segment| buf.len() > *segment);
         (!buf.is_empty()).then(|| self.finish_batch(self.path.remote(), buf.len(), segment))
     }
 
@@ -149,7 +157,7 @@ impl Connection {
         self.write_next_packet(now, limit, buf)
     }
 
-    fn has_data(&self) -> bool {
+    pub(super) fn has_data(&self) -> bool {
         let credit = self.send_flow.available();
         self.announce_max_data
             || self.streams.has_control()
@@ -251,6 +259,7 @@ impl Connection {
         if draft.ack_eliciting {
             self.probes = self.probes.saturating_sub(1);
         }
+        draft.fill_up(data);
         self.seal_packet(now, draft, start, buf);
         true
     }
@@ -402,7 +411,9 @@ impl Connection {
 
     fn add_stream(&mut self, draft: &mut Draft, buf: &mut Vec<u8>) -> bool {
         let credit = self.send_flow.available();
-        let room = draft.data_room(0);
+        // Without frames there is no extension block, nor its length.
+        let spare = if draft.frames.is_empty() { LENGTH_LEN } else { 0 };
+        let room = draft.data_room(0) + spare;
         let Some((id, piece)) = self.streams.poll_piece(credit, |_, _| room) else {
             return false;
         };

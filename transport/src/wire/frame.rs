@@ -163,6 +163,14 @@ pub fn write_ack(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
+/// Appends a padding frame of `length` bytes in all, from 2 to 65.
+pub fn write_padding(out: &mut Vec<u8>, length: usize) {
+    let zeros = length.saturating_sub(2).min(63);
+    out.push(kind::PADDING);
+    varint::write(out, zeros as u64);
+    out.resize(out.len() + zeros, 0);
+}
+
 /// Bytes that a [`Frame::Stream`] spends beside its data, at most.
 #[must_use]
 pub const fn stream_overhead(id: StreamId, offset: u64, length: usize) -> usize {
@@ -322,6 +330,15 @@ mod tests {
             }
             let decoded: Result<Vec<_>, _> = Frames::new(&out).collect();
             prop_assert_eq!(decoded.unwrap(), frames);
+        }
+
+        #[test]
+        fn padding_has_the_length_asked_for_and_says_nothing(length in 2usize..=65) {
+            let mut out = Vec::new();
+            write_padding(&mut out, length);
+            prop_assert_eq!(out.len(), length);
+            let frames: Vec<_> = Frames::new(&out).collect();
+            prop_assert_eq!(frames, [Ok(Frame::Padding)]);
         }
 
         #[test]

@@ -1,0 +1,207 @@
+//! What goes in from the driver besides bytes, and what comes out.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use dunlin_session::{NodeId, PublicIdentity};
+
+use crate::error::PeerViolation;
+use crate::peers::state::{PeerState, StateReason};
+use crate::types::{BroadcastId, DisconnectReason, LinkId, RequestId, RequestRefusal};
+
+/// Which side opened a link.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Direction {
+    /// The peer did.
+    Inbound,
+    /// We did.
+    Outbound,
+}
+
+/// An authenticated link that has just come up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LinkInfo {
+    /// The driver's name for it, never used twice.
+    pub id: LinkId,
+    /// Who opened it.
+    pub direction: Direction,
+    /// The peer's address as our socket sees it; of an outbound link, the address dialled.
+    pub remote: SocketAddr,
+    /// The peer's keys, proven by the session's handshake.
+    pub public: PublicIdentity,
+}
+
+/// The end of a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LinkEnd {
+    /// Which.
+    pub link: LinkId,
+    /// How.
+    pub cause: LinkEndCause,
+}
+
+/// How a link ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum LinkEndCause {
+    /// We closed it ([`Action::CloseLink`]).
+    ClosedLocally,
+    /// The peer closed it.
+    ClosedByPeer,
+    /// Nothing came from the peer for too long.
+    TimedOut,
+    /// The transport or the session failed.
+    Failed,
+}
+
+/// Whom to dial.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DialTarget {
+    /// Where.
+    pub address: SocketAddr,
+    /// Who must answer; `None` takes whoever is there (a bootstrap known by address only).
+    pub id: Option<NodeId>,
+}
+
+/// Why a link is to be closed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum CloseReason {
+    /// There is another link to the same peer.
+    DuplicateLink,
+    /// The peer is ourselves.
+    OwnIdentity,
+    /// The peers have parted, or the hello failed.
+    Disconnect(DisconnectReason),
+}
+
+/// What the driver is to do. In order; the queue is drained after every input.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Send one message on that link, reliably. Order within a link is not relied on.
+    Send {
+        /// To whom.
+        peer: NodeId,
+        /// On which of the links to that peer.
+        link: LinkId,
+        /// One message, at most [`crate::limits::MESSAGE_LEN_MAX`] bytes.
+        bytes: Bytes,
+    },
+    /// Open a link. Answered by `handle_connected` or `handle_dial_failed`.
+    Dial(DialTarget),
+    /// Close a link, after what was sent before. Answered by `handle_disconnected`.
+    CloseLink {
+        /// Whose.
+        peer: NodeId,
+        /// Which.
+        link: LinkId,
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RequestFailure {
+    /// No answer in time.
+    Timeout,
+    /// The peer was lost or left.
+    PeerGone,
+    /// The peer refused (`None`: with a code of a later version).
+    Refused(Option<RequestRefusal>),
+}
+
+/// What the application is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// Messages to and from this peer flow from now on.
+    PeerUp {
+        /// Who.
+        peer: NodeId,
+    },
+    /// They do not any more.
+    PeerDown {
+        /// Who.
+        peer: NodeId,
+        /// Why.
+        reason: StateReason,
+    },
+    /// A peer's place in the state machine changed. An audit trail is the sequence of these.
+    PeerStateChanged {
+        /// Who.
+        peer: NodeId,
+        /// `None`: it was not known before.
+        from: Option<PeerState>,
+        /// The state now.
+        to: PeerState,
+        /// Why.
+        reason: StateReason,
+    },
+    /// A broadcast that is new here and whose origin is proven.
+    Broadcast {
+        /// Its name.
+        id: BroadcastId,
+        /// Who signed it.
+        origin: NodeId,
+        /// Under which topic.
+        topic: String,
+        /// The application's bytes.
+        payload: Bytes,
+        /// When the origin says it signed it (milliseconds since the Unix epoch).
+        unix_millis: u64,
+        /// Links travelled as the relays say (not proven).
+        hops: u8,
+        /// Who handed it to us.
+        from: NodeId,
+    },
+    /// A message to a handler of ours.
+    Direct {
+        /// From whom.
+        peer: NodeId,
+        /// To which handler.
+        handler: String,
+        /// The application's bytes.
+        payload: Bytes,
+    },
+    /// A request to a handler of ours; answer with `respond` or `refuse`.
+    Request {
+        /// From whom.
+        peer: NodeId,
+        /// The peer's name for it.
+        id: RequestId,
+        /// To which handler.
+        handler: String,
+        /// The application's bytes.
+        payload: Bytes,
+    },
+    /// The answer to a request of ours.
+    Response {
+        /// From whom.
+        peer: NodeId,
+        /// Our name for it.
+        id: RequestId,
+        /// The application's bytes.
+        payload: Bytes,
+    },
+    /// A request of ours that has no answer.
+    RequestFailed {
+        /// To whom it went.
+        peer: NodeId,
+        /// Our name for it.
+        id: RequestId,
+        /// Why.
+        failure: RequestFailure,
+    },
+    /// A peer did what no correct peer does. A few of these ban it.
+    PeerViolation {
+        /// Who.
+        peer: NodeId,
+        /// What.
+        violation: PeerViolation,
+    },
+    /// A peer tells the address it sees us at. Not proven: do not believe a single peer.
+    ObservedAddress {
+        /// Who says so.
+        peer: NodeId,
+        /// The address.
+        address: SocketAddr,
+    },
+}

@@ -1,0 +1,3 @@
+//! Parts of broadcasting.
+
+pub(crate) mod seen;

@@ -1,0 +1,147 @@
+//! Exact deduplication: which broadcasts were here.
+//!
+//! Entries are ordered by the time their origin signed, then by ID. When the set is full the entry
+//! signed longest ago is evicted and the *floor* rises to its time; nothing signed at or before the
+//! floor is accepted afterwards. So a broadcast is delivered at most once, whatever arrives; the
+//! price of a flood above the capacity is that the window of acceptable times shrinks, not that
+//! messages repeat. Entries past the age limit leave without raising the floor, because the age
+//! check refuses their copies already.
+
+use std::collections::BTreeSet;
+
+use crate::types::BroadcastId;
+
+/// The broadcasts that were delivered or sent.
+pub(crate) struct SeenSet {
+    capacity: usize,
+    entries: BTreeSet<(u64, BroadcastId)>,
+    /// Signed at or before this (milliseconds since the Unix epoch): refused.
+    floor: Option<u64>,
+}
+
+/// What the set says about a broadcast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Seen {
+    /// Not here yet.
+    New,
+    /// Here already.
+    Duplicate,
+    /// So old that it may have been here and evicted.
+    BelowFloor,
+}
+
+impl SeenSet {
+    /// An empty set for `capacity` broadcasts (at least 1).
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            entries: BTreeSet::new(),
+            floor: None,
+        }
+    }
+
+    /// Looks a broadcast up; changes nothing.
+    pub(crate) fn lookup(&self, unix_millis: u64, id: BroadcastId) -> Seen {
+        if self.entries.contains(&(unix_millis, id)) {
+            Seen::Duplicate
+        } else if self.floor.is_some_and(|floor| unix_millis <= floor) {
+            Seen::BelowFloor
+        } else {
+            Seen::New
+        }
+    }
+
+    /// Remembers a broadcast whose signature was checked.
+    pub(crate) fn insert(&mut self, unix_millis: u64, id: BroadcastId) {
+        self.entries.insert((unix_millis, id));
+        while self.entries.len() > self.capacity {
+            let Some((evicted, _)) = self.entries.pop_first() else {
+                break;
+            };
+            self.floor = self.floor.max(Some(evicted));
+        }
+    }
+
+    /// Forgets what was signed before `oldest` (milliseconds since the Unix epoch).
+    pub(crate) fn expire(&mut self, oldest: u64) {
+        while self
+            .entries
+            .first()
+            .is_some_and(|&(unix_millis, _)| unix_millis < oldest)
+        {
+            self.entries.pop_first();
+        }
+    }
+
+    /// How many are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(n: u64) -> BroadcastId {
+        BroadcastId::of_body(&n.to_be_bytes())
+    }
+
+    #[test]
+    fn holds_its_capacity_and_evicts_the_oldest_one_past_it() {
+        let mut seen = SeenSet::new(3);
+        for n in 1..=3 {
+            seen.insert(n * 10, id(n));
+        }
+        assert_eq!(seen.len(), 3);
+        assert_eq!(
+            seen.lookup(5, id(99)),
+            Seen::New,
+            "no floor before the first eviction"
+        );
+        seen.insert(40, id(4));
+        assert_eq!(seen.len(), 3);
+        assert_eq!(
+            seen.lookup(10, id(1)),
+            Seen::BelowFloor,
+            "evicted, yet not new again"
+        );
+        assert_eq!(seen.lookup(10, id(77)), Seen::BelowFloor);
+        assert_eq!(seen.lookup(11, id(77)), Seen::New);
+        assert_eq!(seen.lookup(20, id(2)), Seen::Duplicate);
+    }
+
+    #[test]
+    fn expiry_forgets_without_raising_the_floor() {
+        let mut seen = SeenSet::new(3);
+        seen.insert(10, id(1));
+        seen.insert(20, id(2));
+        seen.expire(20);
+        assert_eq!(seen.len(), 1);
+        assert_eq!(
+            seen.lookup(10, id(1)),
+            Seen::New,
+            "the age check is what refuses it"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_new_twice_whatever_the_capacity(
+            capacity in 1usize..20,
+            arrivals in prop::collection::vec((0u64..30, 0u64..40), 0..200),
+        ) {
+            let mut seen = SeenSet::new(capacity);
+            let mut delivered = BTreeSet::new();
+            for (time, n) in arrivals {
+                if seen.lookup(time, id(n)) == Seen::New {
+                    prop_assert!(delivered.insert((time, n)), "{n} at {time} twice");
+                    seen.insert(time, id(n));
+                }
+                prop_assert!(seen.len() <= capacity);
+            }
+        }
+    }
+}

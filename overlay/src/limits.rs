@@ -1,0 +1,86 @@
+//! Every bound of the overlay in one place.
+//!
+//! Nothing a peer sends may grow memory past these. Each constant says what happens one past it;
+//! the test beside the type that enforces it tries both sides. Values are chosen, not measured,
+//! unless a line says otherwise.
+
+use core::time::Duration;
+
+/// Bytes of one overlay message. Longer: not decoded, a violation of its sender.
+pub const MESSAGE_LEN_MAX: usize = 260 * 1024;
+/// Payload bytes of a direct message, request or response. Longer: refused at the sender's API,
+/// a violation on receipt.
+pub const PAYLOAD_LEN_MAX: usize = 256 * 1024;
+/// Payload bytes of a broadcast. Longer: refused at the origin's API, a violation on receipt.
+pub const BROADCAST_PAYLOAD_LEN_MAX: usize = 64 * 1024;
+/// UTF-8 bytes of a handler or topic name; at least 1.
+pub const HANDLER_NAME_LEN_MAX: usize = 64;
+/// Names that an application may register. One more: `OverlayError::TooManyHandlers`.
+pub const HANDLERS_MAX: usize = 64;
+/// UTF-8 bytes of a user agent. A longer one of ours is cut; a peer's is a violation.
+pub const USER_AGENT_LEN_MAX: usize = 128;
+/// UTF-8 bytes of a network name. A longer one of ours is cut; a peer's is a violation.
+pub const NETWORK_LEN_MAX: usize = 32;
+/// How deep CBOR containers may nest. Deeper: the message is malformed.
+pub const NESTING_MAX: usize = 8;
+
+/// Bytes of a peer record's signed body.
+pub const RECORD_LEN_MAX: usize = 512;
+/// Addresses in one record; of ours the first so many are signed, of a peer's more are malformed.
+pub const RECORD_ADDRESSES_MAX: usize = 4;
+/// Records in one `peers` answer. More: the answer is malformed.
+pub const EXCHANGE_RECORDS_MAX: usize = 32;
+/// Records that a refusal for lack of room may name. More: malformed.
+pub const ALTERNATIVES_MAX: usize = 16;
+/// A record signed longer ago is not believed and not relayed.
+pub const RECORD_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How far a signed timestamp may lie in the future before it is refused.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(120);
+
+/// Hops a broadcast may travel, whatever its origin signed (255 is clamped to this).
+pub const HOP_LIMIT_MAX: u8 = 32;
+/// A broadcast signed longer ago is dropped: the horizon of the seen set.
+pub const BROADCAST_AGE_MAX: Duration = Duration::from_secs(600);
+/// Broadcasts remembered. One more evicts the one with the oldest timestamp, and from then on
+/// nothing as old as that is accepted, so that eviction never causes a second delivery.
+pub const SEEN_MAX: usize = 65_536;
+
+/// Peers known by ID. One more evicts the least promising one that has no link, or is refused.
+pub const KNOWN_PEERS_MAX: usize = 1024;
+/// Known peers that one peer may have introduced (a quarter of the table). More are ignored.
+pub const KNOWN_PER_SOURCE_MAX: usize = KNOWN_PEERS_MAX / 4;
+/// Bans kept. One more ends the ban that would expire first.
+pub const BANS_MAX: usize = KNOWN_PEERS_MAX / 4;
+/// Bootstrap addresses. One more: `OverlayError::TooManyBootstraps`.
+pub const BOOTSTRAP_MAX: usize = 64;
+/// Upper bound of `OverlayConfig::max_peers`.
+pub const PEERS_MAX: usize = 256;
+/// Links whose hello is not finished. One more is closed at once.
+pub const HANDSHAKING_MAX: usize = 64;
+/// Upper bound of `OverlayConfig::parallel_dials`.
+pub const PARALLEL_DIALS_MAX: usize = 16;
+/// Links that wait for the acknowledgement of a disconnect. One more is closed without waiting.
+pub const CLOSING_LINKS_MAX: usize = 256;
+/// Messages that arrived before the hello was finished, per peer. One more is dropped.
+pub const EARLY_MESSAGES_MAX: usize = 16;
+/// Bytes of the same. Beyond: dropped.
+pub const EARLY_BYTES_MAX: usize = 128 * 1024;
+
+/// Requests of ours that wait for one peer. One more: `OverlayError::TooManyRequests`.
+pub const REQUESTS_PER_PEER_MAX: usize = 64;
+/// Requests of one peer that wait for our application. One more is answered "busy".
+pub const INBOUND_REQUESTS_PER_PEER_MAX: usize = 32;
+/// A peer's request that the application has not answered by then is forgotten.
+pub const INBOUND_REQUEST_AGE_MAX: Duration = Duration::from_secs(120);
+
+/// Events that wait for the application. One more is dropped and counted.
+pub const EVENTS_MAX: usize = 4096;
+/// Actions that wait for the driver. One more is dropped and counted.
+pub const ACTIONS_MAX: usize = 4096;
+
+/// Proven faults of one peer on one link; the last one disconnects and bans it.
+pub const VIOLATIONS_MAX: u32 = 4;
+/// Messages of one peer dropped for its rate on one link; the last one disconnects it.
+pub const RATE_DROPS_MAX: u32 = 10_000;
+/// Failures in a row after which a peer that is no bootstrap is forgotten.
+pub const FAILURES_MAX: u32 = 10;

@@ -1,0 +1,275 @@
+//! Whom to dial, and when.
+//!
+//! Bootstraps are dialled until they have answered once, and again whenever there are fewer than
+//! `min_peers`. Known peers are dialled while there are fewer than `target_peers`, those with the
+//! fewest failures first, in random order among equals. Every target waits out its back-off; at
+//! most `parallel_dials` are under way.
+
+use std::net::SocketAddr;
+
+use dunlin_session::NodeId;
+
+use super::Overlay;
+use crate::Instant;
+use crate::error::OverlayError;
+use crate::event::{Action, DialTarget};
+use crate::limits::{BOOTSTRAP_MAX, FAILURES_MAX, RECORD_ADDRESSES_MAX};
+use crate::peers::backoff::Backoff;
+use crate::peers::state::{PeerState, StateReason};
+use crate::peers::table::{Entry, PeerSource};
+use crate::types::DisconnectReason;
+use crate::wire::canonical;
+
+/// A configured address.
+pub(super) struct Bootstrap {
+    address: SocketAddr,
+    /// Who must answer there, if configured.
+    id: Option<NodeId>,
+    /// Who answered there last.
+    answered: Option<NodeId>,
+    /// It turned out to be ourselves.
+    is_us: bool,
+    backoff: Backoff,
+}
+
+/// A dial under way.
+pub(super) struct Dial {
+    id: Option<NodeId>,
+    deadline: Instant,
+}
+
+impl Overlay {
+    /// Adds an address to start from; with an ID, only that node is accepted there. Adding an
+    /// address again changes nothing.
+    ///
+    /// # Errors
+    /// [`OverlayError::TooManyBootstraps`] past [`BOOTSTRAP_MAX`].
+    pub fn add_bootstrap(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        id: Option<NodeId>,
+    ) -> Result<(), OverlayError> {
+        let address = canonical(address);
+        if self.bootstraps.iter().any(|known| known.address == address) {
+            return Ok(());
+        }
+        if self.bootstraps.len() >= BOOTSTRAP_MAX {
+            return Err(OverlayError::TooManyBootstraps);
+        }
+        let is_us = id == Some(self.me) || self.config.listen.contains(&address);
+        let backoff = Backoff::new();
+        self.bootstraps.push(Bootstrap {
+            address,
+            id,
+            answered: None,
+            is_us,
+            backoff,
+        });
+        if let Some(id) = id.filter(|_| !is_us) {
+            self.note_bootstrap(now, id, address);
+        }
+        Ok(())
+    }
+
+    /// Gives a bootstrap's node an entry that is not evicted and can be dialled there.
+    fn note_bootstrap(&mut self, now: Instant, id: NodeId, address: SocketAddr) {
+        self.table
+            .insert(now, id, PeerSource::Bootstrap, &mut self.out);
+        if let Some(entry) = self.table.get_mut(id) {
+            entry.source = PeerSource::Bootstrap;
+            if !entry.addresses.contains(&address) && entry.addresses.len() < RECORD_ADDRESSES_MAX {
+                entry.addresses.push(address);
+            }
+        }
+    }
+
+    /// A dial ended without a link. Targets that are not being dialled are ignored.
+    pub fn handle_dial_failed(&mut self, now: Instant, target: &DialTarget) {
+        self.on_dial_failed(now, canonical(target.address), StateReason::DialFailed);
+    }
+
+    fn on_dial_failed(&mut self, now: Instant, address: SocketAddr, reason: StateReason) {
+        let Some(dial) = self.dials.remove(&address) else {
+            return;
+        };
+        let (base, cap) = (self.config.backoff_base, self.config.backoff_max);
+        for bootstrap in self.bootstraps.iter_mut().filter(|b| b.address == address) {
+            bootstrap.backoff.on_failure(now, base, cap, &mut self.rng);
+        }
+        let Some(id) = dial.id else { return };
+        let Some(entry) = self.table.get_mut(id) else {
+            return;
+        };
+        if entry.state != PeerState::Connecting {
+            return;
+        }
+        entry.backoff.on_failure(now, base, cap, &mut self.rng);
+        let failures = entry.backoff.failures();
+        self.table
+            .transition(now, id, PeerState::Failed, reason, &mut self.out);
+        if failures >= FAILURES_MAX {
+            self.table.forget(id);
+        }
+    }
+
+    /// A dial to `address` brought a link to `peer`.
+    pub(super) fn on_dial_succeeded(&mut self, now: Instant, peer: NodeId, address: SocketAddr) {
+        let address = canonical(address);
+        let wrong = |dial: &Dial| dial.id.is_some_and(|id| id != peer);
+        if self.dials.get(&address).is_some_and(wrong) {
+            self.on_dial_failed(now, address, StateReason::DialFailed);
+        }
+        self.dials.remove(&address);
+        let me = self.me;
+        for bootstrap in self.bootstraps.iter_mut().filter(|b| b.address == address) {
+            bootstrap.answered = Some(peer);
+            bootstrap.is_us = peer == me;
+            bootstrap.backoff.on_success();
+        }
+    }
+
+    /// Gives up all dials.
+    pub(super) fn stop_dialling(&mut self, now: Instant) {
+        let reason = StateReason::LocalDisconnect(DisconnectReason::Shutdown);
+        while let Some((&address, _)) = self.dials.first_key_value() {
+            self.on_dial_failed(now, address, reason);
+        }
+    }
+
+    /// Gives up the dials that the driver has not answered in time.
+    pub(super) fn expire_dials(&mut self, now: Instant) {
+        let due: Vec<_> = self
+            .dials
+            .iter()
+            .filter(|(_, dial)| dial.deadline <= now)
+            .map(|(&address, _)| address)
+            .collect();
+        for address in due {
+            self.on_dial_failed(now, address, StateReason::DialTimeout);
+        }
+    }
+
+    /// Starts the dials that are wanted and due.
+    pub(super) fn dial_more(&mut self, now: Instant) {
+        let due: Vec<_> = self
+            .wanted_bootstraps()
+            .filter(|bootstrap| self.bootstrap_due(bootstrap) <= now)
+            .map(|bootstrap| DialTarget {
+                address: bootstrap.address,
+                id: bootstrap.id,
+            })
+            .collect();
+        for target in due {
+            // An earlier one of these may have been for the same node.
+            let still_wanted = self
+                .wanted_bootstraps()
+                .any(|b| b.address == target.address);
+            if self.may_dial() && still_wanted {
+                self.dial(now, target);
+            }
+        }
+        if !self.may_dial() || !self.wants_peers() {
+            return;
+        }
+        let mut candidates: Vec<_> = self
+            .candidates()
+            .filter(|(_, entry)| entry.backoff.not_before() <= now)
+            .filter_map(|(id, entry)| Some((entry.backoff.failures(), id, entry.next_address()?)))
+            .collect();
+        self.rng.shuffle(&mut candidates);
+        candidates.sort_by_key(|&(failures, ..)| failures);
+        for (_, id, address) in candidates {
+            if !self.may_dial() || !self.wants_peers() {
+                break;
+            }
+            if !self.dials.contains_key(&address) {
+                self.dial(
+                    now,
+                    DialTarget {
+                        address,
+                        id: Some(id),
+                    },
+                );
+            }
+        }
+    }
+
+    fn dial(&mut self, now: Instant, target: DialTarget) {
+        let deadline = now + self.config.dial_timeout;
+        self.dials.insert(
+            target.address,
+            Dial {
+                id: target.id,
+                deadline,
+            },
+        );
+        if let Some(id) = target.id {
+            let (to, reason) = (PeerState::Connecting, StateReason::Dialled);
+            self.table.transition(now, id, to, reason, &mut self.out);
+        }
+        self.counters.dials += 1;
+        self.out.action(Action::Dial(target));
+    }
+
+    fn may_dial(&self) -> bool {
+        !self.shutting_down
+            && self.dials.len() < self.config.parallel_dials
+            && self.live.len() + self.dials.len() < self.config.max_peers
+    }
+
+    fn wants_peers(&self) -> bool {
+        self.live.len() + self.dials.len() < self.config.target_peers
+    }
+
+    /// Bootstraps worth a dial, apart from the time.
+    fn wanted_bootstraps(&self) -> impl Iterator<Item = &Bootstrap> {
+        let lonely = self.connected_count() < self.config.min_peers;
+        self.bootstraps.iter().filter(move |bootstrap| {
+            let node = bootstrap.id.or(bootstrap.answered);
+            let may_be_dialled = |id| self.table.get(id).is_none_or(Entry::may_be_dialled);
+            !bootstrap.is_us
+                && (lonely || bootstrap.answered.is_none())
+                && !self.dials.contains_key(&bootstrap.address)
+                && node.is_none_or(may_be_dialled)
+        })
+    }
+
+    /// When a bootstrap may be dialled again: after the back-off of its address, and after that of
+    /// the node which answers there, which may have refused us.
+    fn bootstrap_due(&self, bootstrap: &Bootstrap) -> Instant {
+        let node = bootstrap.id.or(bootstrap.answered);
+        let entry = node.and_then(|id| self.table.get(id));
+        let of_node = entry.map_or(Instant::ZERO, |entry| entry.backoff.not_before());
+        bootstrap.backoff.not_before().max(of_node)
+    }
+
+    /// Known peers worth a dial, apart from the time.
+    fn candidates(&self) -> impl Iterator<Item = (NodeId, &Entry)> {
+        self.table.iter().filter(|(_, entry)| {
+            entry.may_be_dialled()
+                && entry
+                    .next_address()
+                    .is_some_and(|address| !self.dials.contains_key(&address))
+        })
+    }
+
+    /// When the next dial is due; `None` while none is wanted.
+    pub(super) fn next_dial(&self) -> Option<Instant> {
+        if !self.may_dial() {
+            return None;
+        }
+        let bootstraps = self
+            .wanted_bootstraps()
+            .map(|bootstrap| self.bootstrap_due(bootstrap));
+        let peers = self
+            .candidates()
+            .map(|(_, entry)| entry.backoff.not_before());
+        bootstraps.chain(peers.filter(|_| self.wants_peers())).min()
+    }
+
+    /// When the next dial has taken too long.
+    pub(super) fn next_dial_deadline(&self) -> Option<Instant> {
+        self.dials.values().map(|dial| dial.deadline).min()
+    }
+}

@@ -1,0 +1,197 @@
+//! Learning of peers from peers: asked for, bounded, signed.
+//!
+//! An answer counts only when it was asked for. Every record in it is verified before it is kept,
+//! and a record is passed on only when its node was connected here and was seen at an address that
+//! the record names: what was merely heard of is dialled, not relayed. Addresses that reach less
+//! far than the link they came over are not dialled.
+
+use dunlin_session::NodeId;
+
+use super::Overlay;
+use crate::Instant;
+use crate::error::PeerViolation;
+use crate::limits::EXCHANGE_RECORDS_MAX;
+use crate::peers::state::PeerState;
+use crate::peers::table::PeerSource;
+use crate::types::Capabilities;
+use crate::wire::{
+    GetPeers, Message, Peers, RecordError, SignedRecord, VerifiedRecord, is_dialable,
+};
+
+impl Overlay {
+    /// Asks a connected peer for peers, unless a question to it is open or it gives no answers.
+    pub(super) fn ask_for_peers(&mut self, now: Instant, peer: NodeId) {
+        let id = self.rng.next_u64();
+        let deadline = now + self.config.request_timeout;
+        let Some(live) = self.live.get_mut(&peer) else {
+            return;
+        };
+        let open = live
+            .exchange
+            .outstanding
+            .is_some_and(|(_, deadline)| deadline > now);
+        if open || !live.is_connected() || !live.offers(Capabilities::PEER_EXCHANGE) {
+            return;
+        }
+        live.exchange.outstanding = Some((id, deadline));
+        let count = u16::try_from(EXCHANGE_RECORDS_MAX).unwrap_or(u16::MAX);
+        self.send_message(peer, &Message::GetPeers(GetPeers { id, count }));
+    }
+
+    /// Asks a random peer when it is time.
+    pub(super) fn exchange_if_due(&mut self, now: Instant) {
+        if self.next_exchange > now {
+            return;
+        }
+        let enough = self.connected_count() >= self.config.target_peers;
+        let interval = match enough {
+            true => self.config.exchange_interval,
+            false => self.config.exchange_interval_low,
+        };
+        self.next_exchange = now + self.jittered(interval);
+        let peers: Vec<_> = self
+            .live
+            .iter()
+            .filter(|(_, l)| l.is_connected())
+            .map(|(&peer, _)| peer)
+            .collect();
+        let choice = self.rng.below(peers.len() as u64);
+        let chosen = usize::try_from(choice)
+            .ok()
+            .and_then(|index| peers.get(index));
+        if let Some(&peer) = chosen {
+            self.ask_for_peers(now, peer);
+        }
+    }
+
+    /// When the next question is due; `None` while there is nobody to ask.
+    pub(super) fn next_exchange(&self) -> Option<Instant> {
+        (self.connected_count() > 0).then_some(self.next_exchange)
+    }
+
+    /// Between three and five quarters of `interval`.
+    pub(super) fn jittered(&mut self, interval: core::time::Duration) -> core::time::Duration {
+        let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX / 2);
+        let jitter = self.rng.below(nanos / 2 + 1);
+        core::time::Duration::from_nanos((nanos - nanos / 4).saturating_add(jitter))
+    }
+
+    /// A peer asks for peers.
+    pub(super) fn on_get_peers(&mut self, now: Instant, peer: NodeId, question: GetPeers) {
+        let Some(live) = self.live.get_mut(&peer) else {
+            return;
+        };
+        if !live.exchange.answers.take(now, 1) {
+            self.counters.exchange_refused += 1;
+            return;
+        }
+        let count = usize::from(question.count).min(EXCHANGE_RECORDS_MAX);
+        let chosen = self.sample_records(now, peer, count);
+        let records = chosen.iter().map(VerifiedRecord::signed).collect();
+        self.send_message(
+            peer,
+            &Message::Peers(Peers {
+                id: question.id,
+                records,
+            }),
+        );
+    }
+
+    /// Up to `count` records that may be passed on to `asker`, chosen at random.
+    pub(super) fn sample_records(
+        &mut self,
+        now: Instant,
+        asker: NodeId,
+        count: usize,
+    ) -> Vec<VerifiedRecord> {
+        let unix_millis = self.unix_millis(now);
+        let mut ids: Vec<_> = self
+            .table
+            .iter()
+            .filter(|&(id, entry)| {
+                id != asker
+                    && entry.relayable
+                    && (entry.state == PeerState::Connected || entry.backoff.failures() == 0)
+                    && entry
+                        .record
+                        .as_ref()
+                        .is_some_and(|record| record.is_current(unix_millis))
+            })
+            .map(|(id, _)| id)
+            .collect();
+        self.rng.shuffle(&mut ids);
+        ids.truncate(count);
+        ids.iter()
+            .filter_map(|&id| self.table.get(id)?.record.clone())
+            .collect()
+    }
+
+    /// A peer answers; unasked answers are ignored.
+    pub(super) fn on_peers(&mut self, now: Instant, peer: NodeId, answer: &Peers<'_>) {
+        let Some(live) = self.live.get_mut(&peer) else {
+            return;
+        };
+        let asked = |&mut (id, deadline): &mut (u64, Instant)| id == answer.id && deadline > now;
+        if live.exchange.outstanding.take_if(asked).is_none() {
+            self.counters.unsolicited += 1;
+            return;
+        }
+        self.learn_records(now, peer, &answer.records);
+    }
+
+    /// Verifies records that `from` handed us and keeps those of nodes worth knowing.
+    pub(super) fn learn_records(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        records: &[SignedRecord<'_>],
+    ) {
+        let unix_millis = self.unix_millis(now);
+        let Some(introducer) = self.live.get(&from).map(|live| live.remote().ip()) else {
+            return;
+        };
+        for signed in records {
+            match VerifiedRecord::verify(signed, &self.config.network, unix_millis) {
+                Ok(record) => self.learn_record(now, from, introducer, record),
+                Err(RecordError::Time) => self.counters.records_refused += 1,
+                Err(RecordError::Malformed | RecordError::Network | RecordError::Signature) => {
+                    self.counters.records_refused += 1;
+                    return self.on_violation(now, from, PeerViolation::RecordInvalid);
+                }
+            }
+        }
+    }
+
+    fn learn_record(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        introducer: core::net::IpAddr,
+        record: VerifiedRecord,
+    ) {
+        let id = record.id();
+        let dialable: Vec<_> = record
+            .addresses()
+            .iter()
+            .copied()
+            .filter(|&address| is_dialable(address, introducer))
+            .collect();
+        if id == self.me || dialable.is_empty() {
+            return;
+        }
+        let known = self
+            .table
+            .insert(now, id, PeerSource::Exchange(from), &mut self.out);
+        if known && self.table.update_record(record, dialable) {
+            self.counters.records_learned += 1;
+            // Vouched for again only once it is seen at one of its addresses.
+            if let Some(entry) = self.table.get_mut(id)
+                && !self.live.contains_key(&id)
+            {
+                entry.relayable = false;
+            }
+        } else {
+            self.counters.records_refused += 1;
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! [`Overlay`]: all state, and the functions a driver and an application call.
+//!
+//! The work is done in the files beside this one, one concern each: [`links`] (links come and go),
+//! [`handshake`] (hellos), [`receive`] (which message goes where), [`dialing`], [`exchange`]
+//! (learning of peers), [`broadcasting`], [`messaging`] (direct messages and requests),
+//! [`parting`] (goodbyes and bans), [`timers`], [`view`].
+
+mod broadcasting;
+mod dialing;
+mod exchange;
+mod handshake;
+mod invariants;
+mod links;
+mod messaging;
+mod parting;
+mod receive;
+mod timers;
+mod view;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dunlin_session::{Identity, NodeId};
+
+use self::dialing::{Bootstrap, Dial};
+use self::parting::Closing;
+pub use self::view::{OverlayStats, PeerView};
+use crate::Instant;
+use crate::bucket::TokenBucket;
+use crate::config::{OverlayConfig, WallClock};
+use crate::event::{Action, Event};
+use crate::gossip::seen::SeenSet;
+use crate::outbox::Outbox;
+use crate::peers::live::Live;
+use crate::peers::table::PeerTable;
+use crate::requests::Requests;
+use crate::rng::Rng;
+use crate::types::LinkId;
+use crate::wire::{Message, VerifiedRecord};
+
+/// The overlay of one node, without sockets, clocks or threads.
+///
+/// The contract: give it one input (`handle_…` or a call of the application), then drain
+/// [`Self::poll_action`] and [`Self::poll_event`], then ask [`Self::poll_timeout`] when to call
+/// [`Self::handle_timeout`] (a time that has passed means now). Links are authenticated by the
+/// session below: a message that is said to be from a peer is from that peer.
+///
+/// ```
+/// use std::sync::Arc;
+/// use dunlin_overlay::{Action, Instant, Overlay, OverlayConfig, WallClock};
+/// use dunlin_session::Identity;
+///
+/// let now = Instant::ZERO;
+/// let clock = WallClock { at: now, unix_millis: 1_800_000_000_000 };
+/// let identity = Arc::new(Identity::from_seed([7; 32]));
+/// let mut overlay = Overlay::new(OverlayConfig::new(clock), identity, [1; 32]);
+/// overlay.add_bootstrap(now, "127.0.0.1:4100".parse()?, None)?;
+/// assert_eq!(overlay.poll_timeout(), Some(now));
+/// overlay.handle_timeout(now);
+/// assert!(matches!(overlay.poll_action(), Some(Action::Dial(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Overlay {
+    config: OverlayConfig,
+    identity: Arc<Identity>,
+    me: NodeId,
+    rng: Rng,
+    table: PeerTable,
+    live: BTreeMap<NodeId, Live>,
+    closing: BTreeMap<LinkId, Closing>,
+    dials: BTreeMap<SocketAddr, Dial>,
+    bootstraps: Vec<Bootstrap>,
+    seen: SeenSet,
+    requests: Requests,
+    own_record: Option<VerifiedRecord>,
+    /// Sequence number of our newest record.
+    record_sequence: u64,
+    own_broadcasts: TokenBucket,
+    /// Calendar time of the start, and broadcasts of our own since.
+    epoch: u64,
+    sequence: u64,
+    next_exchange: Instant,
+    out: Outbox,
+    counters: OverlayStats,
+    shutting_down: bool,
+}
+
+impl Overlay {
+    /// A new overlay for `identity`. `seed` feeds its only source of randomness: same seed and
+    /// same inputs give the same outputs.
+    #[must_use]
+    pub fn new(config: OverlayConfig, identity: Arc<Identity>, seed: [u8; 32]) -> Self {
+        let config = config.bounded();
+        let start = config.wall_clock.at;
+        Self {
+            me: identity.node_id(),
+            identity,
+            rng: Rng::new(seed),
+            table: PeerTable::default(),
+            live: BTreeMap::new(),
+            closing: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            bootstraps: Vec::new(),
+            seen: SeenSet::new(config.seen_capacity),
+            requests: Requests::default(),
+            own_record: None,
+            record_sequence: 0,
+            own_broadcasts: TokenBucket::new(
+                start,
+                config.broadcasts.per_second,
+                config.broadcasts.burst,
+            ),
+            epoch: config.wall_clock.unix_millis,
+            sequence: 0,
+            next_exchange: start,
+            out: Outbox::default(),
+            counters: OverlayStats::default(),
+            shutting_down: false,
+            config,
+        }
+    }
+
+    /// Our own name.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        self.me
+    }
+
+    /// Sets the calendar anew: after the machine slept, or its clock was corrected.
+    pub fn set_wall_clock(&mut self, wall_clock: WallClock) {
+        self.config.wall_clock = wall_clock;
+    }
+
+    /// The next thing to do for the driver.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.out.poll_action()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.out.poll_event()
+    }
+
+    /// Peers with which messages flow.
+    fn connected_count(&self) -> usize {
+        self.live
+            .values()
+            .filter(|live| live.is_connected())
+            .count()
+    }
+
+    /// Calendar time in milliseconds since the Unix epoch.
+    fn unix_millis(&self, now: Instant) -> u64 {
+        self.config.wall_clock.unix_millis_at(now)
+    }
+
+    /// Queues a message on the link in use; nothing when there is none.
+    fn send_message(&mut self, peer: NodeId, message: &Message<'_>) {
+        self.send_bytes(peer, Bytes::from(message.encode()));
+    }
+
+    /// Queues an encoded message on the link in use; nothing when there is none.
+    fn send_bytes(&mut self, peer: NodeId, bytes: Bytes) {
+        let Some(live) = self.live.get_mut(&peer) else {
+            return;
+        };
+        live.counters.messages_out += 1;
+        live.counters.bytes_out += bytes.len() as u64;
+        let link = live.link.id;
+        self.out.action(Action::Send { peer, link, bytes });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! Goodbyes: graceful disconnect with a reason and an acknowledgement, bans, shutdown.
+
+use core::time::Duration;
+
+use dunlin_session::NodeId;
+
+use super::Overlay;
+use crate::Instant;
+use crate::error::PeerViolation;
+use crate::event::{Action, CloseReason, Event, RequestFailure};
+use crate::limits::{CLOSING_LINKS_MAX, VIOLATIONS_MAX};
+use crate::peers::state::{PeerState, StateReason};
+use crate::types::{DisconnectReason, LinkId};
+use crate::wire::{Disconnect, DisconnectAck, Message};
+
+/// A connection that lasted this long clears the peer's record of failures.
+const PROVEN_AFTER: Duration = Duration::from_secs(60);
+
+/// A link on which a goodbye was said.
+pub(super) struct Closing {
+    peer: NodeId,
+    reason: CloseReason,
+    deadline: Instant,
+}
+
+impl Overlay {
+    /// Says goodbye to a peer and closes its link once the goodbye is acknowledged (or after
+    /// [`crate::OverlayConfig::disconnect_timeout`]). With [`DisconnectReason::Banned`] the peer is
+    /// also banned for [`crate::OverlayConfig::ban_duration`]; with
+    /// [`DisconnectReason::UserRequested`] it is not dialled again by itself. Without a link only
+    /// these two have an effect, and only on a known peer.
+    pub fn disconnect(&mut self, now: Instant, peer: NodeId, reason: DisconnectReason) {
+        if reason == DisconnectReason::Banned {
+            let duration = self.config.ban_duration;
+            self.ban(now, peer, duration, StateReason::BannedByUser, reason);
+            return;
+        }
+        if reason == DisconnectReason::UserRequested
+            && let Some(entry) = self.table.get_mut(peer)
+        {
+            entry.held = true;
+        }
+        self.say_goodbye(peer, reason, now);
+        let why = StateReason::LocalDisconnect(reason);
+        self.drop_live(now, peer, PeerState::Disconnected, why);
+    }
+
+    /// Ends a ban, and the effect of an earlier [`DisconnectReason::UserRequested`]: the peer may
+    /// link and be dialled again.
+    pub fn unban(&mut self, now: Instant, peer: NodeId) {
+        let Some(entry) = self.table.get_mut(peer) else {
+            return;
+        };
+        entry.held = false;
+        if entry.state == PeerState::Banned {
+            let (to, reason) = (PeerState::Discovered, StateReason::BanEnded);
+            self.table.transition(now, peer, to, reason, &mut self.out);
+        }
+    }
+
+    /// Says goodbye to all, stops dialling, refuses links from now on.
+    pub fn shutdown(&mut self, now: Instant) {
+        self.shutting_down = true;
+        self.stop_dialling(now);
+        let peers: Vec<_> = self.live.keys().copied().collect();
+        for peer in peers {
+            self.disconnect(now, peer, DisconnectReason::Shutdown);
+        }
+    }
+
+    /// Bans a known peer, telling it `goodbye` if it has a link.
+    fn ban(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+        duration: Duration,
+        why: StateReason,
+        goodbye: DisconnectReason,
+    ) {
+        self.say_goodbye(peer, goodbye, now);
+        self.drop_live(now, peer, PeerState::Banned, why);
+        self.table
+            .ban(now, peer, now + duration, why, &mut self.out);
+    }
+
+    /// Counts a proven fault; the last one that is tolerated bans the peer.
+    pub(super) fn on_violation(&mut self, now: Instant, peer: NodeId, violation: PeerViolation) {
+        self.counters.violations += 1;
+        self.out.event(Event::PeerViolation { peer, violation });
+        let Some(live) = self.live.get_mut(&peer) else {
+            return;
+        };
+        live.meter.violations += 1;
+        if live.meter.violations >= VIOLATIONS_MAX {
+            let duration = self.config.violation_ban_duration;
+            let goodbye = DisconnectReason::InvalidMessage;
+            self.ban(
+                now,
+                peer,
+                duration,
+                StateReason::BannedForViolations,
+                goodbye,
+            );
+        }
+    }
+
+    /// Sends a goodbye and lets the peer's links wait for the acknowledgement.
+    pub(super) fn say_goodbye(&mut self, peer: NodeId, reason: DisconnectReason, now: Instant) {
+        self.send_message(
+            peer,
+            &Message::Disconnect(Disconnect {
+                reason: reason.code(),
+            }),
+        );
+        self.close_links(now, peer, CloseReason::Disconnect(reason));
+    }
+
+    /// Moves the links of a live peer to those that wait to be closed.
+    pub(super) fn close_links(&mut self, now: Instant, peer: NodeId, reason: CloseReason) {
+        let Some(live) = self.live.get_mut(&peer) else {
+            return;
+        };
+        if let Some((link, _)) = live.retiring.take() {
+            let reason = CloseReason::DuplicateLink;
+            self.out.action(Action::CloseLink {
+                peer,
+                link: link.id,
+                reason,
+            });
+        }
+        let link = live.link.id;
+        if self.closing.len() >= CLOSING_LINKS_MAX {
+            self.out.action(Action::CloseLink { peer, link, reason });
+            return;
+        }
+        let deadline = now + self.config.disconnect_timeout;
+        self.closing.insert(
+            link,
+            Closing {
+                peer,
+                reason,
+                deadline,
+            },
+        );
+    }
+
+    /// The peer says goodbye: acknowledge, and leave the closing of the link to it for a while.
+    pub(super) fn on_disconnect(&mut self, now: Instant, peer: NodeId, message: Disconnect) {
+        let reason = DisconnectReason::from_code(message.reason);
+        self.send_message(peer, &Message::DisconnectAck(DisconnectAck {}));
+        let closed_for = reason.unwrap_or(DisconnectReason::NetworkError);
+        self.close_links(now, peer, CloseReason::Disconnect(closed_for));
+        let why = StateReason::RemoteDisconnect(reason);
+        self.drop_live(now, peer, PeerState::Disconnected, why);
+    }
+
+    /// A message on a link that waits to be closed: only goodbyes matter there.
+    pub(super) fn on_message_while_closing(&mut self, peer: NodeId, message: &Message<'_>) {
+        let links: Vec<LinkId> = self
+            .closing
+            .iter()
+            .filter(|(_, c)| c.peer == peer)
+            .map(|(&link, _)| link)
+            .collect();
+        for link in links {
+            match message {
+                Message::DisconnectAck(_) => self.close_now(link),
+                Message::Disconnect(_) => {
+                    let bytes = Message::DisconnectAck(DisconnectAck {}).encode().into();
+                    self.out.action(Action::Send { peer, link, bytes });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Closes the links whose goodbye was not acknowledged in time.
+    pub(super) fn close_overdue_links(&mut self, now: Instant) {
+        let due: Vec<LinkId> = self
+            .closing
+            .iter()
+            .filter(|(_, c)| c.deadline <= now)
+            .map(|(&link, _)| link)
+            .collect();
+        for link in due {
+            self.close_now(link);
+        }
+    }
+
+    fn close_now(&mut self, link: LinkId) {
+        if let Some(Closing { peer, reason, .. }) = self.closing.remove(&link) {
+            self.out.action(Action::CloseLink { peer, link, reason });
+        }
+    }
+
+    /// When the next goodbye has waited long enough.
+    pub(super) fn next_close(&self) -> Option<Instant> {
+        self.closing.values().map(|closing| closing.deadline).min()
+    }
+
+    /// Forgets the live state of a peer: its requests fail, its state changes, and it is dialled
+    /// again no sooner than its back-off says. Nothing when there is no live state.
+    pub(super) fn drop_live(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+        to: PeerState,
+        reason: StateReason,
+    ) {
+        let Some(live) = self.live.remove(&peer) else {
+            return;
+        };
+        for id in self.requests.drop_peer(peer) {
+            let failure = RequestFailure::PeerGone;
+            self.out.event(Event::RequestFailed { peer, id, failure });
+        }
+        if let Some(entry) = self.table.get_mut(peer) {
+            if live.connected_at.is_some_and(|at| now >= at + PROVEN_AFTER) {
+                entry.backoff.on_success();
+            }
+            let (base, cap) = (self.config.backoff_base, self.config.backoff_max);
+            entry.backoff.on_failure(now, base, cap, &mut self.rng);
+        }
+        self.table.transition(now, peer, to, reason, &mut self.out);
+        if live.is_connected() {
+            self.out.event(Event::PeerDown { peer, reason });
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What happens because time passes.
+
+use dunlin_session::NodeId;
+
+use super::Overlay;
+use crate::Instant;
+use crate::types::DisconnectReason;
+use crate::wire::{Message, Ping};
+
+/// Pings missed in a row that end a link.
+const MISSED_PINGS_MAX: u32 = 3;
+
+impl Overlay {
+    /// Does what is due. Calling it early does no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.expire_dials(now);
+        self.expire_handshakes(now);
+        self.expire_requests(now);
+        self.expire_seen(now);
+        self.retire_links(now);
+        self.close_overdue_links(now);
+        self.table.end_bans(now, &mut self.out);
+        self.ping_peers(now);
+        if self.next_record_renewal().is_some_and(|due| due <= now) {
+            self.announce_own_record(now);
+        }
+        self.exchange_if_due(now);
+        self.dial_more(now);
+    }
+
+    /// When to call [`Self::handle_timeout`] next; a time that has passed means now.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let of_links = self.live.values().flat_map(|live| {
+            let hello = (!live.is_connected()).then_some(live.handshake_deadline);
+            let ping = match live.ping.outstanding {
+                Some((_, _, deadline)) => Some(deadline),
+                None => live.is_connected().then_some(live.ping.due),
+            };
+            let retiring = live.retiring.map(|(_, at)| at);
+            [hello, ping, retiring]
+        });
+        let of_parts = [
+            self.next_dial_deadline(),
+            self.next_dial(),
+            self.next_close(),
+            self.next_exchange(),
+            self.next_record_renewal(),
+            self.requests.next_deadline(),
+            self.table.next_ban_end(),
+        ];
+        of_links.chain(of_parts).flatten().min()
+    }
+
+    fn ping_peers(&mut self, now: Instant) {
+        let connected: Vec<NodeId> = self
+            .live
+            .iter()
+            .filter(|(_, l)| l.is_connected())
+            .map(|(&peer, _)| peer)
+            .collect();
+        for peer in connected {
+            let nonce = self.rng.next_u64();
+            let next = now + self.jittered(self.config.ping_interval);
+            let deadline = now + self.config.ping_timeout;
+            let Some(live) = self.live.get_mut(&peer) else {
+                continue;
+            };
+            if live
+                .ping
+                .outstanding
+                .take_if(|(_, _, deadline)| *deadline <= now)
+                .is_some()
+            {
+                live.ping.missed += 1;
+                live.ping.due = now;
+            }
+            if live.ping.missed >= MISSED_PINGS_MAX {
+                self.disconnect(now, peer, DisconnectReason::InactivityTimeout);
+            } else if live.ping.outstanding.is_none() && live.ping.due <= now {
+                live.ping.outstanding = Some((nonce, now, deadline));
+                live.ping.due = next;
+                self.send_message(peer, &Message::Ping(Ping { nonce }));
+            }
+        }
+    }
+
+    pub(super) fn on_pong(&mut self, now: Instant, peer: NodeId, nonce: u64) {
+        let Some(live) = self.live.get_mut(&peer) else {
+            return;
+        };
+        if !live.ping.on_pong(now, nonce) {
+            self.counters.unsolicited += 1;
+        }
+    }
+}

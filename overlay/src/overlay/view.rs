@@ -1,0 +1,150 @@
+//! What an operator sees: peers and counters.
+
+use core::time::Duration;
+use std::net::SocketAddr;
+
+use dunlin_session::{NodeId, PublicIdentity};
+
+use super::Overlay;
+use crate::Instant;
+use crate::event::Direction;
+use crate::peers::live::PeerCounters;
+use crate::peers::state::{PeerState, StateReason};
+use crate::peers::table::PeerSource;
+use crate::types::{Capabilities, Roles};
+
+/// A known peer, as of now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerView {
+    /// Its name.
+    pub id: NodeId,
+    /// Where it stands.
+    pub state: PeerState,
+    /// Why it stands there.
+    pub reason: StateReason,
+    /// How we came to know it.
+    pub source: PeerSource,
+    /// Where it may be dialled.
+    pub addresses: Vec<SocketAddr>,
+    /// Its keys, while there is a link.
+    pub public: Option<PublicIdentity>,
+    /// Who opened the link, if there is one.
+    pub direction: Option<Direction>,
+    /// Its address on that link.
+    pub remote: Option<SocketAddr>,
+    /// When messages began to flow.
+    pub connected_at: Option<Instant>,
+    /// Smoothed round-trip time of its pings.
+    pub rtt: Option<Duration>,
+    /// What it says it can do.
+    pub capabilities: Capabilities,
+    /// What it says it is.
+    pub roles: Roles,
+    /// Its software, as it says: treat as untrusted text.
+    pub user_agent: String,
+    /// Failures in a row.
+    pub failures: u32,
+    /// End of its ban.
+    pub banned_until: Option<Instant>,
+    /// Traffic on the link.
+    pub counters: PeerCounters,
+}
+
+/// Counters since the start, and sizes as of now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct OverlayStats {
+    /// Peers with which messages flow (now).
+    pub connected: usize,
+    /// Peers with a link whose hellos are not finished (now).
+    pub handshaking: usize,
+    /// Known peers (now).
+    pub known: usize,
+    /// Dials under way (now).
+    pub dialling: usize,
+    /// Broadcasts remembered for deduplication (now).
+    pub seen: usize,
+    /// Dials started.
+    pub dials: u64,
+    /// Broadcasts of ours.
+    pub broadcasts_sent: u64,
+    /// Broadcasts of others, each counted once.
+    pub broadcasts_received: u64,
+    /// Further copies of them.
+    pub broadcasts_duplicate: u64,
+    /// Copies passed on.
+    pub copies_relayed: u64,
+    /// Broadcasts dropped for their age.
+    pub broadcasts_stale: u64,
+    /// Broadcasts that broke a rule.
+    pub broadcasts_invalid: u64,
+    /// Records of peers taken in.
+    pub records_learned: u64,
+    /// Records not taken in: invalid, too old, known, or no room.
+    pub records_refused: u64,
+    /// Questions for peers not answered for their rate.
+    pub exchange_refused: u64,
+    /// Answers that nobody had asked for.
+    pub unsolicited: u64,
+    /// Messages dropped for their sender's rate.
+    pub dropped_for_rate: u64,
+    /// Messages dropped because the hello was not finished and the queue was full.
+    pub early_dropped: u64,
+    /// Messages of a type that this version does not know.
+    pub unknown_types: u64,
+    /// Messages to names or of kinds that are not handled here.
+    pub unhandled: u64,
+    /// Proven faults of peers.
+    pub violations: u64,
+    /// Actions dropped because the driver did not poll.
+    pub actions_dropped: u64,
+    /// Events dropped because the application did not poll.
+    pub events_dropped: u64,
+}
+
+impl Overlay {
+    /// All known peers, in the order of their IDs.
+    pub fn peers(&self) -> impl Iterator<Item = PeerView> {
+        self.table.iter().map(|(id, entry)| {
+            let live = self.live.get(&id);
+            let hello = live.and_then(|live| live.hello.as_ref());
+            let rtt = live.and_then(|live| live.ping.smoothed_rtt_nanos);
+            PeerView {
+                id,
+                state: entry.state,
+                reason: entry.reason,
+                source: entry.source,
+                addresses: entry.addresses.clone(),
+                public: live.map(|live| live.link.public),
+                direction: live.map(|live| live.link.direction),
+                remote: live.map(|live| live.link.remote),
+                connected_at: live.and_then(|live| live.connected_at),
+                rtt: rtt.map(Duration::from_nanos),
+                capabilities: hello.map(|hello| hello.capabilities).unwrap_or_default(),
+                roles: hello.map(|hello| hello.roles).unwrap_or_default(),
+                user_agent: hello
+                    .map(|hello| hello.user_agent.clone())
+                    .unwrap_or_default(),
+                failures: entry.backoff.failures(),
+                banned_until: entry.banned_until,
+                counters: live.map(|live| live.counters).unwrap_or_default(),
+            }
+        })
+    }
+
+    /// Counters and sizes.
+    #[must_use]
+    pub fn stats(&self) -> OverlayStats {
+        let connected = self.connected_count();
+        OverlayStats {
+            connected,
+            handshaking: self.live.len() - connected,
+            known: self.table.len(),
+            dialling: self.dials.len(),
+            seen: self.seen.len(),
+            actions_dropped: self.out.actions_dropped,
+            events_dropped: self.out.events_dropped,
+            ..self.counters
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The state of a peer to which there is a link.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::Instant;
+use crate::bucket::TokenBucket;
+use crate::config::OverlayConfig;
+use crate::event::LinkInfo;
+use crate::limits::{EARLY_BYTES_MAX, EARLY_MESSAGES_MAX};
+use crate::types::{Capabilities, Roles};
+
+/// What an accepted hello said.
+#[derive(Clone, Debug)]
+pub(crate) struct RemoteHello {
+    pub(crate) capabilities: Capabilities,
+    pub(crate) roles: Roles,
+    pub(crate) user_agent: String,
+}
+
+/// A peer with a link.
+pub(crate) struct Live {
+    /// The link in use.
+    pub(crate) link: LinkInfo,
+    /// When it came up.
+    pub(crate) link_since: Instant,
+    /// The losing one of two links, and when it is closed.
+    pub(crate) retiring: Option<(LinkInfo, Instant)>,
+    /// The hellos must be finished by then.
+    pub(crate) handshake_deadline: Instant,
+    /// The peer's hello, once accepted.
+    pub(crate) hello: Option<RemoteHello>,
+    /// The peer has accepted ours.
+    pub(crate) accepted: bool,
+    /// Set when both were.
+    pub(crate) connected_at: Option<Instant>,
+    pub(crate) early: EarlyQueue,
+    pub(crate) ping: PingState,
+    pub(crate) exchange: ExchangeState,
+    pub(crate) meter: Meter,
+    pub(crate) counters: PeerCounters,
+}
+
+impl Live {
+    /// A link that has just come up.
+    pub(crate) fn new(now: Instant, link: LinkInfo, config: &OverlayConfig) -> Self {
+        Self {
+            link,
+            link_since: now,
+            retiring: None,
+            handshake_deadline: now + config.handshake_timeout,
+            hello: None,
+            accepted: false,
+            connected_at: None,
+            early: EarlyQueue::default(),
+            ping: PingState::new(now + config.ping_interval),
+            exchange: ExchangeState {
+                outstanding: None,
+                answers: TokenBucket::new(now, 1, 4),
+            },
+            meter: Meter::new(now, config),
+            counters: PeerCounters::default(),
+        }
+    }
+
+    /// Whether messages flow.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected_at.is_some()
+    }
+
+    /// Whether the peer's hello claims these.
+    pub(crate) fn offers(&self, capabilities: Capabilities) -> bool {
+        self.hello
+            .as_ref()
+            .is_some_and(|hello| hello.capabilities.contains(capabilities))
+    }
+
+    /// Where the peer is seen.
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.link.remote
+    }
+}
+
+/// Messages that overtook the end of the hello; handled once it is finished.
+#[derive(Default)]
+pub(crate) struct EarlyQueue {
+    messages: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl EarlyQueue {
+    /// Keeps a message; false when there is no room.
+    pub(crate) fn push(&mut self, message: &[u8]) -> bool {
+        if self.messages.len() >= EARLY_MESSAGES_MAX || self.bytes + message.len() > EARLY_BYTES_MAX
+        {
+            return false;
+        }
+        self.bytes += message.len();
+        self.messages.push(Bytes::copy_from_slice(message));
+        true
+    }
+
+    /// Takes all of them.
+    pub(crate) fn take(&mut self) -> Vec<Bytes> {
+        self.bytes = 0;
+        core::mem::take(&mut self.messages)
+    }
+}
+
+/// Liveness: pings, and the round-trip time they measure.
+pub(crate) struct PingState {
+    /// When the next ping is due.
+    pub(crate) due: Instant,
+    /// Nonce, sending time and deadline of the ping on its way.
+    pub(crate) outstanding: Option<(u64, Instant, Instant)>,
+    /// Missed in a row.
+    pub(crate) missed: u32,
+    /// Smoothed round-trip time in nanoseconds (RFC 6298 §2, α = 1/8).
+    pub(crate) smoothed_rtt_nanos: Option<u64>,
+}
+
+impl PingState {
+    fn new(due: Instant) -> Self {
+        Self {
+            due,
+            outstanding: None,
+            missed: 0,
+            smoothed_rtt_nanos: None,
+        }
+    }
+
+    /// A pong came; false when it answers no ping of ours.
+    pub(crate) fn on_pong(&mut self, now: Instant, nonce: u64) -> bool {
+        let Some((_, sent, _)) = self.outstanding.filter(|(of, ..)| *of == nonce) else {
+            return false;
+        };
+        let sample = now.as_nanos().saturating_sub(sent.as_nanos());
+        self.smoothed_rtt_nanos = Some(match self.smoothed_rtt_nanos {
+            None => sample,
+            Some(smoothed) => smoothed - smoothed / 8 + sample / 8,
+        });
+        self.outstanding = None;
+        self.missed = 0;
+        true
+    }
+}
+
+/// Peer exchange with this peer.
+pub(crate) struct ExchangeState {
+    /// ID and deadline of our question.
+    pub(crate) outstanding: Option<(u64, Instant)>,
+    /// Answers that it may have: 4 at once, one more a second.
+    pub(crate) answers: TokenBucket,
+}
+
+/// What a peer may send, and what it did wrong.
+pub(crate) struct Meter {
+    messages: TokenBucket,
+    bytes: TokenBucket,
+    /// Messages dropped for the rate.
+    pub(crate) rate_drops: u32,
+    /// Proven faults.
+    pub(crate) violations: u32,
+}
+
+impl Meter {
+    fn new(now: Instant, config: &OverlayConfig) -> Self {
+        Self {
+            messages: TokenBucket::new(now, config.messages.per_second, config.messages.burst),
+            bytes: TokenBucket::new(now, config.bytes.per_second, config.bytes.burst),
+            rate_drops: 0,
+            violations: 0,
+        }
+    }
+
+    /// Whether a message of `len` bytes is within the rate; counts it if not.
+    pub(crate) fn admit(&mut self, now: Instant, len: usize) -> bool {
+        let len = u64::try_from(len).unwrap_or(u64::MAX);
+        let admitted = self.messages.take(now, 1) && self.bytes.take(now, len);
+        if !admitted {
+            self.rate_drops = self.rate_drops.saturating_add(1);
+        }
+        admitted
+    }
+}
+
+/// Traffic of one peer since its link came up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PeerCounters {
+    /// Messages received (those dropped for the rate included).
+    pub messages_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Messages sent.
+    pub messages_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Broadcasts it handed us first.
+    pub first_deliveries: u64,
+    /// Broadcasts it handed us that we had already.
+    pub duplicates: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn early_messages_are_kept_up_to_both_limits_and_not_one_more() {
+        let mut queue = EarlyQueue::default();
+        for _ in 0..EARLY_MESSAGES_MAX {
+            assert!(queue.push(b"x"));
+        }
+        assert!(!queue.push(b"x"));
+        assert_eq!(queue.take().len(), EARLY_MESSAGES_MAX);
+        assert!(queue.push(&vec![0; EARLY_BYTES_MAX]));
+        assert!(!queue.push(b"x"));
+    }
+
+    #[test]
+    fn only_the_right_pong_measures_the_round_trip() {
+        let mut ping = PingState::new(Instant::ZERO);
+        let at = |millis| Instant::ZERO + Duration::from_millis(millis);
+        ping.outstanding = Some((7, at(0), at(1000)));
+        assert!(!ping.on_pong(at(10), 8));
+        assert!(ping.on_pong(at(80), 7));
+        assert!(!ping.on_pong(at(80), 7), "answered once only");
+        assert_eq!(ping.smoothed_rtt_nanos, Some(80_000_000));
+        ping.outstanding = Some((9, at(100), at(1000)));
+        assert!(ping.on_pong(at(260), 9));
+        assert_eq!(ping.smoothed_rtt_nanos, Some(90_000_000));
+    }
+}

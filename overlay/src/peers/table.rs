@@ -1,0 +1,391 @@
+//! The table of known peers, bounded and honest about where each entry came from.
+//!
+//! At most [`KNOWN_PEERS_MAX`] entries; one peer may have introduced at most
+//! [`KNOWN_PER_SOURCE_MAX`] of those that were never linked. When the table is full, a peer that
+//! links to us evicts the entry with the most failures (then the longest untouched) that has no
+//! link, no dial, no ban and is no bootstrap. Hearsay evicts only entries that have failed.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use dunlin_session::NodeId;
+
+use super::backoff::Backoff;
+use super::state::{PeerState, StateReason, is_transition};
+use crate::Instant;
+use crate::event::Event;
+use crate::limits::{BANS_MAX, KNOWN_PEERS_MAX, KNOWN_PER_SOURCE_MAX, RECORD_ADDRESSES_MAX};
+use crate::outbox::Outbox;
+use crate::wire::{VerifiedRecord, canonical};
+
+/// How we came to know a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PeerSource {
+    /// Configured.
+    Bootstrap,
+    /// It dialled us.
+    Inbound,
+    /// This peer named it.
+    Exchange(NodeId),
+}
+
+/// A known peer.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) state: PeerState,
+    pub(crate) reason: StateReason,
+    pub(crate) source: PeerSource,
+    /// Where it may be dialled (at most [`RECORD_ADDRESSES_MAX`]).
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// Its newest record.
+    pub(crate) record: Option<VerifiedRecord>,
+    /// Its record names an address that we have seen it at: it may be passed on.
+    pub(crate) relayable: bool,
+    pub(crate) backoff: Backoff,
+    /// A person asked us to leave it: not dialled by the policy.
+    pub(crate) held: bool,
+    /// End of its ban; only in state `Banned`.
+    pub(crate) banned_until: Option<Instant>,
+    /// Last time something happened to it.
+    pub(crate) touched: Instant,
+}
+
+impl Entry {
+    /// The address to try next: each in turn as failures mount.
+    pub(crate) fn next_address(&self) -> Option<SocketAddr> {
+        let count = self.addresses.len();
+        let turn = usize::try_from(self.backoff.failures())
+            .unwrap_or(0)
+            .checked_rem(count)?;
+        self.addresses.get(turn).copied()
+    }
+
+    /// Whether the policy may dial it, apart from the time and of knowing where.
+    pub(crate) fn may_be_dialled(&self) -> bool {
+        self.is_idle() && !self.held
+    }
+
+    fn is_idle(&self) -> bool {
+        matches!(
+            self.state,
+            PeerState::Discovered | PeerState::Disconnected | PeerState::Failed
+        )
+    }
+
+    fn is_evictable(&self) -> bool {
+        self.is_idle() && self.source != PeerSource::Bootstrap
+    }
+}
+
+/// All known peers.
+#[derive(Default)]
+pub(crate) struct PeerTable {
+    entries: BTreeMap<NodeId, Entry>,
+}
+
+impl PeerTable {
+    /// The entry of a peer.
+    pub(crate) fn get(&self, id: NodeId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// The entry of a peer.
+    pub(crate) fn get_mut(&mut self, id: NodeId) -> Option<&mut Entry> {
+        self.entries.get_mut(&id)
+    }
+
+    /// All of them, by ID.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &Entry)> {
+        self.entries.iter().map(|(&id, entry)| (id, entry))
+    }
+
+    /// How many are known.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Makes sure that `id` has an entry; false when there is no room for it.
+    pub(crate) fn insert(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        source: PeerSource,
+        out: &mut Outbox,
+    ) -> bool {
+        if self.entries.contains_key(&id) {
+            return true;
+        }
+        if !self.make_room(source) {
+            return false;
+        }
+        let reason = match source {
+            PeerSource::Bootstrap => StateReason::Bootstrap,
+            PeerSource::Inbound => StateReason::InboundLink,
+            PeerSource::Exchange(_) => StateReason::PeerExchange,
+        };
+        let entry = Entry {
+            state: PeerState::Discovered,
+            reason,
+            source,
+            addresses: Vec::new(),
+            record: None,
+            relayable: false,
+            backoff: Backoff::new(),
+            held: false,
+            banned_until: None,
+            touched: now,
+        };
+        self.entries.insert(id, entry);
+        out.event(Event::PeerStateChanged {
+            peer: id,
+            from: None,
+            to: PeerState::Discovered,
+            reason,
+        });
+        true
+    }
+
+    fn make_room(&mut self, source: PeerSource) -> bool {
+        if let PeerSource::Exchange(introducer) = source {
+            let introduced = self.entries.values().filter(|entry| {
+                entry.source == PeerSource::Exchange(introducer)
+                    && entry.reason == StateReason::PeerExchange
+            });
+            if introduced.count() >= KNOWN_PER_SOURCE_MAX {
+                return false;
+            }
+        }
+        if self.entries.len() < KNOWN_PEERS_MAX {
+            return true;
+        }
+        let hearsay = matches!(source, PeerSource::Exchange(_));
+        let victim = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.is_evictable())
+            .filter(|(_, entry)| !hearsay || entry.backoff.failures() > 0)
+            .max_by_key(|(id, entry)| {
+                (
+                    entry.backoff.failures(),
+                    core::cmp::Reverse(entry.touched),
+                    **id,
+                )
+            })
+            .map(|(&id, _)| id);
+        victim.is_some_and(|id| self.entries.remove(&id).is_some())
+    }
+
+    /// Removes a peer that is not worth keeping.
+    pub(crate) fn forget(&mut self, id: NodeId) {
+        if self.entries.get(&id).is_some_and(Entry::is_evictable) {
+            self.entries.remove(&id);
+        }
+    }
+
+    /// Moves a peer to another state and says so. Unknown peers and edges that the state machine
+    /// lacks change nothing.
+    pub(crate) fn transition(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        to: PeerState,
+        reason: StateReason,
+        out: &mut Outbox,
+    ) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        let from = entry.state;
+        debug_assert!(is_transition(from, to), "{from:?} -> {to:?} for {reason:?}");
+        if !is_transition(from, to) {
+            return;
+        }
+        (entry.state, entry.reason, entry.touched) = (to, reason, now);
+        if to != PeerState::Banned {
+            entry.banned_until = None;
+        }
+        out.event(Event::PeerStateChanged {
+            peer: id,
+            from: Some(from),
+            to,
+            reason,
+        });
+    }
+
+    /// Bans a known peer until `until`. One ban too many ends the one that would end first.
+    pub(crate) fn ban(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        until: Instant,
+        reason: StateReason,
+        out: &mut Outbox,
+    ) {
+        if self
+            .entries
+            .get(&id)
+            .is_some_and(|entry| entry.state != PeerState::Banned)
+        {
+            self.transition(now, id, PeerState::Banned, reason, out);
+        }
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.banned_until = Some(until);
+            entry.relayable = false;
+        }
+        let banned: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.state == PeerState::Banned)
+            .map(|(&id, entry)| (entry.banned_until, id))
+            .collect();
+        let first = banned.iter().filter(|(_, other)| *other != id).min();
+        if let Some(&(_, first)) = first.filter(|_| banned.len() > BANS_MAX) {
+            self.transition(
+                now,
+                first,
+                PeerState::Discovered,
+                StateReason::BanEnded,
+                out,
+            );
+        }
+    }
+
+    /// Ends the bans that are due.
+    pub(crate) fn end_bans(&mut self, now: Instant, out: &mut Outbox) {
+        let due: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.banned_until.is_some_and(|until| until <= now))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in due {
+            self.transition(now, id, PeerState::Discovered, StateReason::BanEnded, out);
+        }
+    }
+
+    /// When the next ban ends.
+    pub(crate) fn next_ban_end(&self) -> Option<Instant> {
+        self.entries
+            .values()
+            .filter_map(|entry| entry.banned_until)
+            .min()
+    }
+
+    /// Takes a verified record in. False when it is not newer than what we have, or the peer is
+    /// unknown. `dialable` are those of its addresses that may be dialled.
+    pub(crate) fn update_record(
+        &mut self,
+        record: VerifiedRecord,
+        dialable: Vec<SocketAddr>,
+    ) -> bool {
+        let Some(entry) = self.entries.get_mut(&record.id()) else {
+            return false;
+        };
+        if entry
+            .record
+            .as_ref()
+            .is_some_and(|known| known.sequence() >= record.sequence())
+        {
+            return false;
+        }
+        entry.addresses = dialable.into_iter().map(canonical).collect();
+        entry.addresses.truncate(RECORD_ADDRESSES_MAX);
+        entry.record = Some(record);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: usize) -> NodeId {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&n.to_be_bytes());
+        NodeId::from_bytes(bytes)
+    }
+
+    fn full_of_hearsay() -> (PeerTable, Outbox) {
+        let (mut table, mut out) = (PeerTable::default(), Outbox::default());
+        for n in 0..KNOWN_PEERS_MAX {
+            let source = PeerSource::Exchange(id(1_000_000 + n / KNOWN_PER_SOURCE_MAX));
+            assert!(table.insert(Instant::ZERO, id(n), source, &mut out));
+        }
+        (table, out)
+    }
+
+    #[test]
+    fn one_source_fills_a_quarter_and_not_one_more() {
+        let (mut table, mut out) = (PeerTable::default(), Outbox::default());
+        let source = PeerSource::Exchange(id(9_999_999));
+        for n in 0..KNOWN_PER_SOURCE_MAX {
+            assert!(table.insert(Instant::ZERO, id(n), source, &mut out));
+        }
+        assert!(!table.insert(Instant::ZERO, id(KNOWN_PER_SOURCE_MAX), source, &mut out));
+        let other = PeerSource::Exchange(id(8_888_888));
+        assert!(table.insert(Instant::ZERO, id(KNOWN_PER_SOURCE_MAX), other, &mut out));
+    }
+
+    #[test]
+    fn a_full_table_refuses_hearsay_and_makes_room_for_a_link() {
+        let (mut table, mut out) = full_of_hearsay();
+        assert_eq!(table.len(), KNOWN_PEERS_MAX);
+        let newcomer = id(5_000_000);
+        assert!(!table.insert(
+            Instant::ZERO,
+            newcomer,
+            PeerSource::Exchange(id(7)),
+            &mut out
+        ));
+        assert!(table.insert(Instant::ZERO, newcomer, PeerSource::Inbound, &mut out));
+        assert_eq!(table.len(), KNOWN_PEERS_MAX);
+    }
+
+    #[test]
+    fn the_entry_with_most_failures_goes_first() {
+        let (mut table, mut out) = full_of_hearsay();
+        let mut rng = crate::rng::Rng::new([0; 32]);
+        let second = core::time::Duration::from_secs(1);
+        for (n, failures) in [(3, 1), (4, 2)] {
+            for _ in 0..failures {
+                let entry = table.get_mut(id(n)).unwrap();
+                entry
+                    .backoff
+                    .on_failure(Instant::ZERO, second, second, &mut rng);
+            }
+        }
+        assert!(table.insert(
+            Instant::ZERO,
+            id(5_000_000),
+            PeerSource::Exchange(id(7)),
+            &mut out
+        ));
+        assert!(table.get(id(4)).is_none() && table.get(id(3)).is_some());
+    }
+
+    #[test]
+    fn one_ban_past_the_limit_ends_the_one_that_would_end_first() {
+        let (mut table, mut out) = (PeerTable::default(), Outbox::default());
+        let until = |n: usize| Instant::from_nanos(1000 + n as u64);
+        for n in 0..=BANS_MAX {
+            table.insert(Instant::ZERO, id(n), PeerSource::Inbound, &mut out);
+            table.ban(
+                Instant::ZERO,
+                id(n),
+                until(n),
+                StateReason::BannedByUser,
+                &mut out,
+            );
+            let banned = table
+                .iter()
+                .filter(|(_, e)| e.state == PeerState::Banned)
+                .count();
+            assert_eq!(banned, (n + 1).min(BANS_MAX));
+        }
+        assert_eq!(table.get(id(0)).unwrap().state, PeerState::Discovered);
+        assert_eq!(table.next_ban_end(), Some(until(1)));
+        table.end_bans(until(1), &mut out);
+        assert_eq!(table.get(id(1)).unwrap().state, PeerState::Discovered);
+        assert_eq!(table.get(id(2)).unwrap().state, PeerState::Banned);
+    }
+}

@@ -1,0 +1,221 @@
+//! The vocabulary of the crate: identifiers, roles, capabilities, reasons.
+
+use core::fmt;
+
+use crate::limits::HANDLER_NAME_LEN_MAX;
+
+/// Name of a broadcast: the BLAKE3 hash of the bytes its origin signed, computed by whoever
+/// receives it. A sender cannot choose it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BroadcastId([u8; 32]);
+
+impl BroadcastId {
+    /// The ID of a signed body.
+    #[must_use]
+    pub fn of_body(body: &[u8]) -> Self {
+        Self(*blake3::hash(body).as_bytes())
+    }
+
+    /// The 32 bytes of the hash.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for BroadcastId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for BroadcastId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, ..] = self.0;
+        write!(f, "broadcast:{a:02x}{b:02x}{c:02x}{d:02x}")
+    }
+}
+
+/// A request between two peers. Chosen by the requester; means nothing without the peer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RequestId(pub u64);
+
+/// A link as the driver knows it: unique among the links of one overlay, never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LinkId(pub u64);
+
+/// What a node can do, as a bitmap (bit 0 is the least significant). The meaning of a bit is the
+/// same in every network. Unknown bits are kept and ignored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Capabilities(pub u64);
+
+impl Capabilities {
+    /// Bit 0: takes and relays broadcasts. Others are sent none.
+    pub const GOSSIP: Self = Self(1);
+    /// Bit 1: answers `get_peers`.
+    pub const PEER_EXCHANGE: Self = Self(1 << 1);
+    /// Bit 2: takes direct messages.
+    pub const DIRECT: Self = Self(1 << 2);
+    /// Bit 3: takes requests.
+    pub const REQUESTS: Self = Self(1 << 3);
+    /// All that this version implements.
+    pub const ALL: Self = Self(0b1111);
+
+    /// Whether every bit of `other` is set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The bits of both.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What a node is there for, as a bitmap. A node says so of itself; nothing is granted for it.
+/// Unknown bits are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Roles(pub u32);
+
+impl Roles {
+    /// Bit 0.
+    pub const VALIDATOR: Self = Self(1);
+    /// Bit 1.
+    pub const FULL: Self = Self(1 << 1);
+    /// Bit 2.
+    pub const LIGHT: Self = Self(1 << 2);
+    /// Bit 3.
+    pub const BRIDGE: Self = Self(1 << 3);
+    /// Bit 4.
+    pub const RELAY: Self = Self(1 << 4);
+    /// Bit 5.
+    pub const ARCHIVE: Self = Self(1 << 5);
+
+    /// Whether every bit of `other` is set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The bits of both.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Defines an enum with a number for each variant on the wire.
+macro_rules! wire_codes {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every value, in the order of the codes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Its number on the wire.
+            #[must_use]
+            pub const fn code(self) -> u8 {
+                match self {
+                    $(Self::$variant => $code,)+
+                }
+            }
+
+            /// The value with this number; `None` for numbers of a later version.
+            #[must_use]
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+wire_codes! {
+    /// Why a link is given up, as told to the peer. The eight reasons of the QuDAG peer plan.
+    DisconnectReason {
+        /// A person or the application asked for it. The peer is not dialled again by itself.
+        UserRequested = 1,
+        /// The peer broke a rule of the protocol.
+        ProtocolViolation = 2,
+        /// The peer did not answer for too long.
+        InactivityTimeout = 3,
+        /// No room for one more peer.
+        ConnectionLimitReached = 4,
+        /// The node stops.
+        Shutdown = 5,
+        /// The network failed.
+        NetworkError = 6,
+        /// The peer sent messages that do not verify or do not decode.
+        InvalidMessage = 7,
+        /// The peer is banned.
+        Banned = 8,
+    }
+}
+
+wire_codes! {
+    /// Why a hello was not accepted.
+    Refusal {
+        /// No protocol version in common.
+        Version = 1,
+        /// The peer is of another network.
+        Network = 2,
+        /// No room; the refusal may name other peers.
+        ConnectionLimit = 3,
+    }
+}
+
+wire_codes! {
+    /// Why a request was not served, as told to the requester.
+    RequestRefusal {
+        /// Nobody here handles that name.
+        NoHandler = 1,
+        /// Too many requests wait already.
+        Busy = 2,
+        /// The handler failed or refused.
+        Failed = 3,
+    }
+}
+
+/// Whether a handler or topic name is acceptable: 1 to 64 bytes of UTF-8, no control characters.
+#[must_use]
+pub fn is_valid_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= HANDLER_NAME_LEN_MAX && !name.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wire_codes_round_trip_and_unknown_ones_are_none() {
+        for &reason in DisconnectReason::ALL {
+            assert_eq!(DisconnectReason::from_code(reason.code()), Some(reason));
+        }
+        assert_eq!(DisconnectReason::ALL.len(), 8);
+        for &refusal in Refusal::ALL {
+            assert_eq!(Refusal::from_code(refusal.code()), Some(refusal));
+        }
+        for &refusal in RequestRefusal::ALL {
+            assert_eq!(RequestRefusal::from_code(refusal.code()), Some(refusal));
+        }
+        assert_eq!(DisconnectReason::from_code(0), None);
+        assert_eq!(DisconnectReason::from_code(9), None);
+    }
+
+    #[test]
+    fn names_are_accepted_up_to_the_limit_and_refused_one_past_it() {
+        assert!(is_valid_name(&"x".repeat(HANDLER_NAME_LEN_MAX)));
+        assert!(!is_valid_name(&"x".repeat(HANDLER_NAME_LEN_MAX + 1)));
+        assert!(!is_valid_name(""));
+        assert!(!is_valid_name("a\u{1b}[31m"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Messages round-trip, are bounded, and look as the documentation says.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::types::{Capabilities, Roles};
+
+fn record() -> VerifiedRecord {
+    VerifiedRecord::sign(
+        &dunlin_session::Identity::from_seed([9; 32]),
+        &RecordFields {
+            network: "test",
+            sequence: 1,
+            unix_millis: 2,
+            addresses: &["127.0.0.1:9".parse().unwrap()],
+            capabilities: Capabilities::ALL,
+            roles: Roles::FULL,
+        },
+    )
+}
+
+/// Encodes, decodes and compares; then appends a byte and cuts one off.
+fn round_trip(message: &Message<'_>) {
+    let bytes = message.encode();
+    assert_eq!(decode(&bytes).as_ref(), Ok(&Some(message.clone())));
+    let longer = [bytes.as_slice(), &[0]].concat();
+    assert_eq!(decode(&longer), Err(DecodeError::TrailingBytes));
+    assert!(decode(&bytes[..bytes.len() - 1]).is_err());
+}
+
+proptest! {
+    #[test]
+    fn messages_with_text_round_trip(
+        name in "\\PC{0,40}",
+        payload in prop::collection::vec(any::<u8>(), 0..300),
+        a: u64, b: u32, c: u16, d: u8, with_record: bool,
+    ) {
+        let kept = record();
+        let signed = kept.signed();
+        round_trip(&Message::Hello(Hello {
+            version_min: c,
+            version_max: c,
+            network: &name,
+            capabilities: a,
+            roles: b,
+            user_agent: &name,
+            record: with_record.then_some(signed),
+        }));
+        round_trip(&Message::Direct(Direct { handler: &name, payload: &payload }));
+        round_trip(&Message::Request(Request { id: a, handler: &name, payload: &payload }));
+        round_trip(&Message::Response(Response { id: a, status: d, payload: &payload }));
+        let mut signature = [0; 64];
+        signature[usize::from(d % 64)] = d;
+        round_trip(&Message::Broadcast(BroadcastFrame { hops: d, body: &payload, signature }));
+    }
+
+    #[test]
+    fn messages_with_numbers_and_records_round_trip(
+        a: u64, c: u16, d: u8, port: u16, v6: bool, count in 0usize..=limits::ALTERNATIVES_MAX,
+    ) {
+        let kept = record();
+        let records = vec![kept.signed(); count];
+        let ip: core::net::IpAddr = if v6 { "2001:db8::7" } else { "192.0.2.1" }.parse().unwrap();
+        let observed = Some(WireAddress(Some((ip, port).into())));
+        for message in [
+            Message::Ping(Ping { nonce: a }),
+            Message::Pong(Ping { nonce: a }),
+            Message::GetPeers(GetPeers { id: a, count: c }),
+            Message::Peers(Peers { id: a, records: records.clone() }),
+            Message::HelloReply(HelloReply { verdict: d, observed, alternatives: records }),
+            Message::Disconnect(Disconnect { reason: d }),
+            Message::DisconnectAck(DisconnectAck {}),
+        ] {
+            round_trip(&message);
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode(&bytes);
+    }
+}
+
+#[test]
+fn unknown_types_and_unknown_fields_are_skipped() {
+    // [99, {0: [1, 2]}]
+    assert_eq!(decode(&[0x82, 0x18, 99, 0xa1, 0x00, 0x82, 1, 2]), Ok(None));
+    // ping {0: 7, 5: {0: "x"}}
+    let later = [0x82, 0x03, 0xa2, 0x00, 0x07, 0x05, 0xa1, 0x00, 0x61, b'x'];
+    assert_eq!(decode(&later), Ok(Some(Message::Ping(Ping { nonce: 7 }))));
+}
+
+#[test]
+fn encodings_are_those_of_the_documentation() {
+    assert_eq!(
+        Message::Ping(Ping { nonce: 7 }).encode(),
+        [0x82, 0x03, 0xa1, 0x00, 0x07]
+    );
+    assert_eq!(
+        Message::Direct(Direct {
+            handler: "chat",
+            payload: b"hi"
+        })
+        .encode(),
+        b"\x82\x08\xa2\x00\x64chat\x01\x42hi"
+    );
+    assert_eq!(
+        Message::Disconnect(Disconnect { reason: 5 }).encode(),
+        [0x82, 0x0b, 0xa1, 0x00, 0x05]
+    );
+    assert_eq!(
+        Message::DisconnectAck(DisconnectAck {}).encode(),
+        [0x82, 0x0c, 0xa0]
+    );
+}
+
+#[test]
+fn a_message_is_decoded_at_the_length_limit_and_refused_one_past_it() {
+    let with_payload = |len: usize| {
+        Message::Direct(Direct {
+            handler: "x",
+            payload: &vec![0; len],
+        })
+        .encode()
+    };
+    let overhead = with_payload(100_000).len() - 100_000;
+    let at = with_payload(limits::MESSAGE_LEN_MAX - overhead);
+    assert_eq!(at.len(), limits::MESSAGE_LEN_MAX);
+    assert!(matches!(decode(&at), Ok(Some(_))));
+    assert_eq!(
+        decode(&with_payload(limits::MESSAGE_LEN_MAX - overhead + 1)),
+        Err(DecodeError::TooLong {
+            max: limits::MESSAGE_LEN_MAX
+        })
+    );
+    let largest = Message::Request(Request {
+        id: u64::MAX,
+        handler: &"h".repeat(limits::HANDLER_NAME_LEN_MAX),
+        payload: &vec![0; limits::PAYLOAD_LEN_MAX],
+    });
+    assert!(
+        decode(&largest.encode()).is_ok(),
+        "the largest payload fits a message"
+    );
+}
+
+#[test]
+fn an_answer_holds_records_up_to_the_limit_and_not_one_more() {
+    let kept = record();
+    let answer = |count| {
+        Message::Peers(Peers {
+            id: 1,
+            records: vec![kept.signed(); count],
+        })
+        .encode()
+    };
+    assert!(decode(&answer(limits::EXCHANGE_RECORDS_MAX)).is_ok());
+    assert_eq!(
+        decode(&answer(limits::EXCHANGE_RECORDS_MAX + 1)),
+        Err(DecodeError::Schema)
+    );
+    let reply = |count| {
+        Message::HelloReply(HelloReply {
+            verdict: 3,
+            observed: None,
+            alternatives: vec![kept.signed(); count],
+        })
+        .encode()
+    };
+    assert!(decode(&reply(limits::ALTERNATIVES_MAX)).is_ok());
+    assert_eq!(
+        decode(&reply(limits::ALTERNATIVES_MAX + 1)),
+        Err(DecodeError::Schema)
+    );
+}
