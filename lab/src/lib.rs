@@ -16,6 +16,7 @@ pub mod goodput;
 pub mod link;
 pub mod net;
 pub mod pair;
+pub mod profile;
 pub mod rng;
 pub mod scenario;
 pub mod scheduler;

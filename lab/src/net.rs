@@ -115,6 +115,12 @@ pub enum Violation {
         /// What is missing.
         what: String,
     },
+    /// A connection names another peer than the one it is with.
+    #[error("node {node} takes its peer for somebody else")]
+    Stranger {
+        /// Where.
+        node: usize,
+    },
     /// Events follow each other without time passing.
     #[error("node {node} keeps working without end at one instant")]
     Livelock {
