@@ -164,8 +164,10 @@ fn random_config(rng: &mut Rng) -> EndpointConfig {
         transport.max_streams_uni = rng.between(1, 4);
     }
     if rng.chance(Ppm::percent(30)) {
-        // The wrap of the 32 bits in the header is near.
-        transport.first_packet_number = Some(u32::MAX - u32::try_from(rng.below(300)).unwrap_or(0));
+        // The wrap of the 32 bits in the header is near; not so near that it may pass before the
+        // peer has opened its first packet, which tells it where the numbers are.
+        let before = u32::try_from(rng.between(100, 400)).unwrap_or(100);
+        transport.first_packet_number = Some(u32::MAX - before);
     }
     if rng.chance(Ppm::percent(20)) {
         transport.keep_alive = Some(rng_duration(rng, 20, 2_000));
