@@ -22,4 +22,5 @@ pub mod scenario;
 pub mod scheduler;
 pub mod seed;
 pub mod trace;
+pub mod violation;
 pub mod workload;

@@ -39,7 +39,11 @@ impl Profile {
                 &mut rng.split(2),
             )),
         };
-        Endpoint::new(config.clone(), Box::new(rng.split(1)), answers.then_some(acceptor))
+        Endpoint::new(
+            config.clone(),
+            Box::new(rng.split(1)),
+            answers.then_some(acceptor),
+        )
     }
 
     /// The handshake of the `node`-th node with the `peer`-th.
@@ -79,5 +83,9 @@ fn identity(node: usize) -> Arc<Identity> {
 
 /// With the cipher fixed: the default depends on the processor, and so would the trace.
 fn session_config(cipher: CipherSuite) -> SessionConfig {
-    SessionConfig { ciphers: vec![cipher], key_update_packets: 200, ..SessionConfig::default() }
+    SessionConfig {
+        ciphers: vec![cipher],
+        key_update_packets: 200,
+        ..SessionConfig::default()
+    }
 }
