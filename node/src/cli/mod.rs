@@ -1,0 +1,369 @@
+//! The typed command line. Reading it decides nothing: [`crate::commands`] acts.
+
+pub mod address;
+pub mod values;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dunlin_session::NodeId;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use address::PeerAddress;
+use values::{Percent, Rate};
+
+const EXAMPLES: &str = "\
+Examples:
+  dunlin recv --out inbox            wait for files; prints ID@host:port to paste
+  dunlin send photos ID@host:port    send a folder; run it again to resume
+  dunlin simulate --count 8          a small network on this machine that gossips
+  dunlin bench server                then: dunlin bench client 127.0.0.1:4601
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 peer refused or changed, 4 unreachable,
+5 integrity, 6 file or disk, 130 interrupted.";
+
+/// Encrypted packets between peers: files, gossip, benchmarks.
+#[derive(Parser, Debug)]
+#[command(name = "dunlin", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// Say more on stderr: -v information, -vv debugging, -vvv every packet
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run a node of the gossip network until Ctrl-C
+    Start(StartArgs),
+    /// Run a network of real nodes on loopback sockets in this process
+    Simulate(SimulateArgs),
+    /// Wait for files and folders
+    Recv(RecvArgs),
+    /// Send a file or a folder; run it again to resume
+    Send(SendArgs),
+    /// Measure throughput, latency or handshakes between two processes
+    Bench(BenchArgs),
+    /// Relay UDP and lose, delay, reorder, duplicate or corrupt packets on the way
+    Relay(RelayArgs),
+    /// Print the ID of this node, making its key at first use
+    Id(IdArgs),
+    /// Print the version
+    Version,
+}
+
+/// Where the keys are.
+#[derive(Args, Clone, Debug, Default)]
+pub struct KeyArgs {
+    /// Folder of the identity key and the known peers [default: ~/.local/share/dunlin]
+    #[arg(long, value_name = "DIR", env = "DUNLIN_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// `dunlin start`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dunlin start --port 4600
+  dunlin start --port 4610 --data-dir /tmp/b --bootstrap 127.0.0.1:4600")]
+pub struct StartArgs {
+    /// Address to listen on
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
+    pub host: IpAddr,
+    /// Port to listen on; 0 lets the system choose
+    #[arg(long, default_value_t = 4600)]
+    pub port: u16,
+    /// A node to join the network through: ID@host:port or host:port; may be repeated
+    #[arg(long = "bootstrap", value_name = "ADDR")]
+    pub bootstrap: Vec<PeerAddress>,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// `dunlin simulate`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  dunlin simulate --count 8 --base-port 47000")]
+pub struct SimulateArgs {
+    /// Number of nodes, 2 to 512
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=512))]
+    pub count: u16,
+    /// Port of the first node, the next ones follow; 0 lets the system choose
+    #[arg(long, value_name = "P", default_value_t = 0)]
+    pub base_port: u16,
+    /// Keep the network running until Ctrl-C
+    #[arg(long)]
+    pub forever: bool,
+}
+
+/// `dunlin recv`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dunlin recv                              files land in the current folder
+  dunlin recv --listen 0.0.0.0:4600 --out inbox
+  dunlin recv --once                       stop after one transfer; its result is the exit code
+
+A file that exists and differs is never overwritten. What an interruption left behind
+(NAME.dunlin-part) is continued when the same file is sent again.")]
+pub struct RecvArgs {
+    /// Address to listen on; port 0 lets the system choose
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:4600")]
+    pub listen: SocketAddr,
+    /// Folder to put the files into; made when missing
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
+    /// Stop after one transfer has run to its end
+    #[arg(long)]
+    pub once: bool,
+    /// Accept only the node with this ID; may be repeated [default: anybody]
+    #[arg(long, value_name = "ID")]
+    pub allow: Vec<NodeId>,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// `dunlin send`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dunlin send report.pdf dunlin1…@192.0.2.7:4600 only that peer is accepted
+  dunlin send photos host.example:4600           the peer is remembered at first use
+
+An interrupted transfer continues where it stopped when the same command is run again.")]
+pub struct SendArgs {
+    /// File or folder
+    pub path: PathBuf,
+    /// ID@host:port as `dunlin recv` prints it, or host:port
+    #[arg(value_name = "ADDR")]
+    pub to: PeerAddress,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// `dunlin bench`.
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    /// Which end.
+    #[command(subcommand)]
+    pub end: BenchEnd,
+}
+
+/// Which end of a measurement.
+#[derive(Subcommand, Debug)]
+pub enum BenchEnd {
+    /// Answer measurements until Ctrl-C
+    Server(BenchServerArgs),
+    /// Measure against a server
+    Client(BenchClientArgs),
+}
+
+/// `dunlin bench server`.
+#[derive(Args, Debug)]
+pub struct BenchServerArgs {
+    /// Address to listen on; port 0 lets the system choose
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4601")]
+    pub listen: SocketAddr,
+    /// What both ends must agree on.
+    #[command(flatten)]
+    pub lab: LabArgs,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// `dunlin bench client`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dunlin bench client 127.0.0.1:4601 --mode bulk --seconds 5
+  dunlin bench client 127.0.0.1:4601 --mode rr --json")]
+pub struct BenchClientArgs {
+    /// ID@host:port or host:port of the server
+    #[arg(value_name = "ADDR")]
+    pub to: PeerAddress,
+    /// What to measure
+    #[arg(long, value_enum, default_value_t = BenchMode::Bulk)]
+    pub mode: BenchMode,
+    /// How long to measure, 0.1 to 3600 seconds
+    #[arg(long, value_name = "N", default_value = "5", value_parser = values::seconds)]
+    pub seconds: Duration,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// What both ends must agree on.
+    #[command(flatten)]
+    pub lab: LabArgs,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// Settings of a measurement that both ends must share.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct LabArgs {
+    /// Laboratory: packets with a CRC-32 and without any encryption or identity
+    #[arg(long)]
+    pub plain: bool,
+    /// Size of the UDP payload in bytes, 576 to 65507
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..=65_507))]
+    pub mtu: Option<u16>,
+}
+
+/// What to measure.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BenchMode {
+    /// Throughput of one stream, and CPU time per byte
+    Bulk,
+    /// Latency of one small request after the other
+    Rr,
+    /// Handshakes per second, one after the other
+    Handshake,
+}
+
+/// `dunlin relay`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Example (then send to port 4700 instead of 4600):
+  dunlin relay --listen 127.0.0.1:4700 --to 127.0.0.1:4600 --loss 5% --delay 20ms \\
+      --reorder 2% --duplicate 1% --corrupt 0.1% --rate 100mbit --seed 7
+
+The options apply to each direction by itself. The same seed gives the same fate to the
+n-th packet of a direction.")]
+pub struct RelayArgs {
+    /// Address that clients send to; port 0 lets the system choose
+    #[arg(long, value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Where the packets go on to
+    #[arg(long, value_name = "ADDR")]
+    pub to: address::HostPort,
+    /// Share of packets that are lost
+    #[arg(long, value_name = "SHARE", default_value = "0%")]
+    pub loss: Percent,
+    /// Time that every packet takes
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = values::duration)]
+    pub delay: Duration,
+    /// Up to this much is added to the delay at random, without reordering
+    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = values::duration)]
+    pub jitter: Duration,
+    /// Share of packets that are held back so that later ones overtake them
+    #[arg(long, value_name = "SHARE", default_value = "0%")]
+    pub reorder: Percent,
+    /// How long a reordered packet is held back
+    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = values::duration)]
+    pub reorder_by: Duration,
+    /// Share of packets that arrive twice
+    #[arg(long, value_name = "SHARE", default_value = "0%")]
+    pub duplicate: Percent,
+    /// Share of packets in which one bit is flipped
+    #[arg(long, value_name = "SHARE", default_value = "0%")]
+    pub corrupt: Percent,
+    /// Bandwidth of each direction, for example 100mbit [default: no limit]
+    #[arg(long)]
+    pub rate: Option<Rate>,
+    /// Bytes that may wait for bandwidth in each direction before packets are dropped
+    #[arg(long, value_name = "BYTES", default_value_t = 512 * 1024)]
+    pub queue: usize,
+    /// Packets with a larger UDP payload are dropped
+    #[arg(long, value_name = "BYTES")]
+    pub mtu: Option<usize>,
+    /// Seed of all random decisions
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Change the source port towards the target this often, as a NAT that forgets would
+    #[arg(long, value_name = "TIME", value_parser = values::period)]
+    pub rebind_every: Option<Duration>,
+    /// Print the counters every second, not only at the end
+    #[arg(long)]
+    pub stats: bool,
+}
+
+/// `dunlin id`.
+#[derive(Args, Debug)]
+pub struct IdArgs {
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_table_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn reads_the_relay_line_of_the_documentation() {
+        let cli = parse(
+            "dunlin relay --listen 127.0.0.1:4700 --to 127.0.0.1:4600 --loss 5% --delay 20ms \
+             --reorder 2% --duplicate 1% --corrupt 0.1% --rate 100mbit --seed 7",
+        )
+        .unwrap();
+        let Command::Relay(relay) = cli.command else {
+            panic!("{cli:?}")
+        };
+        assert_eq!(relay.loss.millionths(), 50_000);
+        assert_eq!(relay.corrupt.millionths(), 1_000);
+        assert_eq!(relay.delay, Duration::from_millis(20));
+        assert_eq!(relay.rate.map(Rate::bits_per_second), Some(100_000_000));
+        assert_eq!(relay.seed, 7);
+    }
+
+    #[test]
+    fn reads_every_command_of_the_issue() {
+        for line in [
+            "dunlin start --host 127.0.0.1 --port 0 --bootstrap h:1 --bootstrap h:2 --data-dir d",
+            "dunlin simulate --count 4 --base-port 47000",
+            "dunlin recv --listen 127.0.0.1:0 --out d --once",
+            "dunlin send file 127.0.0.1:4600",
+            "dunlin bench server --listen [::1]:0 --plain",
+            "dunlin bench client h:1 --mode rr --seconds 2 --json",
+            "dunlin id",
+            "dunlin version",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));
+        }
+    }
+
+    #[test]
+    fn rejects_mistakes_with_the_usage_code() {
+        for line in [
+            "dunlin send",
+            "dunlin send file nowhere",
+            "dunlin recv --lisen 127.0.0.1:0",
+            "dunlin simulate --count 1",
+            "dunlin relay --listen 127.0.0.1:0 --to h:1 --loss 500%",
+            "dunlin bench client h:1 --mode fast",
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.use_stderr(), "{line}");
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_explained_with_an_example() {
+        let error = parse("dunlin send file 192.0.2.7").unwrap_err().to_string();
+        assert!(
+            error.contains("write for example 192.0.2.7:4600"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! The answering end.
+
+use std::time::Duration;
+
+use dunlin_transport::driver::{Connection, Endpoint, RecvStream, SendStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::REQUEST_LEN;
+use crate::cli::BenchServerArgs;
+use crate::commands::{note, print_line};
+use crate::failure::Failure;
+use crate::signals::Shutdown;
+use crate::stack::{Keys, listen, plain_acceptor, reachable_address};
+
+/// Answers measurements until a signal comes.
+pub(super) async fn run(args: BenchServerArgs, shutdown: Shutdown) -> Result<(), Failure> {
+    let endpoint = if args.lab.plain {
+        let endpoint = listen(args.listen, plain_acceptor(), args.lab)?;
+        print_line(&reachable_address(endpoint.local_addr()).to_string())?;
+        note("plain profile: a checksum and no secrecy; the client needs --plain too");
+        endpoint
+    } else {
+        let keys = Keys::load(&args.keys)?;
+        let endpoint = listen(args.listen, keys.acceptor(&[]), args.lab)?;
+        let address = reachable_address(endpoint.local_addr());
+        print_line(&format!("{}@{address}", keys.node_id()))?;
+        endpoint
+    };
+    tokio::select! {
+        () = accept_all(&endpoint) => {}
+        // Ctrl-C is how a server is meant to end.
+        () = shutdown.requested() => {}
+    }
+    endpoint.shutdown(Duration::from_millis(500)).await;
+    Ok(())
+}
+
+async fn accept_all(endpoint: &Endpoint) {
+    while let Some(connection) = endpoint.accept().await {
+        tokio::spawn(serve(connection));
+    }
+}
+
+async fn serve(connection: Connection) {
+    let streams = async {
+        while let Ok((writer, reader)) = connection.accept_stream().await {
+            tokio::spawn(async move {
+                if let Err(error) = count(writer, reader).await {
+                    tracing::debug!(%error, "a bulk run ended early");
+                }
+            });
+        }
+    };
+    let messages = async {
+        while let Ok(message) = connection.receive_message().await {
+            if message.data.len() > REQUEST_LEN
+                || connection.send_message(message.data).await.is_err()
+            {
+                return;
+            }
+        }
+    };
+    tokio::join!(streams, messages);
+}
+
+async fn count(mut writer: SendStream, mut reader: RecvStream) -> std::io::Result<()> {
+    let mut buffer = vec![0; 256 * 1024];
+    let mut total = 0_u64;
+    loop {
+        match reader.read(&mut buffer).await? {
+            0 => break,
+            read => total += read as u64,
+        }
+    }
+    writer.write_all(&total.to_be_bytes()).await?;
+    writer.finish().await?;
+    Ok(())
+}

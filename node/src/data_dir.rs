@@ -1,0 +1,124 @@
+//! Where keys and the list of known peers live.
+//!
+//! In this order: `--data-dir` or `DUNLIN_DATA_DIR` (clap reads both), `$XDG_DATA_HOME/dunlin`,
+//! `~/.local/share/dunlin` (XDG base directory specification).
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Exit, Failure, plain_reason};
+
+/// The folder of keys and known peers, made on first use with mode 0700.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// Finds the folder and makes it when it is missing.
+    ///
+    /// # Errors
+    /// When there is no home folder, or the folder cannot be made or is not a folder.
+    pub fn open(asked: Option<&Path>) -> Result<Self, Failure> {
+        let path = locate(asked, std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"))
+            .ok_or_else(|| {
+                Failure::new(
+                    Exit::Local,
+                    "no place for keys: neither HOME nor XDG_DATA_HOME is set; name a folder with --data-dir",
+                )
+            })?;
+        make(&path).map_err(|error| {
+            Failure::new(
+                Exit::Local,
+                format!(
+                    "cannot use {} as data folder ({}); name another with --data-dir",
+                    path.display(),
+                    plain_reason(&error)
+                ),
+            )
+        })?;
+        Ok(Self(path))
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The identity file.
+    #[must_use]
+    pub fn identity_file(&self) -> PathBuf {
+        self.0.join("identity.key")
+    }
+
+    /// The list of peers accepted at first use.
+    #[must_use]
+    pub fn known_peers_file(&self) -> PathBuf {
+        self.0.join("known_peers")
+    }
+}
+
+fn locate(asked: Option<&Path>, xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    if let Some(path) = asked {
+        return Some(path.to_path_buf());
+    }
+    // The specification says that a relative XDG path is to be ignored.
+    if let Some(xdg) = xdg.map(PathBuf::from).filter(|path| path.is_absolute()) {
+        return Some(xdg.join("dunlin"));
+    }
+    let home = home.filter(|home| !home.is_empty()).map(PathBuf::from)?;
+    Some(home.join(".local").join("share").join("dunlin"))
+}
+
+fn make(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_wins_over_the_environment() {
+        let asked = Path::new("/asked");
+        let found = locate(Some(asked), Some("/xdg".into()), Some("/users/u".into()));
+        assert_eq!(found.as_deref(), Some(asked));
+    }
+
+    #[test]
+    fn falls_back_from_xdg_to_home_to_nothing() {
+        let xdg = locate(None, Some("/xdg".into()), Some("/users/u".into()));
+        assert_eq!(xdg, Some("/xdg/dunlin".into()));
+        let relative = locate(None, Some("xdg".into()), Some("/users/u".into()));
+        assert_eq!(relative, Some("/users/u/.local/share/dunlin".into()));
+        assert_eq!(locate(None, None, None), None);
+        assert_eq!(locate(None, None, Some(OsString::new())), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn makes_the_folder_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let dir = DataDir::open(Some(&path)).unwrap();
+        let mode = std::fs::metadata(dir.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_folder_is_refused_with_advice() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("file");
+        std::fs::write(&path, "text").unwrap();
+        let failure = DataDir::open(Some(&path)).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Local);
+        assert!(failure.to_string().contains("--data-dir"), "{failure}");
+    }
+}

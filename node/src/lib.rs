@@ -1,0 +1,81 @@
+//! The `dunlin` program as a library: command line, commands, file transfer, lossy relay.
+//!
+//! This crate is the driver of the stack: here, and only here, are clocks, files, sockets, signals
+//! and the random numbers of the operating system. It knows every other crate and is known by
+//! none. `main.rs` calls [`run`]; tests call the modules.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`cli`] | the typed command line |
+//! | [`commands`] | what each command does |
+//! | [`transfer`] | the file-transfer protocol, over any pair of byte streams (`docs/transfer.md`) |
+//! | [`relay`] | a UDP relay that loses, delays, reorders, duplicates and corrupts, from a seed |
+//! | [`known_peers`] | trust on first use |
+//! | [`failure`] | the one error type a person sees, and the exit codes (`docs/cli.md`) |
+
+pub mod cli;
+pub mod commands;
+pub mod data_dir;
+pub mod failure;
+pub mod known_peers;
+pub mod progress_bar;
+pub mod relay;
+pub mod signals;
+pub mod stack;
+pub mod telemetry;
+pub mod transfer;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use cli::Cli;
+use failure::{Exit, Failure};
+
+/// How long the runtime waits for blocking file work when a command has ended.
+const RUNTIME_GRACE: Duration = Duration::from_millis(300);
+
+/// Runs the program with `args` (the first is the program's own name) and returns its exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(refused) => {
+            // clap's own text: help and version go to stdout, mistakes to stderr.
+            let code = if refused.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Success
+            };
+            return match refused.print() {
+                Ok(()) => code.into(),
+                Err(_) => Exit::Failed.into(),
+            };
+        }
+    };
+    telemetry::start(cli.verbose);
+    match in_runtime(cli) {
+        Ok(()) => Exit::Success.into(),
+        Err(failure) => {
+            failure.report();
+            failure.exit().into()
+        }
+    }
+}
+
+fn in_runtime(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("dunlin")
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!("the system gave no threads or timers ({error}); free some memory or raise `ulimit -u`, then try again"),
+            )
+        })?;
+    let result = runtime.block_on(commands::dispatch(cli));
+    runtime.shutdown_timeout(RUNTIME_GRACE);
+    result
+}
