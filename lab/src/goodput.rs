@@ -45,7 +45,10 @@ pub fn probe(
         answer: 0,
         fate: Fate::Finish,
     };
-    let sending = Plan { streams: vec![stream], ..Plan::default() };
+    let sending = Plan {
+        streams: vec![stream],
+        ..Plan::default()
+    };
     let profile = Profile::Plain;
     let sender = Agent::new(0, Side::Initiator, sending.clone(), Plan::default());
     net.add(endpoint(profile, config, false, &mut rng.split(0)), sender);
@@ -66,7 +69,9 @@ pub fn probe(
     let sender = connection.and_then(|handle| net.endpoint(0)?.connection(handle));
     Ok(Goodput {
         bits_per_second: u64::try_from(bits).unwrap_or(u64::MAX),
-        sender: sender.map(dunlin_transport::Connection::stats).unwrap_or_default(),
+        sender: sender
+            .map(dunlin_transport::Connection::stats)
+            .unwrap_or_default(),
         link: net.link_stats(0, 1).unwrap_or_default(),
         steps: net.steps(),
         datagrams: net.datagrams(),
@@ -81,9 +86,15 @@ fn received_at(net: &mut Net<Agent>, at: Instant) -> Result<u64, Failure> {
     let receiver = net.app(1);
     if let Some(reason) = receiver.and_then(Agent::close_reason) {
         let (reason, expected) = (Some(reason.clone()), "an open connection");
-        return Err(net.failure(Violation::Ending { node: 1, reason, expected }));
+        return Err(net.failure(Violation::Ending {
+            node: 1,
+            reason,
+            expected,
+        }));
     }
-    Ok(receiver.map_or(0, |agent| agent.read().values().map(|read| read.received).sum()))
+    Ok(receiver.map_or(0, |agent| {
+        agent.read().values().map(|read| read.received).sum()
+    }))
 }
 
 #[cfg(test)]
@@ -93,7 +104,10 @@ mod tests {
     #[test]
     fn a_bottleneck_without_loss_is_filled_and_never_exceeded() {
         let delay = Element::delay(Duration::from_millis(10));
-        let rate = Element::Rate { bits_per_second: 10_000_000, queue_bytes: 50_000 };
+        let rate = Element::Rate {
+            bits_per_second: 10_000_000,
+            queue_bytes: 50_000,
+        };
         let times = (Duration::from_secs(2), Duration::from_secs(3));
         let path: (&[Element], &[Element]) = (&[rate, delay], &[delay]);
         let result = probe(&EndpointConfig::default(), path, times, 1).unwrap();

@@ -46,7 +46,11 @@ impl Element {
     /// A fixed delay.
     #[must_use]
     pub const fn delay(fixed: Duration) -> Self {
-        Self::Delay { fixed, jitter: Duration::ZERO, in_order: true }
+        Self::Delay {
+            fixed,
+            jitter: Duration::ZERO,
+            in_order: true,
+        }
     }
 
     /// Whether what it does depends on when a datagram arrives.
@@ -115,7 +119,11 @@ impl Link {
     /// The path through `elements`, in this order.
     #[must_use]
     pub fn new(elements: &[Element], rng: Rng) -> Self {
-        let mut link = Self { elements: Vec::new(), rng, stats: LinkStats::default() };
+        let mut link = Self {
+            elements: Vec::new(),
+            rng,
+            stats: LinkStats::default(),
+        };
         link.replace(elements);
         link
     }
@@ -124,7 +132,8 @@ impl Link {
     /// the new path no more elements than the old unless a second pass does no harm.
     pub fn replace(&mut self, elements: &[Element]) {
         self.elements.clear();
-        self.elements.extend(elements.iter().map(|element| (*element, Instant::ZERO)));
+        self.elements
+            .extend(elements.iter().map(|element| (*element, Instant::ZERO)));
     }
 
     /// What became of its datagrams.
@@ -141,7 +150,14 @@ impl Link {
     /// A datagram enters at `now`. `hops` gets what comes of it: none (lost), one, or more.
     pub fn enter(&mut self, now: Instant, datagram: Datagram, hops: &mut Vec<Hop>) {
         self.stats.entered += 1;
-        self.advance(Hop { at: now, position: 0, datagram }, hops);
+        self.advance(
+            Hop {
+                at: now,
+                position: 0,
+                datagram,
+            },
+            hops,
+        );
     }
 
     /// A datagram goes on. `hops` gets where it has to wait next; a position past the last element
@@ -166,7 +182,9 @@ impl Link {
 
     /// Moves `hops[index]` along until it has to wait; false: it is gone.
     fn pass(&mut self, index: usize, hops: &mut Vec<Hop>) -> bool {
-        let Some(hop) = hops.get_mut(index) else { return false };
+        let Some(hop) = hops.get_mut(index) else {
+            return false;
+        };
         let arrived = hop.at;
         let mut duplicates = 0;
         while let Some((element, until)) = self.elements.get_mut(hop.position) {
@@ -213,7 +231,11 @@ fn apply(
     stats: &mut LinkStats,
 ) -> Outcome {
     match *element {
-        Element::Delay { fixed, jitter, in_order } => {
+        Element::Delay {
+            fixed,
+            jitter,
+            in_order,
+        } => {
             let jitter = u64::try_from(jitter.as_nanos()).unwrap_or(u64::MAX);
             hop.at = hop.at + fixed + Duration::from_nanos(rng.below(jitter));
             if in_order {
@@ -245,7 +267,10 @@ fn apply(
                 corrupt(&mut hop.datagram.bytes, rng);
             }
         }
-        Element::Rate { bits_per_second, queue_bytes } => {
+        Element::Rate {
+            bits_per_second,
+            queue_bytes,
+        } => {
             let length = hop.datagram.bytes.len() as u64 + HEADER_BYTES;
             let waiting = until.saturating_duration_since(hop.at);
             if bytes_in(waiting, bits_per_second) + length > queue_bytes.max(length) {
@@ -300,9 +325,21 @@ mod tests {
         for index in 0..count {
             let mut bytes = vec![0; length];
             bytes[0] = index;
-            let datagram = Datagram { bytes, ecn: None, from: nowhere, to: nowhere };
+            let datagram = Datagram {
+                bytes,
+                ecn: None,
+                from: nowhere,
+                to: nowhere,
+            };
             let at = Instant::ZERO + gap * u32::from(index);
-            scheduler.schedule(at, Hop { at, position: 0, datagram });
+            scheduler.schedule(
+                at,
+                Hop {
+                    at,
+                    position: 0,
+                    datagram,
+                },
+            );
         }
         let mut out = Vec::new();
         let mut hops = Vec::new();
@@ -322,13 +359,19 @@ mod tests {
 
     #[test]
     fn a_fixed_delay_is_exact() {
-        assert_eq!(run(&[Element::delay(7 * MS)], 2, 9, MS), [(0, 7 * MS), (1, 8 * MS)]);
+        assert_eq!(
+            run(&[Element::delay(7 * MS)], 2, 9, MS),
+            [(0, 7 * MS), (1, 8 * MS)]
+        );
     }
 
     #[test]
     fn a_bottleneck_spaces_datagrams_and_drops_what_does_not_fit_its_queue() {
         // 1,000 bytes with headers at 8 Mbit/s: one each millisecond; three fit the queue.
-        let rate = Element::Rate { bits_per_second: 8_000_000, queue_bytes: 3_000 };
+        let rate = Element::Rate {
+            bits_per_second: 8_000_000,
+            queue_bytes: 3_000,
+        };
         let out = run(&[rate], 5, 972, Duration::ZERO);
         assert_eq!(out, [(0, MS), (1, 2 * MS), (2, 3 * MS)]);
         // Behind a delay it works on arrivals, not on departures.
@@ -342,21 +385,36 @@ mod tests {
         assert!((70..130).contains(&lost), "{lost}");
         assert!(run(&[Element::Loss(Ppm::ALWAYS)], 9, 9, MS).is_empty());
         assert_eq!(run(&[Element::Duplicate(Ppm::ALWAYS)], 9, 9, MS).len(), 18);
-        let twice = [Element::Duplicate(Ppm::ALWAYS), Element::Duplicate(Ppm::ALWAYS)];
+        let twice = [
+            Element::Duplicate(Ppm::ALWAYS),
+            Element::Duplicate(Ppm::ALWAYS),
+        ];
         assert_eq!(run(&twice, 9, 9, MS).len(), 36);
     }
 
     #[test]
     fn reordering_lets_later_ones_overtake() {
         let chance = Ppm::percent(30);
-        let out = run(&[Element::Reorder { chance, extra: 5 * MS }], 50, 9, MS);
+        let out = run(
+            &[Element::Reorder {
+                chance,
+                extra: 5 * MS,
+            }],
+            50,
+            9,
+            MS,
+        );
         assert_eq!(out.len(), 50);
         assert!(!out.is_sorted_by_key(|(index, _)| *index));
     }
 
     #[test]
     fn jitter_keeps_the_order_when_told_to() {
-        let element = |in_order| Element::Delay { fixed: MS, jitter: 20 * MS, in_order };
+        let element = |in_order| Element::Delay {
+            fixed: MS,
+            jitter: 20 * MS,
+            in_order,
+        };
         assert!(run(&[element(true)], 50, 9, MS).is_sorted_by_key(|(index, _)| *index));
         assert!(!run(&[element(false)], 50, 9, MS).is_sorted_by_key(|(index, _)| *index));
     }

@@ -152,11 +152,24 @@ struct Node<A> {
 }
 
 enum Happening {
-    Hop { link: (usize, usize), hop: Hop },
-    Timer { node: usize },
-    Rebind { node: usize, address: SocketAddr },
-    Kill { node: usize },
-    Replace { link: (usize, usize), elements: Vec<Element> },
+    Hop {
+        link: (usize, usize),
+        hop: Hop,
+    },
+    Timer {
+        node: usize,
+    },
+    Rebind {
+        node: usize,
+        address: SocketAddr,
+    },
+    Kill {
+        node: usize,
+    },
+    Replace {
+        link: (usize, usize),
+        elements: Vec<Element>,
+    },
 }
 
 /// A network of endpoints in virtual time.
@@ -198,7 +211,8 @@ impl<A: Application> Net<A> {
     /// The address of the `index`-th node.
     #[must_use]
     pub fn address_of(index: usize) -> SocketAddr {
-        let host = u32::from(Ipv4Addr::new(10, 0, 0, 1)).wrapping_add(u32::try_from(index).unwrap_or(0));
+        let host =
+            u32::from(Ipv4Addr::new(10, 0, 0, 1)).wrapping_add(u32::try_from(index).unwrap_or(0));
         SocketAddr::from((Ipv4Addr::from(host), 4_433))
     }
 
@@ -207,7 +221,13 @@ impl<A: Application> Net<A> {
         let index = self.nodes.len();
         let address = Self::address_of(index);
         self.addresses.insert(address, index);
-        self.nodes.push(Node { endpoint, app, address, armed: None, alive: true });
+        self.nodes.push(Node {
+            endpoint,
+            app,
+            address,
+            armed: None,
+            alive: true,
+        });
         index
     }
 
@@ -221,13 +241,20 @@ impl<A: Application> Net<A> {
     /// Changes a path at `at`.
     pub fn replace_link_at(&mut self, at: Instant, from: usize, to: usize, elements: &[Element]) {
         let elements = elements.to_vec();
-        self.scheduler.schedule(at, Happening::Replace { link: (from, to), elements });
+        self.scheduler.schedule(
+            at,
+            Happening::Replace {
+                link: (from, to),
+                elements,
+            },
+        );
     }
 
     /// From `at` on the node is seen under another address, as behind a NAT that forgot it; what
     /// is sent to the old one is lost.
     pub fn rebind_at(&mut self, at: Instant, node: usize, address: SocketAddr) {
-        self.scheduler.schedule(at, Happening::Rebind { node, address });
+        self.scheduler
+            .schedule(at, Happening::Rebind { node, address });
     }
 
     /// From `at` on the node neither sends nor receives nor runs.
@@ -293,7 +320,9 @@ impl<A: Application> Net<A> {
         act: impl FnOnce(Instant, &mut Endpoint, &mut A) -> R,
     ) -> Result<Option<R>, Failure> {
         let now = self.now();
-        let Some(entry) = self.nodes.get_mut(node) else { return Ok(None) };
+        let Some(entry) = self.nodes.get_mut(node) else {
+            return Ok(None);
+        };
         let result = act(now, &mut entry.endpoint, &mut entry.app);
         self.settle(node)?;
         Ok(Some(result))
@@ -306,9 +335,15 @@ impl<A: Application> Net<A> {
     /// What an application saw that must not be, or a livelock.
     pub fn step(&mut self) -> Result<Option<Option<usize>>, Failure> {
         let before = self.now();
-        let Some((now, happening)) = self.scheduler.pop() else { return Ok(None) };
+        let Some((now, happening)) = self.scheduler.pop() else {
+            return Ok(None);
+        };
         self.steps += 1;
-        self.steps_at_instant = if now == before { self.steps_at_instant + 1 } else { 0 };
+        self.steps_at_instant = if now == before {
+            self.steps_at_instant + 1
+        } else {
+            0
+        };
         let node = self.happen(now, happening);
         if let Some(node) = node {
             if self.steps_at_instant > STEPS_PER_INSTANT_MAX {
@@ -322,7 +357,11 @@ impl<A: Application> Net<A> {
     /// `violation`, here and now.
     #[must_use]
     pub const fn failure(&self, violation: Violation) -> Failure {
-        Failure { violation, at: self.now(), step: self.steps }
+        Failure {
+            violation,
+            at: self.now(),
+            step: self.steps,
+        }
     }
 
     fn happen(&mut self, now: Instant, happening: Happening) -> Option<usize> {
@@ -360,10 +399,15 @@ impl<A: Application> Net<A> {
 
     fn deliver(&mut self, now: Instant, mut datagram: Datagram) -> Option<usize> {
         let node = self.addresses.get(&datagram.to).copied();
-        let entry = node.and_then(|node| self.nodes.get_mut(node)).filter(|node| node.alive);
+        let entry = node
+            .and_then(|node| self.nodes.get_mut(node))
+            .filter(|node| node.alive);
         if let (Some(node), Some(entry)) = (node, entry) {
-            self.trace.add(now, Record::Delivered, node, &datagram.bytes);
-            entry.endpoint.handle_datagram(now, datagram.from, datagram.ecn, &mut datagram.bytes);
+            self.trace
+                .add(now, Record::Delivered, node, &datagram.bytes);
+            entry
+                .endpoint
+                .handle_datagram(now, datagram.from, datagram.ecn, &mut datagram.bytes);
             self.recycle(datagram.bytes);
             return Some(node);
         }
@@ -377,7 +421,11 @@ impl<A: Application> Net<A> {
             return None;
         }
         entry.armed = None;
-        if entry.endpoint.poll_timeout().is_some_and(|deadline| deadline <= now) {
+        if entry
+            .endpoint
+            .poll_timeout()
+            .is_some_and(|deadline| deadline <= now)
+        {
             entry.endpoint.handle_timeout(now);
         }
         Some(node)
@@ -387,7 +435,9 @@ impl<A: Application> Net<A> {
     fn settle(&mut self, node: usize) -> Result<(), Failure> {
         let now = self.now();
         for _ in 0..ROUNDS_MAX {
-            let Some(entry) = self.nodes.get_mut(node) else { return Ok(()) };
+            let Some(entry) = self.nodes.get_mut(node) else {
+                return Ok(());
+            };
             if let Err(violation) = entry.app.on_progress(now, &mut entry.endpoint) {
                 return Err(self.failure(violation));
             }
@@ -401,13 +451,17 @@ impl<A: Application> Net<A> {
 
     /// Sends one batch; false: there was none.
     fn transmit(&mut self, now: Instant, node: usize) -> bool {
-        let Some(entry) = self.nodes.get_mut(node).filter(|node| node.alive) else { return false };
+        let Some(entry) = self.nodes.get_mut(node).filter(|node| node.alive) else {
+            return false;
+        };
         let most = limits::SEGMENTS_MAX;
         let Some(transmit) = entry.endpoint.poll_transmit(now, most, &mut self.buffer) else {
             return false;
         };
         let from = entry.address;
-        let Some(&to) = self.addresses.get(&transmit.destination) else { return true };
+        let Some(&to) = self.addresses.get(&transmit.destination) else {
+            return true;
+        };
         let segment = transmit.segment_size.unwrap_or(transmit.size).max(1);
         let buffer = std::mem::take(&mut self.buffer);
         for bytes in buffer[..transmit.size.min(buffer.len())].chunks(segment) {
@@ -415,8 +469,12 @@ impl<A: Application> Net<A> {
             self.trace.add(now, Record::Sent, node, bytes);
             let mut copy = self.spare.pop().unwrap_or_default();
             copy.extend_from_slice(bytes);
-            let datagram =
-                Datagram { bytes: copy, ecn: transmit.ecn, from, to: transmit.destination };
+            let datagram = Datagram {
+                bytes: copy,
+                ecn: transmit.ecn,
+                from,
+                to: transmit.destination,
+            };
             if let Some(link) = self.links.get_mut(&(node, to)) {
                 link.enter(now, datagram, &mut self.hops);
             }
@@ -428,14 +486,19 @@ impl<A: Application> Net<A> {
 
     fn schedule_hops(&mut self, link: (usize, usize)) {
         for hop in self.hops.drain(..) {
-            self.scheduler.schedule(hop.at, Happening::Hop { link, hop });
+            self.scheduler
+                .schedule(hop.at, Happening::Hop { link, hop });
         }
     }
 
     fn arm(&mut self, node: usize) {
-        let Some(entry) = self.nodes.get_mut(node).filter(|node| node.alive) else { return };
+        let Some(entry) = self.nodes.get_mut(node).filter(|node| node.alive) else {
+            return;
+        };
         let deadline = [entry.endpoint.poll_timeout(), entry.app.wake_time()];
-        let Some(deadline) = deadline.into_iter().flatten().min() else { return };
+        let Some(deadline) = deadline.into_iter().flatten().min() else {
+            return;
+        };
         if deadline < Instant::FAR_FUTURE && entry.armed.is_none_or(|armed| deadline < armed) {
             entry.armed = Some(deadline);
             self.scheduler.schedule(deadline, Happening::Timer { node });

@@ -57,7 +57,11 @@ pub fn endpoint(
     let acceptor: Box<dyn Acceptor> = match profile {
         Profile::Plain => Box::new(PlainAcceptor::new()),
     };
-    Endpoint::new(config.clone(), Box::new(rng.split(1)), answers.then_some(acceptor))
+    Endpoint::new(
+        config.clone(),
+        Box::new(rng.split(1)),
+        answers.then_some(acceptor),
+    )
 }
 
 /// Makes the opening side of a handshake.
@@ -86,8 +90,16 @@ impl<'a> Pair<'a> {
         let mut net = Net::new(rng.split(2));
         for (node, side) in [Side::Initiator, Side::Responder].into_iter().enumerate() {
             let config = &scenario.config[node];
-            let endpoint = endpoint(scenario.profile, config, node == 1, &mut rng.split(node as u64));
-            let (own, other) = (scenario.plans[node].clone(), scenario.plans[1 - node].clone());
+            let endpoint = endpoint(
+                scenario.profile,
+                config,
+                node == 1,
+                &mut rng.split(node as u64),
+            );
+            let (own, other) = (
+                scenario.plans[node].clone(),
+                scenario.plans[1 - node].clone(),
+            );
             net.add(endpoint, Agent::new(node, side, own, other));
             net.link(node, 1 - node, &scenario.path[node]);
             net.replace_link_at(scenario.heal_at, node, 1 - node, &HEALED);
@@ -103,9 +115,18 @@ impl<'a> Pair<'a> {
         })?;
         if let Some(Err(error)) = connected {
             let answer = error.to_string();
-            return Err(net.failure(Violation::Interface { node: 0, what: "connect", answer }));
+            return Err(net.failure(Violation::Interface {
+                node: 0,
+                what: "connect",
+                answer,
+            }));
         }
-        Ok(Self { scenario, net, released: [false; 2], stats: [Stats::default(); 2] })
+        Ok(Self {
+            scenario,
+            net,
+            released: [false; 2],
+            stats: [Stats::default(); 2],
+        })
     }
 
     /// The network.
@@ -115,11 +136,16 @@ impl<'a> Pair<'a> {
     }
 
     fn dead(&self) -> Option<usize> {
-        self.scenario.death.filter(|(_, at)| self.net.now() >= *at).map(|(node, _)| node)
+        self.scenario
+            .death
+            .filter(|(_, at)| self.net.now() >= *at)
+            .map(|(node, _)| node)
     }
 
     fn agent(&self, node: usize) -> &Agent {
-        self.net.app(node).expect("both nodes were added at the start")
+        self.net
+            .app(node)
+            .expect("both nodes were added at the start")
     }
 
     /// Whether both endpoints (the living, if one is dead) have nothing left.
@@ -144,7 +170,8 @@ impl<'a> Pair<'a> {
             None => return Err(self.unfinished("nothing is left to happen")),
             Some(None) => {}
             Some(Some(node)) => {
-                self.check_node(node).map_err(|violation| self.net.failure(violation))?;
+                self.check_node(node)
+                    .map_err(|violation| self.net.failure(violation))?;
                 self.release_if_over(node)?;
             }
         }
@@ -159,11 +186,14 @@ impl<'a> Pair<'a> {
 
     fn release_if_over(&mut self, node: usize) -> Result<(), Failure> {
         let agent = self.agent(node);
-        if let (false, Some(_), Some(handle)) =
-            (self.released[node], agent.close_reason(), agent.connection())
-        {
+        if let (false, Some(_), Some(handle)) = (
+            self.released[node],
+            agent.close_reason(),
+            agent.connection(),
+        ) {
             self.released[node] = true;
-            self.net.with(node, |_, endpoint, _| endpoint.release(handle))?;
+            self.net
+                .with(node, |_, endpoint, _| endpoint.release(handle))?;
         }
         Ok(())
     }
@@ -175,7 +205,12 @@ impl<'a> Pair<'a> {
             let written = peer.written().get(id).copied().unwrap_or_default();
             let (received, accepted, stream) = (read.received, written.accepted, id.0);
             if received > accepted {
-                return Err(Violation::StreamFromNowhere { node, stream, received, accepted });
+                return Err(Violation::StreamFromNowhere {
+                    node,
+                    stream,
+                    received,
+                    accepted,
+                });
             }
             let how = match read.end {
                 Some(End::Finished) if !written.ended => "before its writer ended it",
@@ -183,34 +218,72 @@ impl<'a> Pair<'a> {
                 Some(End::Reset) if !written.ended => "reset, and its writer did not reset it",
                 _ => continue,
             };
-            return Err(Violation::StreamEnd { node, stream, received, how });
+            return Err(Violation::StreamEnd {
+                node,
+                stream,
+                received,
+                how,
+            });
         }
         if agent.messages_received() > peer.messages_sent() {
             let message = agent.messages_received() as u64;
-            return Err(Violation::Message { node, message, how: "was not sent yet" });
+            return Err(Violation::Message {
+                node,
+                message,
+                how: "was not sent yet",
+            });
         }
         if let Some(reason @ (CloseReason::Violation(_) | CloseReason::TransportReset { .. })) =
             agent.close_reason()
         {
             let (reason, expected) = (Some(reason.clone()), "no protocol violation");
-            return Err(Violation::Ending { node, reason, expected });
+            return Err(Violation::Ending {
+                node,
+                reason,
+                expected,
+            });
         }
         self.check_memory(node)
     }
 
     fn check_memory(&mut self, node: usize) -> Result<(), Violation> {
-        let Some(handle) = self.agent(node).connection() else { return Ok(()) };
-        let connection = self.net.endpoint(node).and_then(|endpoint| endpoint.connection(handle));
-        let Some(stats) = connection.map(dunlin_transport::Connection::stats) else { return Ok(()) };
+        let Some(handle) = self.agent(node).connection() else {
+            return Ok(());
+        };
+        let connection = self
+            .net
+            .endpoint(node)
+            .and_then(|endpoint| endpoint.connection(handle));
+        let Some(stats) = connection.map(dunlin_transport::Connection::stats) else {
+            return Ok(());
+        };
         self.stats[node] = stats;
         let config = self.scenario.config[node].transport.clone().clamped();
-        let longest = self.scenario.plans[node].messages.iter().max().copied().unwrap_or(0) as u64;
+        let longest = self.scenario.plans[node]
+            .messages
+            .iter()
+            .max()
+            .copied()
+            .unwrap_or(0) as u64;
         for (what, held, limit) in [
-            ("data that waits for the application", stats.bytes_unread, config.receive_window),
-            ("data that waits for the peer", stats.bytes_buffered, config.send_buffer.max(longest)),
+            (
+                "data that waits for the application",
+                stats.bytes_unread,
+                config.receive_window,
+            ),
+            (
+                "data that waits for the peer",
+                stats.bytes_buffered,
+                config.send_buffer.max(longest),
+            ),
         ] {
             if held > limit {
-                return Err(Violation::Memory { node, what, held, limit });
+                return Err(Violation::Memory {
+                    node,
+                    what,
+                    held,
+                    limit,
+                });
             }
         }
         Ok(())
@@ -231,7 +304,8 @@ impl<'a> Pair<'a> {
 
     /// What must be true of the end.
     fn check_ending(&self) -> Result<(), Failure> {
-        self.ending_violation().map_or(Ok(()), |violation| Err(self.net.failure(violation)))
+        self.ending_violation()
+            .map_or(Ok(()), |violation| Err(self.net.failure(violation)))
     }
 
     fn ending_violation(&self) -> Option<Violation> {
@@ -247,21 +321,35 @@ impl<'a> Pair<'a> {
             return (!right).then(|| self.wrong_end(node, "a timeout"));
         }
         let plans = self.scenario.plans.iter().enumerate();
-        let (node, ending) = plans.flat_map(|(node, plan)| Some((node, plan.ending?))).next()?;
+        let (node, ending) = plans
+            .flat_map(|(node, plan)| Some((node, plan.ending?)))
+            .next()?;
         let (closer, peer) = (self.agent(node), self.agent(1 - node));
         if closer.close_reason() != Some(&CloseReason::Local) {
             return Some(self.wrong_end(node, "the local end"));
         }
         match (ending, peer.close_reason()) {
-            (Ending::AbortAt(_), Some(CloseReason::Reset { code: CLOSE_CODE, .. })) => None,
+            (
+                Ending::AbortAt(_),
+                Some(CloseReason::Reset {
+                    code: CLOSE_CODE, ..
+                }),
+            ) => None,
             (Ending::AbortAt(_), Some(CloseReason::TimedOut)) => None,
             // Aborted before the answering side saw the handshake complete.
             (Ending::AbortAt(_), None) if !peer.is_connected() => None,
             (Ending::AbortAt(_), _) => Some(self.wrong_end(1 - node, "a reset")),
-            (_, Some(CloseReason::Peer { code: CLOSE_CODE, .. })) => {
+            (
+                _,
+                Some(CloseReason::Peer {
+                    code: CLOSE_CODE, ..
+                }),
+            ) => {
                 let accepted = closer.accepted_at_close()?;
                 lost_at_close(accepted, peer).or_else(|| {
-                    let missing = peer.missing_reads().filter(|_| ending == Ending::WhenDone)?;
+                    let missing = peer
+                        .missing_reads()
+                        .filter(|_| ending == Ending::WhenDone)?;
                     Some(Violation::NotFinished { what: missing })
                 })
             }
@@ -270,7 +358,11 @@ impl<'a> Pair<'a> {
     }
 
     fn wrong_end(&self, node: usize, expected: &'static str) -> Violation {
-        Violation::Ending { node, reason: self.agent(node).close_reason().cloned(), expected }
+        Violation::Ending {
+            node,
+            reason: self.agent(node).close_reason().cloned(),
+            expected,
+        }
     }
 
     fn report(&self) -> Report {
@@ -338,6 +430,9 @@ mod tests {
         scenario.patience = Duration::ZERO;
         scenario.heal_at = Instant::ZERO + Duration::from_millis(60);
         let failure = run(&scenario, 1).unwrap_err();
-        assert!(matches!(failure.violation, Violation::NotFinished { .. }), "{failure}");
+        assert!(
+            matches!(failure.violation, Violation::NotFinished { .. }),
+            "{failure}"
+        );
     }
 }

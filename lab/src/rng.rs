@@ -33,7 +33,9 @@ impl Rng {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut mixer = seed;
-        Self { state: std::array::from_fn(|_| split_mix(&mut mixer)) }
+        Self {
+            state: std::array::from_fn(|_| split_mix(&mut mixer)),
+        }
     }
 
     /// A generator of its own for `label`, which depends on this one's seed and on nothing drawn
@@ -113,7 +115,10 @@ mod tests {
         let mut second = first.clone();
         let drawn: Vec<u64> = (0..4).map(|_| first.next()).collect();
         assert_eq!(drawn, (0..4).map(|_| second.next()).collect::<Vec<_>>());
-        assert_ne!(drawn, (0..4).map(|_| Rng::new(8).next()).collect::<Vec<_>>());
+        assert_ne!(
+            drawn,
+            (0..4).map(|_| Rng::new(8).next()).collect::<Vec<_>>()
+        );
     }
 
     #[test]

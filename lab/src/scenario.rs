@@ -51,7 +51,10 @@ impl Scenario {
             path: [path.to_vec(), path.to_vec()],
             heal_at: Instant::ZERO + Duration::from_secs(5),
             plans: [
-                Plan { ending: Some(Ending::WhenDone), ..Plan::default() },
+                Plan {
+                    ending: Some(Ending::WhenDone),
+                    ..Plan::default()
+                },
                 Plan::default(),
             ],
             death: None,
@@ -109,28 +112,53 @@ fn random_path(rng: &mut Rng) -> Vec<Element> {
     let longest = rng.pick(&[1, 20, 150, 400]).copied().unwrap_or(1);
     path.push(Element::Delay {
         fixed: rng_duration(rng, 0, longest),
-        jitter: if rng.chance(percent(50)) { rng_duration(rng, 0, 30) } else { Duration::ZERO },
+        jitter: if rng.chance(percent(50)) {
+            rng_duration(rng, 0, 30)
+        } else {
+            Duration::ZERO
+        },
         in_order: rng.chance(percent(50)),
     });
-    let losses = [Ppm(0), Ppm(0), percent(1), percent(5), percent(20), percent(40)];
+    let losses = [
+        Ppm(0),
+        Ppm(0),
+        percent(1),
+        percent(5),
+        percent(20),
+        percent(40),
+    ];
     path.push(Element::Loss(pick(rng, &losses)));
     if rng.chance(percent(40)) {
         let chance = pick(rng, &[percent(1), percent(5), percent(25)]);
-        path.push(Element::Reorder { chance, extra: rng_duration(rng, 1, 50) });
+        path.push(Element::Reorder {
+            chance,
+            extra: rng_duration(rng, 1, 50),
+        });
     }
     if rng.chance(percent(30)) {
-        path.push(Element::Duplicate(pick(rng, &[percent(1), percent(10), percent(50)])));
+        path.push(Element::Duplicate(pick(
+            rng,
+            &[percent(1), percent(10), percent(50)],
+        )));
     }
     if rng.chance(percent(30)) {
-        path.push(Element::Corrupt(pick(rng, &[percent(1), percent(5), percent(20)])));
+        path.push(Element::Corrupt(pick(
+            rng,
+            &[percent(1), percent(5), percent(20)],
+        )));
     }
     if rng.chance(percent(40)) {
         let rates = [200_000, 2_000_000, 20_000_000, 500_000_000];
         let bits_per_second = rng.pick(&rates).copied().unwrap_or(2_000_000);
-        path.push(Element::Rate { bits_per_second, queue_bytes: rng.between(10_000, 500_000) });
+        path.push(Element::Rate {
+            bits_per_second,
+            queue_bytes: rng.between(10_000, 500_000),
+        });
     }
     if rng.chance(percent(5)) {
-        path.push(Element::Mtu(usize::try_from(rng.between(500, 1_400)).unwrap_or(1_000)));
+        path.push(Element::Mtu(
+            usize::try_from(rng.between(500, 1_400)).unwrap_or(1_000),
+        ));
     }
     path
 }
@@ -173,12 +201,20 @@ fn random_plan(rng: &mut Rng, configs: &[EndpointConfig; 2]) -> Plan {
         2 => (rng.between(20, 60), 3_000),
         _ => (rng.between(1, 5), 60_000),
     };
-    plan.streams = (0..streams).map(|_| random_stream(rng, bytes_max)).collect();
-    let largest = configs.iter().map(|config| config.transport.max_message_size).min().unwrap_or(0);
+    plan.streams = (0..streams)
+        .map(|_| random_stream(rng, bytes_max))
+        .collect();
+    let largest = configs
+        .iter()
+        .map(|config| config.transport.max_message_size)
+        .min()
+        .unwrap_or(0);
     if rng.chance(Ppm::percent(60)) {
         let count = rng.between(1, 80);
         let longest = rng.pick(&[100, 1_400, 10_000]).copied().unwrap_or(100);
-        plan.messages = (0..count).map(|_| size(rng, longest.min(largest))).collect();
+        plan.messages = (0..count)
+            .map(|_| size(rng, longest.min(largest)))
+            .collect();
         if rng.chance(Ppm::percent(20)) {
             plan.messages.push(size(rng, largest.min(400_000)));
         }
@@ -189,7 +225,10 @@ fn random_plan(rng: &mut Rng, configs: &[EndpointConfig; 2]) -> Plan {
     }
     if rng.chance(Ppm::percent(20)) {
         let bytes = size(rng, 30_000).max(2_000);
-        plan.reader = Reader::Paced { bytes, every: rng_duration(rng, 1, 20).max(MS) };
+        plan.reader = Reader::Paced {
+            bytes,
+            every: rng_duration(rng, 1, 20).max(MS),
+        };
     }
     plan
 }
@@ -232,8 +271,12 @@ mod tests {
     fn seeds_reach_every_kind_of_ending_and_element() {
         let scenarios: Vec<_> = (0..200).map(Scenario::from_seed).collect();
         assert!(scenarios.iter().any(|scenario| scenario.death.is_some()));
-        for wanted in ["WhenDone", "CloseAt", "AbortAt", "Corrupt", "Mtu", "Rate", "Reset", "Paced"] {
-            let found = scenarios.iter().any(|scenario| format!("{scenario:?}").contains(wanted));
+        for wanted in [
+            "WhenDone", "CloseAt", "AbortAt", "Corrupt", "Mtu", "Rate", "Reset", "Paced",
+        ] {
+            let found = scenarios
+                .iter()
+                .any(|scenario| format!("{scenario:?}").contains(wanted));
             assert!(found, "no seed has {wanted}");
         }
     }

@@ -24,7 +24,11 @@ impl<T> Scheduler<T> {
     /// Nothing scheduled, at the origin of time.
     #[must_use]
     pub const fn new() -> Self {
-        Self { heap: BinaryHeap::new(), sequence: 0, now: Instant::ZERO }
+        Self {
+            heap: BinaryHeap::new(),
+            sequence: 0,
+            now: Instant::ZERO,
+        }
     }
 
     /// The time of the last event taken.
@@ -35,7 +39,11 @@ impl<T> Scheduler<T> {
 
     /// Schedules `event`; a time in the past means now.
     pub fn schedule(&mut self, at: Instant, event: T) {
-        let entry = Entry { at: at.max(self.now), sequence: self.sequence, event };
+        let entry = Entry {
+            at: at.max(self.now),
+            sequence: self.sequence,
+            event,
+        };
         self.sequence += 1;
         self.heap.push(Reverse(entry));
     }
@@ -111,7 +119,10 @@ mod tests {
         }
         assert_eq!(scheduler.next_time(), Some(at(5)));
         let order: Vec<_> = std::iter::from_fn(|| scheduler.pop()).collect();
-        assert_eq!(order, [(at(5), "a"), (at(5), "b"), (at(5), "c"), (at(9), "d")]);
+        assert_eq!(
+            order,
+            [(at(5), "a"), (at(5), "b"), (at(5), "c"), (at(9), "d")]
+        );
         assert_eq!(scheduler.now(), at(9));
     }
 

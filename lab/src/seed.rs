@@ -25,7 +25,9 @@ impl SeedGuard {
     #[must_use]
     pub fn message(&self) -> String {
         let Self { test, seed } = self;
-        format!("seed {seed} failed; replay: {SEED_VARIABLE}={seed} cargo test -p dunlin-lab {test}")
+        format!(
+            "seed {seed} failed; replay: {SEED_VARIABLE}={seed} cargo test -p dunlin-lab {test}"
+        )
     }
 }
 
@@ -41,7 +43,11 @@ impl Drop for SeedGuard {
 /// [`SEEDS_VARIABLE`], else the first `default`.
 #[must_use]
 pub fn seeds(default: u64) -> Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let number = |name| {
+        std::env::var(name)
+            .ok()
+            .and_then(|value| value.parse::<u64>().ok())
+    };
     match (number(SEED_VARIABLE), number(SEEDS_VARIABLE)) {
         (Some(seed), _) => seed..seed.saturating_add(1),
         (None, Some(count)) => 0..count,
@@ -56,6 +62,9 @@ mod tests {
     #[test]
     fn the_message_holds_the_command_that_replays_the_seed() {
         let message = SeedGuard::new("torture", 42).message();
-        assert!(message.ends_with("DUNLIN_SEED=42 cargo test -p dunlin-lab torture"), "{message}");
+        assert!(
+            message.ends_with("DUNLIN_SEED=42 cargo test -p dunlin-lab torture"),
+            "{message}"
+        );
     }
 }

@@ -23,7 +23,10 @@ impl Trace {
     /// Nothing has happened.
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: 0x6a09_e667_f3bc_c908, records: 0 }
+        Self {
+            state: 0x6a09_e667_f3bc_c908,
+            records: 0,
+        }
     }
 
     /// Something has.
@@ -56,8 +59,10 @@ impl Trace {
     }
 
     const fn word(&mut self, word: u64) {
-        self.state =
-            (self.state ^ word).wrapping_mul(0x9fb2_1c65_1e98_df25).rotate_left(29) ^ word;
+        self.state = (self.state ^ word)
+            .wrapping_mul(0x9fb2_1c65_1e98_df25)
+            .rotate_left(29)
+            ^ word;
     }
 }
 

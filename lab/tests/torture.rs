@@ -20,9 +20,16 @@ fn torture_seeds_keep_every_promise() {
     for seed in seeds(300) {
         let report = torture(seed);
         datagrams += report.datagrams;
-        lost += report.stats.iter().map(|stats| stats.packets_lost).sum::<u64>();
+        lost += report
+            .stats
+            .iter()
+            .map(|stats| stats.packets_lost)
+            .sum::<u64>();
     }
-    assert!(datagrams > 0 && lost > 0, "no faults happened: {datagrams} datagrams, {lost} lost");
+    assert!(
+        datagrams > 0 && lost > 0,
+        "no faults happened: {datagrams} datagrams, {lost} lost"
+    );
 }
 
 #[test]

@@ -25,7 +25,7 @@ mod sim;
 mod types;
 mod wire;
 
-pub use dunlin_transport::Instant;
+pub use dunlin_session::Instant;
 
 pub use crate::config::{Handlers, OverlayConfig, Rate, WallClock};
 pub use crate::error::{DecodeError, OverlayError, PeerViolation};

@@ -105,7 +105,7 @@ pub enum KeyFileError {
         /// Its permission bits.
         mode: u32,
     },
-    /// A directory, device, pipe or symbolic link.
+    /// A directory, device, pipe, socket or symbolic link.
     #[error("{path} is {kind}, not a regular file: give the path of the key file itself")]
     NotRegular {
         /// Where.
@@ -181,7 +181,7 @@ fn check_regular(path: &Path, metadata: &Metadata) -> Result<(), KeyFileError> {
     } else if kind.is_symlink() {
         "a symbolic link"
     } else {
-        "a device or pipe"
+        "a device, pipe or socket"
     };
     Err(KeyFileError::NotRegular {
         path: path.to_owned(),

@@ -62,6 +62,7 @@ mod suite;
 mod testing;
 
 pub use config::SessionConfig;
+pub use dunlin_transport::Instant;
 pub use error::Refusal;
 pub use handshake::{PROTOCOL_VERSION, SessionAcceptor, SessionInitiator};
 pub use identity::{Identity, PublicIdentity};

@@ -31,7 +31,7 @@ pub struct TransportConfig {
     pub max_streams_bidi: u64,
     /// Unidirectional streams that the peer may have open at once.
     pub max_streams_uni: u64,
-    /// UDP payload bytes of our packets. 1,344 is no more than what the session handshake sends,
+    /// UDP payload bytes of our packets. 1,344 is less than what the session handshake sends (1,396),
     /// so a path that completes it carries it; there is no path-MTU discovery yet.
     pub mtu: usize,
     /// Longest delay of an acknowledgement (25 ms: RFC 9000 §18.2).

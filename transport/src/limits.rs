@@ -23,9 +23,10 @@ pub const UDP_PAYLOAD_MAX: usize = 65_507;
 pub const UDP_PAYLOAD_MIN: usize = 1_200;
 /// Concurrent incoming streams per direction that may be granted.
 pub const STREAMS_MAX: u64 = 65_536;
-/// Largest flow-control window of a connection, in bytes. Keeps 32-bit wire offsets exact
+/// Largest flow-control window of a connection, in bytes: what a 4-byte varint holds, so that the
+/// parameters fit a SYN_ACK. Keeps 32-bit wire offsets exact
 /// (`docs/wire.md` W-STR-3).
-pub const WINDOW_MAX: u64 = 1 << 30;
+pub const WINDOW_MAX: u64 = (1 << 30) - 1;
 /// Separate ranges that a stream or message in reassembly keeps; a packet that would add one more
 /// is dropped before it is acknowledged, so the peer sends it again.
 pub const REASSEMBLY_RANGES_MAX: usize = 16_384;

@@ -17,7 +17,9 @@ impl Application for Agent {
         while let Some((handle, event)) = endpoint.poll_event() {
             self.on_event(endpoint, handle, event)?;
         }
-        let Some(handle) = self.handle.filter(|_| self.connected) else { return Ok(()) };
+        let Some(handle) = self.handle.filter(|_| self.connected) else {
+            return Ok(());
+        };
         if self.closed.is_none() && !self.ending {
             self.open_streams(endpoint, handle);
             self.write_streams(endpoint, handle)?;
@@ -35,8 +37,15 @@ impl Application for Agent {
             Some(Ending::CloseAt(at) | Ending::AbortAt(at)) if !self.ending => Some(at),
             _ => None,
         };
-        let times = [reading.then_some(self.next_read), ending.filter(|_| self.connected)];
-        times.into_iter().flatten().min().filter(|_| self.closed.is_none())
+        let times = [
+            reading.then_some(self.next_read),
+            ending.filter(|_| self.connected),
+        ];
+        times
+            .into_iter()
+            .flatten()
+            .min()
+            .filter(|_| self.closed.is_none())
     }
 }
 
@@ -102,7 +111,9 @@ impl Agent {
         handle: ConnectionHandle,
         direction: StreamDirection,
     ) {
-        let Some(connection) = endpoint.connection_mut(handle) else { return };
+        let Some(connection) = endpoint.connection_mut(handle) else {
+            return;
+        };
         let ids: Vec<_> = std::iter::from_fn(|| connection.accept_stream(direction)).collect();
         for id in ids {
             self.begin_reading(id, false);
@@ -139,12 +150,19 @@ impl Agent {
         handle: ConnectionHandle,
     ) -> Result<(), Violation> {
         for id in std::mem::take(&mut self.writable) {
-            let Some(connection) = endpoint.connection_mut(handle) else { return Ok(()) };
-            let Some(written) = self.written.get_mut(&id) else { continue };
+            let Some(connection) = endpoint.connection_mut(handle) else {
+                return Ok(());
+            };
+            let Some(written) = self.written.get_mut(&id) else {
+                continue;
+            };
             while !written.ended {
                 let until = written.reset_after.unwrap_or(written.planned);
                 let count = usize::try_from((until - written.accepted).min(WRITE_CHUNK));
-                let chunk = self.scratch.get_mut(..count.unwrap_or(0)).unwrap_or_default();
+                let chunk = self
+                    .scratch
+                    .get_mut(..count.unwrap_or(0))
+                    .unwrap_or_default();
                 if chunk.is_empty() {
                     written.ended = true;
                     let result = if written.reset_after.is_some() {
@@ -179,10 +197,16 @@ impl Agent {
         endpoint: &mut Endpoint,
         handle: ConnectionHandle,
     ) -> Result<(), Violation> {
-        let Some(connection) = endpoint.connection_mut(handle) else { return Ok(()) };
+        let Some(connection) = endpoint.connection_mut(handle) else {
+            return Ok(());
+        };
         while let Some(&size) = self.plan.datagrams.get(self.datagrams_sent) {
             let mut data = vec![0; size];
-            fill(message_key(self.side, false, self.datagrams_sent as u64), 0, &mut data);
+            fill(
+                message_key(self.side, false, self.datagrams_sent as u64),
+                0,
+                &mut data,
+            );
             match connection.send_message(data, Delivery::Unreliable { expires: None }) {
                 Ok(id) if id.0 == self.datagrams_sent as u64 => self.datagrams_sent += 1,
                 other => return Err(self.misuse("sending a datagram", &other)),
@@ -192,7 +216,11 @@ impl Agent {
             && let Some(&size) = self.plan.messages.get(self.messages_sent)
         {
             let mut data = vec![0; size];
-            fill(message_key(self.side, true, self.messages_sent as u64), 0, &mut data);
+            fill(
+                message_key(self.side, true, self.messages_sent as u64),
+                0,
+                &mut data,
+            );
             match connection.send_message(data, Delivery::Reliable) {
                 Ok(id) if id.0 == self.messages_sent as u64 => self.messages_sent += 1,
                 Err(SendMessageError::Blocked) => self.messages_blocked = true,
@@ -220,8 +248,12 @@ impl Agent {
             self.read_stream(endpoint, handle, id, room)?;
         }
         if self.closed.is_some() {
-            let open: Vec<_> =
-                self.read.iter().filter(|(_, read)| read.end.is_none()).map(|(id, _)| *id).collect();
+            let open: Vec<_> = self
+                .read
+                .iter()
+                .filter(|(_, read)| read.end.is_none())
+                .map(|(id, _)| *id)
+                .collect();
             for id in open {
                 self.read_stream(endpoint, handle, id, room)?;
             }
@@ -236,7 +268,9 @@ impl Agent {
         id: StreamId,
         room: usize,
     ) -> Result<(), Violation> {
-        let Some(connection) = endpoint.connection_mut(handle) else { return Ok(()) };
+        let Some(connection) = endpoint.connection_mut(handle) else {
+            return Ok(());
+        };
         let mut rounds = 0_u32;
         loop {
             let Some(read) = self.read.get_mut(&id).filter(|read| read.end.is_none()) else {
@@ -249,7 +283,10 @@ impl Agent {
                     Err(error) => Err(self.misuse("stop", &error)),
                 };
             }
-            if rounds > 0 && matches!(self.plan.reader, Reader::Paced { .. }) && self.closed.is_none() {
+            if rounds > 0
+                && matches!(self.plan.reader, Reader::Paced { .. })
+                && self.closed.is_none()
+            {
                 // More may be there; it is for the next turn.
                 self.readable.insert(id);
                 return Ok(());
@@ -263,7 +300,11 @@ impl Agent {
                     fill(stream_key(self.side.peer(), id), read.received, expected);
                     if self.scratch.get(..count) != Some(&*expected) {
                         let (node, offset) = (self.node, read.received);
-                        return Err(Violation::StreamContent { node, stream: id.0, offset });
+                        return Err(Violation::StreamContent {
+                            node,
+                            stream: id.0,
+                            offset,
+                        });
                     }
                     read.received += count as u64;
                 }
@@ -280,7 +321,9 @@ impl Agent {
         endpoint: &mut Endpoint,
         handle: ConnectionHandle,
     ) -> Result<(), Violation> {
-        let Some(connection) = endpoint.connection_mut(handle) else { return Ok(()) };
+        let Some(connection) = endpoint.connection_mut(handle) else {
+            return Ok(());
+        };
         loop {
             let (message, reliable) = match connection.receive_message() {
                 Some(message) => (message, true),
@@ -289,21 +332,40 @@ impl Agent {
                     None => return Ok(()),
                 },
             };
-            let wrong =
-                |how| Err(Violation::Message { node: self.node, message: message.id.0, how });
-            let planned = if reliable { &self.peer.messages } else { &self.peer.datagrams };
+            let wrong = |how| {
+                Err(Violation::Message {
+                    node: self.node,
+                    message: message.id.0,
+                    how,
+                })
+            };
+            let planned = if reliable {
+                &self.peer.messages
+            } else {
+                &self.peer.datagrams
+            };
             let index = usize::try_from(message.id.0).unwrap_or(usize::MAX);
             if planned.get(index) != Some(&message.data.len()) || message.reliable != reliable {
                 return wrong("was never sent like this");
             }
             self.expected.resize(message.data.len().max(READ_BUFFER), 0);
-            let expected = self.expected.get_mut(..message.data.len()).unwrap_or_default();
-            fill(message_key(self.side.peer(), reliable, message.id.0), 0, expected);
+            let expected = self
+                .expected
+                .get_mut(..message.data.len())
+                .unwrap_or_default();
+            fill(
+                message_key(self.side.peer(), reliable, message.id.0),
+                0,
+                expected,
+            );
             if message.data != *expected {
                 return wrong("has other bytes");
             }
-            let seen =
-                if reliable { &mut self.messages_received } else { &mut self.datagrams_received };
+            let seen = if reliable {
+                &mut self.messages_received
+            } else {
+                &mut self.datagrams_received
+            };
             if !seen.insert(message.id.0) {
                 return wrong("came twice");
             }
@@ -321,12 +383,17 @@ impl Agent {
             _ => return,
         };
         self.ending = true;
-        let Some(connection) = endpoint.connection_mut(handle) else { return };
+        let Some(connection) = endpoint.connection_mut(handle) else {
+            return;
+        };
         if abort {
             connection.abort(now, CLOSE_CODE, "aborted");
             return;
         }
-        let kept = self.written.iter().filter(|(_, written)| !written.ended || written.finished);
+        let kept = self
+            .written
+            .iter()
+            .filter(|(_, written)| !written.ended || written.finished);
         self.accepted_at_close = Some(Accepted {
             streams: kept.map(|(id, written)| (*id, written.accepted)).collect(),
             messages: self.messages_sent,
@@ -334,4 +401,3 @@ impl Agent {
         connection.close(CLOSE_CODE, "closed");
     }
 }
-

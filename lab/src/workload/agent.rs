@@ -188,7 +188,11 @@ impl Agent {
             return Some("the handshake".into());
         }
         if self.to_open < self.plan.streams.len() {
-            return Some(format!("to open stream {} of {}", self.to_open, self.plan.streams.len()));
+            return Some(format!(
+                "to open stream {} of {}",
+                self.to_open,
+                self.plan.streams.len()
+            ));
         }
         for (id, written) in &self.written {
             let abandoned = written.ended && !written.finished;
@@ -232,17 +236,32 @@ impl Agent {
         };
         let own = ids(self.side, &self.plan.streams, true);
         let theirs = ids(self.side.peer(), &self.peer.streams, false);
-        own.into_iter().chain(theirs).map(|id| (id, self.read.get(&id)))
+        own.into_iter()
+            .chain(theirs)
+            .map(|id| (id, self.read.get(&id)))
     }
 
     pub(super) fn misuse(&self, what: &'static str, answer: &dyn std::fmt::Debug) -> Violation {
-        Violation::Interface { node: self.node, what, answer: format!("{answer:?}") }
+        Violation::Interface {
+            node: self.node,
+            what,
+            answer: format!("{answer:?}"),
+        }
     }
 
     fn plan_of(&self, id: StreamId) -> Option<StreamPlan> {
-        let plans = if id.opener() == self.side { &self.plan } else { &self.peer };
+        let plans = if id.opener() == self.side {
+            &self.plan
+        } else {
+            &self.peer
+        };
         let index = usize::try_from(id.index()).ok()?;
-        plans.streams.iter().filter(|plan| plan.direction == id.direction()).nth(index).copied()
+        plans
+            .streams
+            .iter()
+            .filter(|plan| plan.direction == id.direction())
+            .nth(index)
+            .copied()
     }
 
     /// A stream that we write has come into being.
@@ -253,7 +272,14 @@ impl Agent {
             _ => None,
         };
         let planned = if own { plan.bytes } else { plan.answer };
-        self.written.insert(id, Written { planned, reset_after, ..Written::default() });
+        self.written.insert(
+            id,
+            Written {
+                planned,
+                reset_after,
+                ..Written::default()
+            },
+        );
         self.writable.insert(id);
     }
 
@@ -263,7 +289,13 @@ impl Agent {
             Some(Fate::Stop(bytes)) if !own => Some(bytes),
             _ => None,
         };
-        self.read.insert(id, Read { stop_after, ..Read::default() });
+        self.read.insert(
+            id,
+            Read {
+                stop_after,
+                ..Read::default()
+            },
+        );
         self.readable.insert(id);
     }
 }
@@ -274,4 +306,3 @@ pub(super) const fn direction_index(direction: StreamDirection) -> usize {
         StreamDirection::Unidirectional => 1,
     }
 }
-

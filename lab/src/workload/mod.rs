@@ -111,7 +111,8 @@ pub fn fill(key: u64, offset: u64, out: &mut [u8]) {
 }
 
 fn word(key: u64, index: u64) -> u64 {
-    let mixed = (key ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed =
+        (key ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed ^ (mixed >> 29)
 }
 

@@ -154,7 +154,7 @@ impl Overlay {
     pub(super) fn dial_more(&mut self, now: Instant) {
         let due: Vec<_> = self
             .wanted_bootstraps()
-            .filter(|bootstrap| bootstrap.backoff.not_before() <= now)
+            .filter(|bootstrap| self.bootstrap_due(bootstrap) <= now)
             .map(|bootstrap| DialTarget {
                 address: bootstrap.address,
                 id: bootstrap.id,
@@ -235,6 +235,15 @@ impl Overlay {
         })
     }
 
+    /// When a bootstrap may be dialled again: after the back-off of its address, and after that of
+    /// the node which answers there, which may have refused us.
+    fn bootstrap_due(&self, bootstrap: &Bootstrap) -> Instant {
+        let node = bootstrap.id.or(bootstrap.answered);
+        let entry = node.and_then(|id| self.table.get(id));
+        let of_node = entry.map_or(Instant::ZERO, |entry| entry.backoff.not_before());
+        bootstrap.backoff.not_before().max(of_node)
+    }
+
     /// Known peers worth a dial, apart from the time.
     fn candidates(&self) -> impl Iterator<Item = (NodeId, &Entry)> {
         self.table.iter().filter(|(_, entry)| {
@@ -252,7 +261,7 @@ impl Overlay {
         }
         let bootstraps = self
             .wanted_bootstraps()
-            .map(|bootstrap| bootstrap.backoff.not_before());
+            .map(|bootstrap| self.bootstrap_due(bootstrap));
         let peers = self
             .candidates()
             .map(|(_, entry)| entry.backoff.not_before());

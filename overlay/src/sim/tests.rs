@@ -227,6 +227,26 @@ fn a_lost_peer_is_dialled_again_with_back_off() {
 }
 
 #[test]
+fn a_bootstrap_that_always_refuses_is_dialled_with_back_off() {
+    let mut sim = Sim::new(11);
+    let refusing = OverlayConfig {
+        max_peers: 0,
+        ..config()
+    };
+    sim.add(refusing);
+    let node = sim.add(config());
+    sim.with(node, |overlay, now| {
+        overlay.add_bootstrap(now, address_of(0), None).unwrap();
+    });
+    sim.run_for(100 * SECOND);
+    let dials = sim.nodes[node].overlay.stats().dials;
+    assert!(
+        (4..=12).contains(&dials),
+        "{dials} dials: some, and ever fewer"
+    );
+}
+
+#[test]
 fn dialling_ourselves_is_noticed_and_not_repeated() {
     let mut sim = Sim::new(6);
     let node = sim.add(config());

@@ -165,6 +165,20 @@ mod unix {
     }
 
     #[test]
+    fn refuses_devices_and_sockets_without_opening_them() {
+        let (directory, _) = scratch();
+        let socket = directory.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for path in [socket.as_path(), Path::new("/dev/null")] {
+            let error = load(path).unwrap_err();
+            assert!(
+                error.to_string().contains("a device, pipe or socket"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn refuses_a_symbolic_link() {
         let (directory, path) = scratch();
         create(&path, &Identity::from_seed([1; 32])).unwrap();

@@ -38,22 +38,27 @@ impl Connection {
                 }
             }
         }
-        let Some(newest) = acked.iter().map(|(number, _)| *number).max() else {
+        let newest = acked.iter().map(|(number, _)| *number).max();
+        // A number in the header may have come before its frame, which is then all the news.
+        let is_news = frame.is_some() && Some(largest) > self.loss.largest_acked();
+        if newest.is_none() && !is_news {
             return Ok(());
-        };
+        }
         let before = self.sent.bytes_in_flight() + bytes_of(&acked);
         self.loss.on_progress();
         self.probes = 0;
         if let Some(protection) = &mut self.protection {
             protection.on_acknowledged(largest);
         }
+        self.sample_rtt(now, largest, &acked, frame);
         // The number in the header alone says nothing about lower ones: no evidence of loss.
         if let Some(frame) = frame {
             self.loss.on_acknowledged(largest);
-            self.sample_rtt(now, largest, newest, &acked, frame);
             self.check_ecn(now, frame.ecn, &acked);
         }
-        self.grow_window(now, newest, &acked, before);
+        if let Some(newest) = newest {
+            self.grow_window(now, newest, &acked, before);
+        }
         for (_, packet) in acked {
             self.on_contents_acked(packet.contents);
         }
@@ -78,22 +83,26 @@ impl Connection {
         }
     }
 
-    /// A sample, when the largest number is newly acknowledged (RFC 9002 §5.1).
+    /// A sample, when the largest number is newly acknowledged (RFC 9002 §5.1). Only a frame tells
+    /// how long the peer has waited; what a header acknowledges is kept for the frame that follows.
     fn sample_rtt(
         &mut self,
         now: Instant,
         largest: PacketNumber,
-        newest: PacketNumber,
         acked: &[(PacketNumber, SentPacket<Contents>)],
-        frame: &AckFrame<'_>,
+        frame: Option<&AckFrame<'_>>,
     ) {
-        if newest != largest {
-            return;
+        let newly = acked.iter().find(|(number, _)| *number == largest);
+        if let Some((_, packet)) = newly {
+            self.unsampled = Some((largest, packet.sent_at));
         }
-        if let Some((_, packet)) = acked.iter().find(|(number, _)| *number == newest) {
+        if let (Some(frame), Some((number, sent_at))) = (frame, self.unsampled)
+            && number == largest
+        {
+            self.unsampled = None;
             let delay = frame.delay.min(self.peer_ack_delay());
             self.rtt
-                .on_sample(now.saturating_duration_since(packet.sent_at), delay);
+                .on_sample(now.saturating_duration_since(sent_at), delay);
         }
     }
 
@@ -250,10 +259,12 @@ impl Connection {
             .take(PROBED_PACKETS)
             .flat_map(|(_, packet)| packet.contents.iter().cloned())
             .collect();
-        self.ping |= items.is_empty();
         for item in &items {
             self.send_again(item);
         }
+        // All of it may have arrived in other packets meanwhile: a probe leaves all the same, or
+        // what is behind these packets would never be condemned.
+        self.ping |= !self.has_data();
         self.probes = if self.loss.probe_count() > 1 { 2 } else { 1 };
     }
 

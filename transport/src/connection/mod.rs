@@ -79,6 +79,9 @@ pub struct Connection {
     /// The path passes ECN marks, as far as we know.
     ecn_usable: bool,
     ecn_counts: EcnCounts,
+    /// The last packet whose number came back, and when it was sent, while no frame has told how
+    /// long the peer waited.
+    unsampled: Option<(PacketNumber, Instant)>,
     streams: Streams,
     outgoing: OutgoingMessages,
     incoming: IncomingMessages,
@@ -178,6 +181,7 @@ impl Connection {
             pacer: Pacer::new(mtu),
             ecn_usable: true,
             ecn_counts: EcnCounts::default(),
+            unsampled: None,
             streams: Streams::new(side, &config),
             outgoing: OutgoingMessages::default(),
             incoming: IncomingMessages::new(config.max_message_size, config.max_datagram_size),

@@ -157,7 +157,7 @@ impl Connection {
         self.write_next_packet(now, limit, buf)
     }
 
-    fn has_data(&self) -> bool {
+    pub(super) fn has_data(&self) -> bool {
         let credit = self.send_flow.available();
         self.announce_max_data
             || self.streams.has_control()
@@ -412,7 +412,11 @@ impl Connection {
     fn add_stream(&mut self, draft: &mut Draft, buf: &mut Vec<u8>) -> bool {
         let credit = self.send_flow.available();
         // Without frames there is no extension block, nor its length.
-        let spare = if draft.frames.is_empty() { LENGTH_LEN } else { 0 };
+        let spare = if draft.frames.is_empty() {
+            LENGTH_LEN
+        } else {
+            0
+        };
         let room = draft.data_room(0) + spare;
         let Some((id, piece)) = self.streams.poll_piece(credit, |_, _| room) else {
             return false;
