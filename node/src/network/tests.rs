@@ -1,3 +1,5 @@
+//! Nodes on loopback sockets.
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
