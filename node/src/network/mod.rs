@@ -1,7 +1,7 @@
 //! A node of the gossip network: the sans-IO overlay of `dunlin-overlay` on real connections.
 //!
-//! One task owns the overlay, the endpoint and the links; [`link`] has two small tasks a
-//! connection, one for each direction. What arrives on a stream instead of as a message is a file
+//! One task owns the overlay, the endpoint and the links; a link has a few small tasks of its own,
+//! one for each direction. What arrives on a stream instead of as a message is a file
 //! transfer; a node with an inbox receives it.
 
 mod link;
