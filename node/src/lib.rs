@@ -8,16 +8,20 @@
 //! |---|---|
 //! | [`cli`] | the typed command line |
 //! | [`commands`] | what each command does |
+//! | [`network`] | a node of the gossip network: the overlay on real connections |
 //! | [`transfer`] | the file-transfer protocol, over any pair of byte streams (`docs/transfer.md`) |
 //! | [`relay`] | a UDP relay that loses, delays, reorders, duplicates and corrupts, from a seed |
+//! | [`stack`] | identity, endpoints, connections |
 //! | [`known_peers`] | trust on first use |
 //! | [`failure`] | the one error type a person sees, and the exit codes (`docs/cli.md`) |
 
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod data_dir;
 pub mod failure;
 pub mod known_peers;
+pub mod network;
 pub mod progress_bar;
 pub mod relay;
 pub mod signals;

@@ -6,6 +6,8 @@ mod id;
 mod recv;
 mod relay;
 mod send;
+mod simulate;
+mod start;
 mod stopwatch;
 mod version;
 
@@ -22,13 +24,14 @@ use crate::signals::Shutdown;
 pub async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let shutdown = Shutdown::listen()?;
     match cli.command {
+        Command::Start(args) => start::run(args, shutdown).await,
+        Command::Simulate(args) => simulate::run(args, shutdown).await,
         Command::Relay(args) => relay::run(args, shutdown).await,
         Command::Recv(args) => recv::run(args, shutdown).await,
         Command::Send(args) => send::run(args, shutdown).await,
         Command::Bench(args) => bench::run(args, shutdown).await,
         Command::Id(args) => id::run(&args),
         Command::Version => version::run(),
-        _ => Err(Failure::new(Exit::Failed, "this build has no overlay yet")),
     }
 }
 

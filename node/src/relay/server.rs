@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use super::decisions::Direction;
 use super::limits::{CLIENT_IDLE, CLIENTS_MAX, DATAGRAM_LEN_MAX};
 use super::path::{Path, PathConfig, PathCounters};
+use crate::clock::Clock;
 
 /// What a relay does.
 #[derive(Clone, Copy, Debug)]
@@ -389,40 +390,6 @@ async fn retry_when_full<T, F>(
         }
         Err(error) => tracing::debug!(%error, "sending"),
         Ok(_) => {}
-    }
-}
-
-/// The clock of a relay: nanoseconds since it started.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    origin: tokio::time::Instant,
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is a driver: it reads the clock for the core"
-)]
-impl Clock {
-    fn start() -> Self {
-        Self {
-            origin: tokio::time::Instant::now(),
-        }
-    }
-
-    fn now(self) -> Instant {
-        Instant::ZERO + tokio::time::Instant::now().duration_since(self.origin)
-    }
-
-    /// Sleeps until `wake`, for ever when there is nothing to wait for.
-    async fn sleep_until(self, wake: Option<Instant>) {
-        match wake {
-            Some(wake) if wake <= self.now() => {}
-            Some(wake) => {
-                let after = wake.saturating_duration_since(Instant::ZERO);
-                tokio::time::sleep_until(self.origin + after).await;
-            }
-            None => std::future::pending().await,
-        }
     }
 }
 

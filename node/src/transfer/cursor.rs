@@ -17,6 +17,12 @@ impl<'a> Cursor<'a> {
         Self { kind, rest: body }
     }
 
+    /// The type of the frame that is read.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// The next `len` bytes.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use super::limits::{
     CONTROL_LEN_MAX, DATA_LEN_MAX, ENTRIES_MAX, FILE_LEN_MAX, HEAD_LEN, PROBLEMS_MAX,
 };
 use super::path::TransferPath;
+pub use super::verdict::{AbortCode, Outcome, Problem};
 
 /// A BLAKE3 hash.
 pub type Hash = [u8; 32];
@@ -175,117 +176,6 @@ pub enum Answer {
     Refused(Problem),
 }
 
-/// What went wrong with one entry.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[repr(u8)]
-pub enum Problem {
-    /// A different file of that name exists at the receiver.
-    Exists = 1,
-    /// Something that is no folder is where a folder should be.
-    NotAFolder = 2,
-    /// Something that is no file is where the file should be.
-    NotAFile = 3,
-    /// A symbolic link lies on the way.
-    SymbolicLink = 4,
-    /// The receiver may not write there.
-    NotPermitted = 5,
-    /// Another transfer is writing this file.
-    Busy = 6,
-    /// The receiver's system refused for another reason.
-    NotWritable = 7,
-    /// What arrived does not have the hash the sender announced.
-    Corrupt = 8,
-    /// The sender could not read it.
-    Unreadable = 9,
-    /// It changed at the sender while it was sent.
-    Changed = 10,
-}
-
-impl Problem {
-    const ALL: [Self; 10] = [
-        Self::Exists,
-        Self::NotAFolder,
-        Self::NotAFile,
-        Self::SymbolicLink,
-        Self::NotPermitted,
-        Self::Busy,
-        Self::NotWritable,
-        Self::Corrupt,
-        Self::Unreadable,
-        Self::Changed,
-    ];
-
-    fn decode(byte: u8) -> Result<Self, Violation> {
-        Self::ALL
-            .into_iter()
-            .find(|problem| *problem as u8 == byte)
-            .ok_or(Violation::BadBody(Kind::Outcome))
-    }
-}
-
-/// Why a transfer cannot go on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum AbortCode {
-    /// The disk of the end that says so is full.
-    DiskFull = 1,
-    /// Its quota is used up.
-    QuotaExceeded = 2,
-    /// A file is larger than its file system or its limits allow.
-    FileTooLarge = 3,
-    /// It cannot write for another reason.
-    WriteFailed = 4,
-    /// The transfer is larger than its limits.
-    TooLarge = 5,
-    /// It does not speak this version.
-    Version = 6,
-    /// The other end broke a rule of the protocol.
-    Violation = 7,
-    /// A newer transfer of the same files took over.
-    Superseded = 8,
-    /// Its user stopped it.
-    Stopped = 9,
-}
-
-impl AbortCode {
-    const ALL: [Self; 9] = [
-        Self::DiskFull,
-        Self::QuotaExceeded,
-        Self::FileTooLarge,
-        Self::WriteFailed,
-        Self::TooLarge,
-        Self::Version,
-        Self::Violation,
-        Self::Superseded,
-        Self::Stopped,
-    ];
-}
-
-/// What became of a transfer.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Outcome {
-    /// Files that were written and verified.
-    pub written: u32,
-    /// Bytes of these files, prefixes of interrupted transfers included.
-    pub written_bytes: u64,
-    /// Files that were there already, identical.
-    pub same: u32,
-    /// Entries with a problem.
-    pub problem_count: u32,
-    /// The first of them, by index of entry; at most [`PROBLEMS_MAX`].
-    pub problems: Vec<(u32, Problem)>,
-}
-
-impl Outcome {
-    /// Counts a problem, and names it while there is room.
-    pub fn add_problem(&mut self, index: u32, problem: Problem) {
-        self.problem_count = self.problem_count.saturating_add(1);
-        if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push((index, problem));
-        }
-    }
-}
-
 /// A frame other than DATA.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
@@ -416,20 +306,19 @@ impl Message {
             Kind::End => Self::End {
                 hash: cursor.array()?,
             },
-            Kind::Abandon => Self::Abandon(Problem::decode(cursor.u8()?)?),
+            Kind::Abandon => Self::Abandon(take_problem(&mut cursor)?),
             Kind::Settle => {
                 let index = cursor.u32()?;
                 let problem = match cursor.u8()? {
                     0 => None,
-                    problem => Some(Problem::decode(problem)?),
+                    problem => Some(Problem::from_code(problem).ok_or(Violation::BadBody(kind))?),
                 };
                 Self::Settle { index, problem }
             }
             Kind::Complete => Self::Complete,
             Kind::Outcome => Self::Outcome(take_outcome(&mut cursor)?),
             Kind::Abort => {
-                let byte = cursor.u8()?;
-                let code = AbortCode::ALL.into_iter().find(|code| *code as u8 == byte);
+                let code = AbortCode::from_code(cursor.u8()?);
                 Self::Abort(code.ok_or(Violation::BadBody(Kind::Abort))?)
             }
         };
@@ -471,6 +360,11 @@ fn take_entry(cursor: &mut Cursor<'_>) -> Result<Entry, Violation> {
     })
 }
 
+fn take_problem(cursor: &mut Cursor<'_>) -> Result<Problem, Violation> {
+    let bad = Violation::BadBody(cursor.kind());
+    Problem::from_code(cursor.u8()?).ok_or(bad)
+}
+
 /// Answer: form (1), then what the form needs.
 fn put_answer(body: &mut Vec<u8>, answer: &Answer) {
     match answer {
@@ -500,7 +394,7 @@ fn take_answer(cursor: &mut Cursor<'_>) -> Result<Answer, Violation> {
         3 => Answer::HaveWhole {
             hash: cursor.array()?,
         },
-        4 => Answer::Refused(Problem::decode(cursor.u8()?)?),
+        4 => Answer::Refused(take_problem(cursor)?),
         _ => return Err(Violation::BadBody(Kind::Answers)),
     })
 }
@@ -523,7 +417,7 @@ fn take_outcome(cursor: &mut Cursor<'_>) -> Result<Outcome, Violation> {
     let problems = if problem_count == 0 {
         Vec::new()
     } else {
-        cursor.list(|cursor| Ok((cursor.u32()?, Problem::decode(cursor.u8()?)?)))?
+        cursor.list(|cursor| Ok((cursor.u32()?, take_problem(cursor)?)))?
     };
     let named = usize::try_from(problem_count)
         .unwrap_or(usize::MAX)

@@ -8,7 +8,8 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`path`] | paths that stay inside a folder |
-//! | [`message`], [`cursor`], [`frames`] | bytes and types |
+//! | [`message`], [`verdict`], [`cursor`], [`frames`] | bytes and types |
+//! | [`active`] | a transfer that starts again takes over from its dead self |
 //! | [`scan`], `source`, [`mod@send`] | the sender: list, file thread, stream |
 //! | `inspect`, `sink`, [`store`], [`receive`] | the receiver: what is here, writing, the folder, stream |
 //! | [`limits`] | what a peer can make this end hold |
@@ -32,6 +33,7 @@ pub mod sentences;
 mod sink;
 mod source;
 pub mod store;
+pub mod verdict;
 
 pub use error::{TransferError, Violation};
 pub use message::{AbortCode, Outcome, Problem};

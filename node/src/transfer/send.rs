@@ -39,24 +39,14 @@ where
     // waits for the receiver to read. There are never more batches than entries.
     let (answers, answered) = mpsc::channel(entries.max(1));
     let (chunks, chunked) = mpsc::channel(CHUNKS_IN_FLIGHT);
-    let source = Source::new(
-        Arc::clone(&manifest),
-        answered,
-        chunks,
-        Arc::clone(&progress),
-    );
+    let source = Source::new(manifest, answered, chunks, Arc::clone(&progress));
     let source = tokio::task::spawn_blocking(|| source.run());
 
     let mut reading = std::pin::pin!(read_replies(FrameReader::new(reader), answers, entries));
     let mut writing = std::pin::pin!(write_chunks(writer, chunked, &*progress));
     let written = tokio::select! {
-        outcome = &mut reading => {
-            let outcome = outcome?;
-            // Complete was written before the outcome came; the thread and the task have ended or
-            // will at once.
-            writing.await?;
-            return source_result(source.await).map(|()| outcome);
-        }
+        // The receiver says that it has everything, or why it stopped: nothing more to write.
+        outcome = &mut reading => return outcome,
         written = &mut writing => written,
     };
     match written {
@@ -64,8 +54,8 @@ where
             source_result(source.await)?;
             reading.await
         }
-        // A receiver that gave up says why before it closes; that is the better explanation.
-        Err(error) => Err(reason_of_the_peer(reading).await.unwrap_or(error)),
+        // A receiver stops reading when it has everything or gives up, and says so first.
+        Err(error) => last_words(reading).await.unwrap_or(Err(error)),
     }
 }
 
@@ -120,13 +110,15 @@ async fn write_chunks<W: AsyncWrite + Unpin>(
     writer.shutdown().await.map_err(TransferError::Connection)
 }
 
-async fn reason_of_the_peer<F>(reading: F) -> Option<TransferError>
+/// What the receiver said before the stream broke, if it said anything final.
+async fn last_words<F>(reading: F) -> Option<Result<Outcome, TransferError>>
 where
     F: Future<Output = Result<Outcome, TransferError>>,
 {
     match tokio::time::timeout(LAST_WORDS, reading).await {
-        Ok(Err(error @ TransferError::Aborted(_))) => Some(error),
-        _ => None,
+        Ok(Ok(outcome)) => Some(Ok(outcome)),
+        Ok(Err(error @ TransferError::Aborted(_))) => Some(Err(error)),
+        Ok(Err(_)) | Err(_) => None,
     }
 }
 
@@ -136,5 +128,5 @@ fn source_result(
     joined.unwrap_or_else(|error| Err(TransferError::Connection(io::Error::other(error))))
 }
 
-// How long a failed sender waits for the receiver's reason.
+// How long a sender whose stream broke waits for what the receiver said before.
 const LAST_WORDS: Duration = Duration::from_millis(500);

@@ -435,6 +435,52 @@ async fn rejects_a_sender_that_answers_more_than_was_asked() {
     );
 }
 
+/// A stream that takes everything and then fails to end, as one does whose reader has gone.
+struct NoEnd;
+
+impl AsyncWrite for NoEnd {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_counts_though_the_receiver_has_stopped_reading() {
+    let from = tempfile::tempdir().unwrap();
+    fs::write(from.path().join("a"), "x").unwrap();
+    let manifest = Arc::new(Manifest::scan(&from.path().join("a"), &Quiet).unwrap());
+    let (mut there, here) = tokio::io::duplex(1_024);
+    let answers = Message::Answers(vec![message::Answer::SendAll]);
+    there.write_all(&frames(&[answers])).await.unwrap();
+    let sending = tokio::spawn(send(here, NoEnd, Arc::clone(&manifest), Arc::new(Quiet)));
+    // The file thread has ended when it has let go of the manifest; then the stream is ended, too.
+    while Arc::strong_count(&manifest) > 1 {
+        tokio::task::yield_now().await;
+    }
+    let outcome = Outcome {
+        written: 1,
+        written_bytes: 1,
+        ..Outcome::default()
+    };
+    there
+        .write_all(&frames(&[Message::Outcome(outcome.clone())]))
+        .await
+        .unwrap();
+    assert_eq!(sending.await.unwrap().unwrap(), outcome);
+}
+
 /// A stream that has nothing to say and never ends.
 struct Silent;
 

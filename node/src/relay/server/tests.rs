@@ -1,3 +1,5 @@
+//! The relay on loopback sockets.
+
 use super::*;
 use crate::relay::Shares;
 

@@ -1,3 +1,5 @@
+//! Every message round-trips, and nothing malformed is accepted.
+
 use super::*;
 use crate::transfer::path::PathError;
 use proptest::collection::vec;

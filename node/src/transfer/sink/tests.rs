@@ -1,3 +1,5 @@
+//! The writing thread, told everything in and out of turn.
+
 use super::*;
 use crate::transfer::error::abort_code;
 use crate::transfer::inspect::inspect;

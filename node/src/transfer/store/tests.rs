@@ -1,3 +1,5 @@
+//! The receiver's folder, touched in every way.
+
 use super::*;
 use std::io::Write;
 

@@ -1,0 +1,70 @@
+//! `dunlin start`.
+
+use dunlin_overlay::Event;
+
+use crate::cli::StartArgs;
+use crate::commands::{note, print_line};
+use crate::failure::Failure;
+use crate::network::{Node, NodeOptions};
+use crate::signals::Shutdown;
+use crate::stack::Keys;
+
+/// Runs a node until a signal comes.
+pub(super) async fn run(args: StartArgs, shutdown: Shutdown) -> Result<(), Failure> {
+    let keys = Keys::load(&args.keys)?;
+    let mut bootstrap = Vec::new();
+    for peer in &args.bootstrap {
+        let addresses = tokio::select! {
+            addresses = peer.place().resolve() => addresses?,
+            () = shutdown.requested() => return Ok(()),
+        };
+        bootstrap.extend(addresses.first().map(|address| (*address, peer.id())));
+    }
+    let options = NodeOptions {
+        listen: (args.host, args.port).into(),
+        bootstrap,
+        inbox: None,
+    };
+    let (node, mut events) = Node::start(&keys, options)?;
+    print_line(&format!("{}@{}", node.id(), node.address()))?;
+    note("the node runs; stop with Ctrl-C");
+    loop {
+        tokio::select! {
+            // Ctrl-C is how a node is meant to end.
+            () = shutdown.requested() => break,
+            event = events.recv() => match event {
+                Some(event) => tell(&event),
+                None => break,
+            },
+        }
+    }
+    let stats = node.stats().await;
+    node.shutdown().await;
+    note(&format!(
+        "stopped; {} peers were linked, {} known",
+        stats.connected, stats.known
+    ));
+    Ok(())
+}
+
+fn tell(event: &Event) {
+    match event {
+        Event::PeerUp { peer } => note(&format!("peer up: {peer}")),
+        Event::PeerDown { peer, reason } => note(&format!("peer down: {peer} ({reason:?})")),
+        Event::Broadcast {
+            origin,
+            topic,
+            payload,
+            hops,
+            ..
+        } => note(&format!(
+            "broadcast from {origin} on {}: {} bytes, {hops} hops",
+            topic.escape_debug(),
+            payload.len()
+        )),
+        Event::PeerViolation { peer, violation } => {
+            note(&format!("{peer} broke a rule: {violation}"));
+        }
+        other => tracing::info!(?other, "event"),
+    }
+}

@@ -1,0 +1,172 @@
+//! A node of the gossip network: the sans-IO overlay of `dunlin-overlay` on real connections.
+//!
+//! One task owns the overlay, the endpoint and the links; a link has a few small tasks of its own,
+//! one for each direction. What arrives on a stream instead of as a message is a file
+//! transfer; a node with an inbox receives it.
+
+mod link;
+mod task;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use dunlin_overlay::{BroadcastId, Event, OverlayConfig, OverlayError, OverlayStats, WallClock};
+use dunlin_session::NodeId;
+use dunlin_transport::driver::{Connection, OsRandom};
+use dunlin_transport::protect::Random;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::cli::LabArgs;
+use crate::clock::{Clock, unix_millis};
+use crate::failure::{Exit, Failure};
+use crate::stack::{Keys, listen, reachable_address};
+
+use task::{Order, Task};
+
+/// Events that may wait for the application. More are dropped, which is logged.
+pub const EVENTS_MAX: usize = 1_024;
+
+/// Where and how a node starts.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// Address to listen on; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Nodes to join the network through.
+    pub bootstrap: Vec<(SocketAddr, Option<NodeId>)>,
+    /// Folder for files that peers send; `None` refuses them.
+    pub inbox: Option<PathBuf>,
+}
+
+/// A running node. Dropping it ends it without goodbyes.
+#[derive(Debug)]
+pub struct Node {
+    id: NodeId,
+    address: SocketAddr,
+    orders: mpsc::Sender<Order>,
+    task: JoinHandle<()>,
+}
+
+impl Node {
+    /// Starts a node; what happens to it comes through the receiver. Must be called inside the
+    /// runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be had, or there are too many bootstrap nodes.
+    pub fn start(
+        keys: &Keys,
+        options: NodeOptions,
+    ) -> Result<(Self, mpsc::Receiver<Event>), Failure> {
+        let endpoint = listen(options.listen, keys.acceptor(&[]), LabArgs::default())?;
+        let address = reachable_address(endpoint.local_addr());
+        let clock = Clock::start();
+        let calendar = WallClock {
+            at: clock.now(),
+            unix_millis: unix_millis(),
+        };
+        let mut config = OverlayConfig::new(calendar);
+        config.listen = vec![address];
+        let mut seed = [0; 32];
+        OsRandom.fill(&mut seed);
+        let identity = std::sync::Arc::clone(keys.identity());
+        let mut overlay = dunlin_overlay::Overlay::new(config, identity, seed);
+        for (bootstrap, id) in options.bootstrap {
+            overlay
+                .add_bootstrap(clock.now(), bootstrap, id)
+                .map_err(|error| {
+                    Failure::new(
+                        Exit::Usage,
+                        format!("cannot use {bootstrap}: {error}; name fewer with --bootstrap"),
+                    )
+                })?;
+        }
+        let (events, happened) = mpsc::channel(EVENTS_MAX);
+        let (orders, ordered) = mpsc::channel(64);
+        let task = Task::new(
+            overlay,
+            endpoint,
+            keys.clone(),
+            clock,
+            events,
+            options.inbox,
+        );
+        let task = tokio::spawn(task.run(ordered));
+        Ok((
+            Self {
+                id: keys.node_id(),
+                address,
+                orders,
+                task,
+            },
+            happened,
+        ))
+    }
+
+    /// Its ID.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Where others reach it.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends `payload` to every node of the network under `topic`.
+    ///
+    /// # Errors
+    /// What the overlay refuses; `None` when the node has ended.
+    pub async fn broadcast(
+        &self,
+        topic: &str,
+        payload: &[u8],
+    ) -> Option<Result<BroadcastId, OverlayError>> {
+        let (topic, payload) = (topic.to_owned(), payload.to_vec());
+        self.ask(|answer| Order::Broadcast {
+            topic,
+            payload,
+            answer,
+        })
+        .await
+    }
+
+    /// Counters and sizes; the default when the node has ended.
+    pub async fn stats(&self) -> OverlayStats {
+        self.ask(Order::Stats).await.unwrap_or_default()
+    }
+
+    /// The peers with which messages flow.
+    pub async fn peers(&self) -> Vec<NodeId> {
+        self.ask(Order::Peers).await.unwrap_or_default()
+    }
+
+    /// The connection to a linked peer, for streams of one's own.
+    pub async fn connection(&self, peer: NodeId) -> Option<Connection> {
+        self.ask(|answer| Order::Connection { peer, answer })
+            .await?
+    }
+
+    /// Says goodbye to the peers and ends, within about a second.
+    pub async fn shutdown(mut self) {
+        self.ask(Order::Shutdown).await;
+        // It has answered and is returning.
+        let _ = (&mut self.task).await;
+    }
+
+    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.orders.send(order(answer)).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests;

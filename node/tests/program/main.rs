@@ -1,0 +1,11 @@
+//! The real program, two processes at a time.
+//!
+//! Nothing here waits for a fixed time: processes are waited for by what they print, by their exit
+//! or by the files they write, each with a deadline that only a failure reaches.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod faults;
+mod network;
+mod process;
+mod transfer;
