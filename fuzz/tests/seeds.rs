@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every target and its binary of this build.
-const TARGETS: [(&str, &str); 5] = [
+const TARGETS: [(&str, &str); 8] = [
     ("header", env!("CARGO_BIN_EXE_header")),
     ("ack_ranges", env!("CARGO_BIN_EXE_ack_ranges")),
     ("frames", env!("CARGO_BIN_EXE_frames")),
@@ -16,6 +16,12 @@ const TARGETS: [(&str, &str); 5] = [
         env!("CARGO_BIN_EXE_handshake_messages"),
     ),
     ("open_packet", env!("CARGO_BIN_EXE_open_packet")),
+    ("overlay_message", env!("CARGO_BIN_EXE_overlay_message")),
+    (
+        "overlay_operations",
+        env!("CARGO_BIN_EXE_overlay_operations"),
+    ),
+    ("transfer_messages", env!("CARGO_BIN_EXE_transfer_messages")),
 ];
 
 fn seeds() -> &'static Path {

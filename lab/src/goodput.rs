@@ -5,10 +5,10 @@ use std::time::Duration;
 use dunlin_transport::{EndpointConfig, Instant, Side, Stats, StreamDirection};
 
 use crate::link::{Element, LinkStats};
-use crate::net::{Failure, Net, Violation};
-use crate::pair::{endpoint, initiator};
+use crate::net::Net;
+use crate::profile::Profile;
 use crate::rng::Rng;
-use crate::scenario::Profile;
+use crate::violation::{Failure, Violation};
 use crate::workload::{Agent, Fate, Plan, StreamPlan};
 
 /// What a bulk transfer reached.
@@ -51,14 +51,21 @@ pub fn probe(
     };
     let profile = Profile::Plain;
     let sender = Agent::new(0, Side::Initiator, sending.clone(), Plan::default());
-    net.add(endpoint(profile, config, false, &mut rng.split(0)), sender);
+    net.add(
+        profile.endpoint(0, config, false, &mut rng.split(0)),
+        sender,
+    );
     let receiver = Agent::new(1, Side::Responder, Plan::default(), sending);
-    net.add(endpoint(profile, config, true, &mut rng.split(1)), receiver);
+    net.add(
+        profile.endpoint(1, config, true, &mut rng.split(1)),
+        receiver,
+    );
     net.link(0, 1, forward);
     net.link(1, 0, backward);
     let remote = Net::<Agent>::address_of(1);
+    let initiator = profile.initiator(0, 1, &mut rng);
     net.with(0, |now, endpoint, agent| {
-        if let Ok(handle) = endpoint.connect(now, remote, initiator(profile)) {
+        if let Ok(handle) = endpoint.connect(now, remote, initiator) {
             agent.set_connection(handle);
         }
     })?;

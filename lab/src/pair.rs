@@ -5,13 +5,12 @@
 //! planned happens within a bound of virtual time and of events, the connection ends as planned,
 //! and both endpoints forget it.
 
-use dunlin_transport::plain::{PlainAcceptor, PlainInitiator};
-use dunlin_transport::protect::{Acceptor, Initiator};
 use dunlin_transport::{CloseReason, Endpoint, Instant, Side, Stats};
 
-use crate::net::{Failure, Net, Violation};
+use crate::net::Net;
 use crate::rng::Rng;
-use crate::scenario::{HEALED, Profile, Scenario};
+use crate::scenario::{HEALED, Scenario};
+use crate::violation::{Failure, Violation};
 use crate::workload::{Accepted, Agent, CLOSE_CODE, End, Ending};
 
 /// What a run was like.
@@ -46,37 +45,12 @@ pub fn run(scenario: &Scenario, seed: u64) -> Result<Report, Failure> {
     Ok(pair.report())
 }
 
-/// Makes an endpoint of `profile`; `answers`: with an acceptor.
-#[must_use]
-pub fn endpoint(
-    profile: Profile,
-    config: &dunlin_transport::EndpointConfig,
-    answers: bool,
-    rng: &mut Rng,
-) -> Endpoint {
-    let acceptor: Box<dyn Acceptor> = match profile {
-        Profile::Plain => Box::new(PlainAcceptor::new()),
-    };
-    Endpoint::new(
-        config.clone(),
-        Box::new(rng.split(1)),
-        answers.then_some(acceptor),
-    )
-}
-
-/// Makes the opening side of a handshake.
-#[must_use]
-pub fn initiator(profile: Profile) -> Box<dyn Initiator> {
-    match profile {
-        Profile::Plain => Box::new(PlainInitiator::new()),
-    }
-}
-
 /// A run in progress.
 pub struct Pair<'a> {
     scenario: &'a Scenario,
     net: Net<Agent>,
     released: [bool; 2],
+    rebound: bool,
     stats: [Stats; 2],
 }
 
@@ -90,12 +64,8 @@ impl<'a> Pair<'a> {
         let mut net = Net::new(rng.split(2));
         for (node, side) in [Side::Initiator, Side::Responder].into_iter().enumerate() {
             let config = &scenario.config[node];
-            let endpoint = endpoint(
-                scenario.profile,
-                config,
-                node == 1,
-                &mut rng.split(node as u64),
-            );
+            let mut rng = rng.split(node as u64);
+            let endpoint = scenario.profile.endpoint(node, config, node == 1, &mut rng);
             let (own, other) = (
                 scenario.plans[node].clone(),
                 scenario.plans[1 - node].clone(),
@@ -108,9 +78,9 @@ impl<'a> Pair<'a> {
             net.kill_at(at, node);
         }
         let remote = Net::<Agent>::address_of(1);
-        let profile = scenario.profile;
+        let initiator = scenario.profile.initiator(0, 1, &mut rng);
         let connected = net.with(0, |now, endpoint, agent| {
-            let connected = endpoint.connect(now, remote, initiator(profile));
+            let connected = endpoint.connect(now, remote, initiator);
             connected.map(|handle| agent.set_connection(handle))
         })?;
         if let Some(Err(error)) = connected {
@@ -125,6 +95,7 @@ impl<'a> Pair<'a> {
             scenario,
             net,
             released: [false; 2],
+            rebound: false,
             stats: [Stats::default(); 2],
         })
     }
@@ -173,6 +144,7 @@ impl<'a> Pair<'a> {
                 self.check_node(node)
                     .map_err(|violation| self.net.failure(violation))?;
                 self.release_if_over(node)?;
+                self.rebind_if_due();
             }
         }
         if self.net.now() > self.scenario.heal_at + self.scenario.patience {
@@ -182,6 +154,16 @@ impl<'a> Pair<'a> {
             return Err(self.unfinished("too many events"));
         }
         Ok(())
+    }
+
+    fn rebind_if_due(&mut self) {
+        let connected = self.agent(0).is_connected() && self.agent(1).is_connected();
+        if let (Some((node, after)), true, false) = (self.scenario.rebind, connected, self.rebound)
+        {
+            self.rebound = true;
+            let address = Net::<Agent>::address_of(node + 2);
+            self.net.rebind_at(self.net.now() + after, node, address);
+        }
     }
 
     fn release_if_over(&mut self, node: usize) -> Result<(), Failure> {
@@ -243,10 +225,10 @@ impl<'a> Pair<'a> {
                 expected,
             });
         }
-        self.check_memory(node)
+        self.check_connection(node)
     }
 
-    fn check_memory(&mut self, node: usize) -> Result<(), Violation> {
+    fn check_connection(&mut self, node: usize) -> Result<(), Violation> {
         let Some(handle) = self.agent(node).connection() else {
             return Ok(());
         };
@@ -254,9 +236,14 @@ impl<'a> Pair<'a> {
             .net
             .endpoint(node)
             .and_then(|endpoint| endpoint.connection(handle));
-        let Some(stats) = connection.map(dunlin_transport::Connection::stats) else {
+        let Some(connection) = connection else {
             return Ok(());
         };
+        let stranger = |peer| !self.scenario.profile.is_peer(peer, 1 - node);
+        if connection.peer().is_some_and(stranger) {
+            return Err(Violation::Stranger { node });
+        }
+        let stats = connection.stats();
         self.stats[node] = stats;
         let config = self.scenario.config[node].transport.clone().clamped();
         let longest = self.scenario.plans[node]

@@ -42,11 +42,11 @@ impl Rng {
     /// from other splits. Draws one number.
     #[must_use]
     pub fn split(&mut self, label: u64) -> Self {
-        Self::new(self.next() ^ label.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        Self::new(self.bits() ^ label.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         let [a, b, c, d] = &mut self.state;
         let result = b.wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let shifted = *b << 17;
@@ -61,7 +61,7 @@ impl Rng {
 
     /// A number below `bound` (0 when `bound` is 0). Biased by less than `bound` / 2^64.
     pub fn below(&mut self, bound: u64) -> u64 {
-        let wide = u128::from(self.next()) * u128::from(bound);
+        let wide = u128::from(self.bits()) * u128::from(bound);
         u64::try_from(wide >> 64).unwrap_or(0)
     }
 
@@ -85,7 +85,7 @@ impl Rng {
 impl Random for Rng {
     fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(8) {
-            let bytes = self.next().to_le_bytes();
+            let bytes = self.bits().to_le_bytes();
             for (to, from) in chunk.iter_mut().zip(bytes) {
                 *to = from;
             }
@@ -113,11 +113,11 @@ mod tests {
         assert_eq!(split_mix(&mut state), 0xe220_a839_7b1d_cdaf);
         let mut first = Rng::new(7);
         let mut second = first.clone();
-        let drawn: Vec<u64> = (0..4).map(|_| first.next()).collect();
-        assert_eq!(drawn, (0..4).map(|_| second.next()).collect::<Vec<_>>());
+        let drawn: Vec<u64> = (0..4).map(|_| first.bits()).collect();
+        assert_eq!(drawn, (0..4).map(|_| second.bits()).collect::<Vec<_>>());
         assert_ne!(
             drawn,
-            (0..4).map(|_| Rng::new(8).next()).collect::<Vec<_>>()
+            (0..4).map(|_| Rng::new(8).bits()).collect::<Vec<_>>()
         );
     }
 
@@ -148,8 +148,10 @@ mod tests {
             let mut root = Rng::new(3);
             let mut first = root.split(1);
             let mut second = root.split(2);
-            (0..draws).for_each(|_| drop(first.next()));
-            second.next()
+            (0..draws).for_each(|_| {
+                first.bits();
+            });
+            second.bits()
         };
         assert_eq!(splits(0), splits(9));
     }

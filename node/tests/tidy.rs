@@ -97,7 +97,8 @@ fn too_long(file: &File) -> Option<String> {
 }
 
 fn undocumented_module(file: &File) -> Option<String> {
-    let documented = file.text.starts_with("//!");
+    // The file beside `tests.rs` says what is tested.
+    let documented = file.text.starts_with("//!") || file.is_test();
     (file.is_source() && !documented).then(|| {
         format!(
             "{}:1: say what this module is, in a line that begins //!",
@@ -255,6 +256,10 @@ fn rejects_a_module_without_documentation() {
     assert_eq!(undocumented_module(&file("a/src/b.rs", "//! B.\n")), None);
     assert_eq!(
         undocumented_module(&file("a/build.rs", "fn main() {}\n")),
+        None
+    );
+    assert_eq!(
+        undocumented_module(&file("a/src/b/tests.rs", "use super::*;\n")),
         None
     );
 }

@@ -7,7 +7,8 @@ use dunlin_transport::{
 
 use super::agent::{Accepted, Agent, End, READ_BUFFER, direction_index};
 use super::{CLOSE_CODE, Ending, Reader, STREAM_CODE, fill, message_key, stream_key};
-use crate::net::{Application, Violation};
+use crate::net::Application;
+use crate::violation::Violation;
 
 /// Bytes offered to a stream at once. Guess.
 const WRITE_CHUNK: u64 = 32_768;
@@ -93,7 +94,9 @@ impl Agent {
                 }
             }
             Event::MessageDelivered(id) => {
-                if id.0 >= self.messages_sent as u64 || !self.messages_delivered.insert(id) {
+                let known = id.0 < self.messages_sent as u64;
+                let first = self.messages_delivered.insert(id);
+                if !known || !first {
                     return Err(self.misuse("delivered twice or before it was sent", &id));
                 }
             }

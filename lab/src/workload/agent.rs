@@ -7,7 +7,7 @@ use dunlin_transport::{
 };
 
 use super::{Fate, Plan, StreamPlan};
-use crate::net::Violation;
+use crate::violation::Violation;
 
 /// A stream as its writer sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -13,6 +13,7 @@ use core::time::Duration;
 pub use new_reno::NewReno;
 
 use crate::ids::PacketNumber;
+use crate::send::loss::DeclaredLost;
 use crate::send::rtt::RttEstimator;
 use crate::time::Instant;
 
@@ -71,8 +72,8 @@ pub trait Controller: Send + Debug {
     /// Congestion was noticed.
     fn on_congestion(&mut self, congestion: &Congestion);
 
-    /// `packets` that had been declared lost were acknowledged after all.
-    fn on_spurious_loss(&mut self, now: Instant, packets: usize);
+    /// A packet that had been declared lost was acknowledged after all.
+    fn on_spurious_loss(&mut self, now: Instant, lost: &DeclaredLost);
 
     /// The probe timer went off.
     fn on_probe_timeout(&mut self, now: Instant);

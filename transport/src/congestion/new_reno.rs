@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 
 use super::{Acked, Congestion, CongestionKind, Controller};
 use crate::ids::PacketNumber;
+use crate::send::loss::DeclaredLost;
 use crate::time::Instant;
 
 /// Smallest window in packets (RFC 9002 §7.2).
@@ -109,9 +110,13 @@ impl Controller for NewReno {
         self.growth = 0;
     }
 
-    fn on_spurious_loss(&mut self, _: Instant, packets: usize) {
-        let Some(undo) = &mut self.undo else { return };
-        undo.lost = undo.lost.saturating_sub(packets as u64 * self.mtu);
+    fn on_spurious_loss(&mut self, _: Instant, lost: &DeclaredLost) {
+        // A mistake of an earlier recovery period says nothing about this one.
+        let in_this_period = self.recovery_start.is_some_and(|start| lost.at >= start);
+        let Some(undo) = self.undo.as_mut().filter(|_| in_this_period) else {
+            return;
+        };
+        undo.lost = undo.lost.saturating_sub(lost.bytes);
         if undo.lost == 0 {
             self.window = self.window.max(undo.window);
             self.threshold = undo.threshold;
@@ -167,6 +172,14 @@ mod tests {
         });
     }
 
+    fn spurious(reno: &mut NewReno, declared: u64) {
+        let lost = DeclaredLost {
+            at: at(declared),
+            bytes: 1_000,
+        };
+        reno.on_spurious_loss(at(declared + 10), &lost);
+    }
+
     #[test]
     fn slow_start_doubles_and_avoidance_adds_one_packet_a_window() {
         let mut reno = NewReno::new(1_000, 10);
@@ -209,19 +222,32 @@ mod tests {
         let mut reno = NewReno::new(1_000, 20);
         lose(&mut reno, 100, 60, CongestionKind::Loss);
         lose(&mut reno, 101, 61, CongestionKind::Loss);
-        reno.on_spurious_loss(at(110), 1);
+        spurious(&mut reno, 100);
         assert_eq!(reno.window(), 10_000);
-        reno.on_spurious_loss(at(111), 1);
+        spurious(&mut reno, 101);
         assert_eq!(reno.window(), 20_000);
         lose(&mut reno, 120, 115, CongestionKind::Loss);
         assert_eq!(reno.window(), 10_000);
         ack(&mut reno, 121, 1_000);
-        reno.on_spurious_loss(at(130), 9);
+        spurious(&mut reno, 120);
         assert_eq!(
             reno.window(),
             10_000,
             "too late: growth has gone on from here"
         );
+    }
+
+    #[test]
+    fn a_mistake_of_an_earlier_recovery_undoes_nothing() {
+        let mut reno = NewReno::new(1_000, 20);
+        lose(&mut reno, 100, 60, CongestionKind::Loss);
+        ack(&mut reno, 110, 1_000);
+        lose(&mut reno, 200, 150, CongestionKind::Loss);
+        assert_eq!(reno.window(), 5_000);
+        spurious(&mut reno, 100);
+        assert_eq!(reno.window(), 5_000);
+        spurious(&mut reno, 200);
+        assert_eq!(reno.window(), 10_000);
     }
 
     #[test]

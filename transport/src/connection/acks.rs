@@ -11,7 +11,7 @@ use crate::error::PeerViolation;
 use crate::ids::PacketNumber;
 use crate::io::Event;
 use crate::send::in_flight::SentPacket;
-use crate::send::loss::LossDetector;
+use crate::send::loss::{DeclaredLost, LossDetector};
 use crate::time::Instant;
 use crate::wire::ack::{AckFrame, EcnCounts};
 
@@ -76,10 +76,9 @@ impl Connection {
     ) {
         self.sent
             .take_range(&range, |number, packet| acked.push((number, packet)));
-        let spurious = self.loss.spurious_in(&range);
-        if spurious > 0 {
-            self.stats.packets_spuriously_lost += spurious as u64;
-            self.congestion.on_spurious_loss(now, spurious);
+        while let Some(lost) = self.loss.take_spurious(&range) {
+            self.stats.packets_spuriously_lost += 1;
+            self.congestion.on_spurious_loss(now, &lost);
         }
     }
 
@@ -205,7 +204,9 @@ impl Connection {
         self.shrink_window(now, &lost);
         for (number, packet) in lost {
             self.stats.packets_lost += 1;
-            self.loss.remember_lost(number, packet.sent_at);
+            let bytes = u64::from(packet.size);
+            self.loss
+                .remember_lost(number, DeclaredLost { at: now, bytes });
             for item in packet.contents.iter() {
                 self.send_again(item);
             }

@@ -1,7 +1,7 @@
 //! The life cycle of a connection, as one table (`docs/wire.md`, chapter "Life cycle").
 //!
 //! The responder's half-open state is not here: before the initiator has proven its address there
-//! is no connection, only an entry of [`crate::endpoint`].
+//! is no connection, only an entry of the endpoint's table.
 
 /// Where a connection stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

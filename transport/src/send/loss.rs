@@ -34,8 +34,8 @@ pub struct LossDetector {
     /// When the last ack-eliciting packet left.
     last_eliciting_sent: Instant,
     probe_count: u32,
-    /// Recently declared lost → when sent.
-    remembered: BTreeMap<u64, Instant>,
+    /// Packets recently declared lost.
+    remembered: BTreeMap<u64, DeclaredLost>,
 }
 
 impl Default for LossDetector {
@@ -49,6 +49,15 @@ impl Default for LossDetector {
             remembered: BTreeMap::new(),
         }
     }
+}
+
+/// A packet that was declared lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeclaredLost {
+    /// When the verdict fell.
+    pub at: Instant,
+    /// The packet's bytes.
+    pub bytes: u64,
 }
 
 /// The thresholds of one pass over the packets in flight.
@@ -121,29 +130,26 @@ impl LossDetector {
     }
 
     /// Remembers a packet that was declared lost.
-    pub fn remember_lost(&mut self, number: PacketNumber, sent_at: Instant) {
-        self.remembered.insert(number.0, sent_at);
+    pub fn remember_lost(&mut self, number: PacketNumber, lost: DeclaredLost) {
+        self.remembered.insert(number.0, lost);
         if self.remembered.len() > REMEMBERED_MAX {
             self.remembered.pop_first();
         }
     }
 
-    /// How many packets of an acknowledged range had been declared lost, wrongly. Widens the packet
-    /// threshold.
-    pub fn spurious_in(&mut self, range: &RangeInclusive<u64>) -> usize {
-        let mut count = 0;
-        while let Some((&number, _)) = self.remembered.range(range.clone()).next() {
-            self.remembered.remove(&number);
-            count += 1;
-            if let Some(largest) = self.largest_acked {
-                let distance = largest.0.saturating_sub(number) + 1;
-                self.packet_threshold = self
-                    .packet_threshold
-                    .max(distance)
-                    .min(PACKET_THRESHOLD_MAX);
-            }
+    /// Takes a packet of an acknowledged range that had been declared lost, wrongly. Widens the
+    /// packet threshold.
+    pub fn take_spurious(&mut self, range: &RangeInclusive<u64>) -> Option<DeclaredLost> {
+        let (&number, &lost) = self.remembered.range(range.clone()).next()?;
+        self.remembered.remove(&number);
+        if let Some(largest) = self.largest_acked {
+            let distance = largest.0.saturating_sub(number) + 1;
+            self.packet_threshold = self
+                .packet_threshold
+                .max(distance)
+                .min(PACKET_THRESHOLD_MAX);
         }
-        count
+        Some(lost)
     }
 
     /// When to look for lost packets again.
@@ -227,18 +233,23 @@ mod tests {
         assert!(loss.is_lost(&after, PacketNumber(9), sent));
     }
 
+    const LOST: DeclaredLost = DeclaredLost {
+        at: Instant::ZERO,
+        bytes: 1_000,
+    };
+
     #[test]
     fn a_wrong_verdict_widens_the_packet_threshold() {
         let mut loss = LossDetector::default();
         loss.on_acknowledged(PacketNumber(20));
-        loss.remember_lost(PacketNumber(12), Instant::ZERO);
-        assert_eq!(loss.spurious_in(&(0..=11)), 0);
-        assert_eq!(loss.spurious_in(&(11..=13)), 1);
+        loss.remember_lost(PacketNumber(12), LOST);
+        assert_eq!(loss.take_spurious(&(0..=11)), None);
+        assert_eq!(loss.take_spurious(&(11..=13)), Some(LOST));
         assert_eq!(loss.packet_threshold(), 9);
-        assert_eq!(loss.spurious_in(&(11..=13)), 0);
+        assert_eq!(loss.take_spurious(&(11..=13)), None);
         loss.on_acknowledged(PacketNumber(1_000_000));
-        loss.remember_lost(PacketNumber(13), Instant::ZERO);
-        assert_eq!(loss.spurious_in(&(13..=13)), 1);
+        loss.remember_lost(PacketNumber(13), LOST);
+        assert_eq!(loss.take_spurious(&(13..=13)), Some(LOST));
         assert_eq!(loss.packet_threshold(), PACKET_THRESHOLD_MAX);
     }
 
@@ -246,9 +257,10 @@ mod tests {
     fn memory_of_lost_packets_is_bounded() {
         let mut loss = LossDetector::default();
         for number in 0..=REMEMBERED_MAX as u64 {
-            loss.remember_lost(PacketNumber(number), Instant::ZERO);
+            loss.remember_lost(PacketNumber(number), LOST);
         }
-        assert_eq!(loss.spurious_in(&(0..=u64::MAX)), REMEMBERED_MAX);
+        let remembered = core::iter::from_fn(|| loss.take_spurious(&(0..=u64::MAX))).count();
+        assert_eq!(remembered, REMEMBERED_MAX);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Pacing (RFC 9002 §7.7): a token bucket over bytes that lets whole batches pass.
 //!
 //! Pacing packet by packet destroys segmentation batches and needs timers finer than a kernel
-//! offers; so the bucket holds what the rate yields in [`BURST_TIME`], and a blocked sender waits
+//! offers; so the bucket holds what the rate yields in two milliseconds, and a blocked sender waits
 //! until a whole batch is due.
 
 use core::time::Duration;

@@ -8,7 +8,7 @@ use super::{Cursor, DecodeError};
 /// Largest value that can be encoded.
 pub const MAX: u64 = (1 << 62) - 1;
 
-/// Bytes that [`write`] uses for `value`.
+/// Bytes that [`write()`] uses for `value`.
 #[must_use]
 pub const fn len(value: u64) -> usize {
     match value {

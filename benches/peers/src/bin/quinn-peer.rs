@@ -65,7 +65,7 @@ async fn serve_connection(connection: &Connection) -> Result<(), Failure> {
             send.write_all(&total.to_be_bytes()).await?;
             send.finish()?;
         }
-        Mode::Rr => {
+        Mode::Rr | Mode::Handshake => {
             let mut request = [0; REQUEST_SIZE];
             // The client ends the run by closing the connection.
             while let Ok((mut send, mut receive)) = connection.accept_bi().await {
@@ -73,11 +73,6 @@ async fn serve_connection(connection: &Connection) -> Result<(), Failure> {
                 send.write_all(&request).await?;
                 send.finish()?;
             }
-        }
-        Mode::Handshake => {
-            let mut send = connection.open_uni().await?;
-            send.write_all(&[1]).await?;
-            send.finish()?;
         }
     }
     connection.closed().await;
@@ -125,18 +120,25 @@ async fn bulk(connection: &Connection, seconds: f64) -> Result<Report, Failure> 
 }
 
 async fn requests(connection: &Connection, seconds: f64) -> Result<Report, Failure> {
-    let mut buffer = [0x5a; REQUEST_SIZE];
+    request(connection).await?;
     let mut times = Vec::new();
     let run = Measurement::begin("quinn", Mode::Rr, seconds);
     while !run.is_over() {
         let began = Instant::now();
-        let (mut send, mut receive) = connection.open_bi().await?;
-        send.write_all(&buffer).await?;
-        send.finish()?;
-        receive.read_exact(&mut buffer).await?;
+        request(connection).await?;
         times.push(began.elapsed());
     }
     Ok(run.end_times(times))
+}
+
+/// A request on a stream of its own.
+async fn request(connection: &Connection) -> Result<(), Failure> {
+    let mut buffer = [0x5a; REQUEST_SIZE];
+    let (mut send, mut receive) = connection.open_bi().await?;
+    send.write_all(&buffer).await?;
+    send.finish()?;
+    receive.read_exact(&mut buffer).await?;
+    Ok(())
 }
 
 async fn handshakes(
@@ -149,8 +151,8 @@ async fn handshakes(
     while !run.is_over() {
         let began = Instant::now();
         let connection = connect(endpoint, server).await?;
-        // The byte that the server sends once it has seen our proof.
-        connection.accept_uni().await?.read_exact(&mut [0]).await?;
+        // Once the server has answered, it has accepted our proof.
+        request(&connection).await?;
         times.push(began.elapsed());
         connection.close(VarInt::from_u32(0), b"");
     }

@@ -62,19 +62,17 @@ async fn serve_connection(acceptor: &TlsAcceptor, stream: TcpStream) -> Result<(
                 }
             }
             stream.write_all(&total.to_be_bytes()).await?;
+            stream.shutdown().await?;
         }
-        Mode::Rr => {
+        Mode::Rr | Mode::Handshake => {
             let mut request = [0; REQUEST_SIZE];
             // An end of the stream between two requests is the client's farewell.
             while stream.read_exact(&mut request).await.is_ok() {
                 stream.write_all(&request).await?;
                 stream.flush().await?;
             }
-            return Ok(());
         }
-        Mode::Handshake => stream.write_all(&[1]).await?,
     }
-    stream.shutdown().await?;
     Ok(())
 }
 
@@ -109,17 +107,23 @@ async fn requests(
     mut stream: client::TlsStream<TcpStream>,
     seconds: f64,
 ) -> Result<Report, Failure> {
-    let mut buffer = [0x5a; REQUEST_SIZE];
+    request(&mut stream).await?;
     let mut times = Vec::new();
     let run = Measurement::begin("tls", Mode::Rr, seconds);
     while !run.is_over() {
         let began = Instant::now();
-        stream.write_all(&buffer).await?;
-        stream.flush().await?;
-        stream.read_exact(&mut buffer).await?;
+        request(&mut stream).await?;
         times.push(began.elapsed());
     }
     Ok(run.end_times(times))
+}
+
+async fn request(stream: &mut client::TlsStream<TcpStream>) -> Result<(), Failure> {
+    let mut buffer = [0x5a; REQUEST_SIZE];
+    stream.write_all(&buffer).await?;
+    stream.flush().await?;
+    stream.read_exact(&mut buffer).await?;
+    Ok(())
 }
 
 async fn handshakes(
@@ -132,8 +136,8 @@ async fn handshakes(
     while !run.is_over() {
         let began = Instant::now();
         let mut stream = connect(connector, server).await?;
-        // The byte that the server sends once it has seen our proof.
-        stream.read_exact(&mut [0]).await?;
+        // Once the server has answered, it has accepted our proof.
+        request(&mut stream).await?;
         times.push(began.elapsed());
     }
     Ok(run.end_times(times))

@@ -58,9 +58,10 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     let cores = Cores::choose()?;
     let folder = std::env::current_exe()?;
     let folder = folder.parent().unwrap_or(Path::new("."));
+    let keys = tempfile::tempdir()?;
     let mut contestants = Vec::new();
     if arguments.dunlin.is_file() {
-        contestants.push(Contestant::dunlin(&arguments.dunlin));
+        contestants.push(Contestant::dunlin(&arguments.dunlin, keys.path()));
     } else {
         eprintln!(
             "notice: there is no {}; build it with `cargo build --release` in the root folder, or \

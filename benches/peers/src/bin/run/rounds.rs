@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dunlin_peers::UDP_PAYLOAD;
 use dunlin_peers::cli::{KeyExchange, Mode};
 use dunlin_peers::report::Report;
 
@@ -23,13 +24,22 @@ pub struct Contestant {
 }
 
 impl Contestant {
-    /// Dunlin itself.
-    pub fn dunlin(program: &Path) -> Self {
+    /// Dunlin itself, with the keys of each end in a folder of its own below `keys`.
+    pub fn dunlin(program: &Path, keys: &Path) -> Self {
+        let arguments = |words: &[&str], end: &str| {
+            let mut arguments = strings(words);
+            arguments.extend(["--mtu".to_owned(), UDP_PAYLOAD.to_string()]);
+            arguments.extend([
+                "--data-dir".to_owned(),
+                keys.join(end).display().to_string(),
+            ]);
+            arguments
+        };
         Self {
             name: "dunlin".to_owned(),
             program: program.to_owned(),
-            server: strings(&["bench", "server", "--listen", "127.0.0.1:0"]),
-            client: strings(&["bench", "client"]),
+            server: arguments(&["bench", "server", "--listen", "127.0.0.1:0"], "server"),
+            client: arguments(&["bench", "client"], "client"),
             modes: &MODES,
         }
     }
