@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dunlin_session::NodeId;
 use dunlin_transport::driver::{Connection, Endpoint, RecvStream, SendStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::cli::{LabArgs, RecvArgs};
 use crate::commands::{note, print_line, stopwatch::Stopwatch};
@@ -15,6 +15,7 @@ use crate::progress_bar::{Bar, plural, rate};
 use crate::signals::Shutdown;
 use crate::stack::{Keys, listen, peer_id, reachable_address};
 use crate::transfer::active::ActiveTransfers;
+use crate::transfer::limits::CONCURRENT_TRANSFERS_MAX;
 use crate::transfer::sentences::{End, failure, problems};
 use crate::transfer::{AbortCode, Incoming, Outcome, TransferError};
 
@@ -39,6 +40,7 @@ pub(super) async fn run(args: RecvArgs, shutdown: Shutdown) -> Result<(), Failur
     let room = Arc::new(Room {
         folder: args.out.clone(),
         active: ActiveTransfers::default(),
+        places: Semaphore::new(CONCURRENT_TRANSFERS_MAX),
         shutdown: shutdown.clone(),
         finished,
     });
@@ -93,6 +95,7 @@ async fn first_result(
 struct Room {
     folder: PathBuf,
     active: ActiveTransfers<(Option<NodeId>, String)>,
+    places: Semaphore,
     shutdown: Shutdown,
     finished: mpsc::Sender<Result<(), Failure>>,
 }
@@ -125,6 +128,10 @@ async fn serve(connection: Connection, room: Arc<Room>) {
 }
 
 async fn receive_one(room: &Room, peer: Option<NodeId>, reader: RecvStream, writer: SendStream) {
+    // The list of files is the first thing that takes memory.
+    let Ok(_place) = room.places.acquire().await else {
+        return;
+    };
     let accepting = tokio::time::timeout(LIST_TIMEOUT, Incoming::accept(reader, writer));
     let incoming = match accepting.await {
         Ok(Ok(incoming)) => incoming,

@@ -9,8 +9,11 @@ use dunlin_overlay::{DialTarget, LinkEndCause, LinkId};
 use dunlin_session::NodeId;
 use dunlin_transport::CloseReason;
 use dunlin_transport::driver::{Connection, RecvStream, SendStream};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
+use crate::transfer::frames::write_message;
+use crate::transfer::message::Message;
 use crate::transfer::{AbortCode, Incoming, Quiet, Stopper};
 
 /// Messages that may wait for a slow link. A link that is behind by more is given up.
@@ -106,13 +109,16 @@ async fn receive_files(connection: Connection, inbox: Option<PathBuf>) {
     }
 }
 
-async fn receive_file(reader: RecvStream, writer: SendStream, inbox: Option<PathBuf>) {
-    let accepting = tokio::time::timeout(LIST_TIMEOUT, Incoming::accept(reader, writer));
-    let Ok(Ok(incoming)) = accepting.await else {
+async fn receive_file(reader: RecvStream, mut writer: SendStream, inbox: Option<PathBuf>) {
+    let Some(inbox) = inbox else {
+        let declined = write_message(&mut writer, &Message::Abort(AbortCode::Stopped)).await;
+        tracing::debug!(?declined, "a file was offered and there is no inbox");
+        // Ended, not reset: the sender is to read the reason.
+        let _ = writer.shutdown().await;
         return;
     };
-    let Some(inbox) = inbox else {
-        incoming.decline(AbortCode::Stopped).await;
+    let accepting = tokio::time::timeout(LIST_TIMEOUT, Incoming::accept(reader, writer));
+    let Ok(Ok(incoming)) = accepting.await else {
         return;
     };
     match incoming

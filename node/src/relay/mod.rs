@@ -14,6 +14,7 @@ pub mod decisions;
 pub mod limits;
 pub mod path;
 pub mod server;
+mod socket;
 
 pub use decisions::{Direction, Shares};
 pub use path::{PathConfig, PathCounters};

@@ -176,6 +176,11 @@ impl Path {
         Some(packet)
     }
 
+    /// All packets whose time has come.
+    pub fn poll_due(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| self.poll_packet(now)).collect()
+    }
+
     /// When the next packet comes out.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -4,20 +4,19 @@
 //! the target and sends back. Each owns the [`Path`] of its direction, so there is no lock.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_transport::Instant;
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::decisions::Direction;
-use super::limits::{CLIENT_IDLE, CLIENTS_MAX, DATAGRAM_LEN_MAX};
+use super::limits::{CLIENT_IDLE, CLIENTS_MAX};
 use super::path::{Path, PathConfig, PathCounters};
+use super::socket::{BatchSocket, Inbox};
 use crate::clock::Clock;
 
 /// What a relay does.
@@ -62,7 +61,7 @@ impl Relay {
     /// # Errors
     /// When the socket cannot be bound.
     pub async fn start(config: RelayConfig) -> io::Result<Self> {
-        let listen = Arc::new(bind(config.listen)?);
+        let listen = Arc::new(BatchSocket::bind(config.listen)?);
         let local = listen.local_addr()?;
         let (control, orders) = mpsc::channel(4);
         let worker = Worker {
@@ -71,7 +70,7 @@ impl Relay {
             listen,
             clients: BTreeMap::new(),
             finished: RelayCounters::default(),
-            buffer: vec![0; DATAGRAM_LEN_MAX],
+            inbox: Inbox::new(),
         };
         let task = tokio::spawn(worker.run(orders));
         Ok(Self {
@@ -127,16 +126,16 @@ enum Control {
 struct Worker {
     config: RelayConfig,
     clock: Clock,
-    listen: Arc<UdpSocket>,
+    listen: Arc<BatchSocket>,
     clients: BTreeMap<SocketAddr, Client>,
     /// Counts of clients that are gone, and of the relay as a whole.
     finished: RelayCounters,
-    buffer: Vec<u8>,
+    inbox: Inbox,
 }
 
 struct Client {
     forward: Path,
-    upstream: watch::Sender<Arc<UdpSocket>>,
+    upstream: watch::Sender<Arc<BatchSocket>>,
     backward: watch::Receiver<BackwardState>,
     last_heard: Instant,
     task: JoinHandle<()>,
@@ -200,23 +199,13 @@ impl Worker {
         }
     }
 
-    /// Takes what has arrived, at most a batch, so that the timers get their turn.
+    /// Takes a batch of what has arrived, so that the timers get their turn.
     fn receive_batch(&mut self) {
         let listen = Arc::clone(&self.listen);
-        let mut buffer = std::mem::take(&mut self.buffer);
-        for _ in 0..BATCH {
-            match listen.try_recv_from(&mut buffer) {
-                Ok((len, from)) => {
-                    if let Some(packet) = buffer.get(..len) {
-                        self.receive(from, packet);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // An ICMP error of an earlier send; the next packet is read all the same.
-                Err(error) => tracing::debug!(%error, "receiving from clients"),
-            }
-        }
-        self.buffer = buffer;
+        let mut inbox = std::mem::replace(&mut self.inbox, Inbox::empty());
+        let taken = listen.try_receive(&mut inbox, |from, packet| self.receive(from, packet));
+        log_receiving(taken, "clients");
+        self.inbox = inbox;
     }
 
     fn receive(&mut self, from: SocketAddr, packet: &[u8]) {
@@ -249,6 +238,7 @@ impl Worker {
         let task = Backward {
             clock: self.clock,
             client: from,
+            target: self.config.to,
             listen: Arc::clone(&self.listen),
             upstream: upstream_changes,
             path: Path::new(self.config.path, flow, Direction::Backward),
@@ -301,9 +291,9 @@ impl Worker {
         let now = self.clock.now();
         for client in self.clients.values_mut() {
             let upstream = Arc::clone(&client.upstream.borrow());
-            while let Some(packet) = client.forward.poll_packet(now) {
-                retry_when_full(|| upstream.try_send(&packet), || upstream.writable()).await;
-            }
+            upstream
+                .send(self.config.to, &client.forward.poll_due(now))
+                .await;
         }
     }
 
@@ -321,15 +311,16 @@ impl Worker {
 struct Backward {
     clock: Clock,
     client: SocketAddr,
-    listen: Arc<UdpSocket>,
-    upstream: watch::Receiver<Arc<UdpSocket>>,
+    target: SocketAddr,
+    listen: Arc<BatchSocket>,
+    upstream: watch::Receiver<Arc<BatchSocket>>,
     path: Path,
     report: watch::Sender<BackwardState>,
 }
 
 impl Backward {
     async fn run(mut self) {
-        let mut buffer = vec![0; DATAGRAM_LEN_MAX];
+        let mut inbox = Inbox::new();
         let mut last_heard = self.clock.now();
         loop {
             let upstream = Arc::clone(&self.upstream.borrow_and_update());
@@ -341,82 +332,45 @@ impl Backward {
                 }
                 ready = upstream.readable() => {
                     if ready.is_ok() {
-                        last_heard = self.clock.now();
-                        self.receive_batch(&upstream, &mut buffer);
+                        let now = self.clock.now();
+                        let taken = upstream.try_receive(&mut inbox, |from, packet| {
+                            if from == self.target {
+                                last_heard = now;
+                                self.path.handle_packet(now, packet);
+                            }
+                        });
+                        log_receiving(taken, "the target");
                     }
                 }
                 () = self.clock.sleep_until(self.path.poll_timeout()) => {}
             }
-            let now = self.clock.now();
-            while let Some(packet) = self.path.poll_packet(now) {
-                let send = || self.listen.try_send_to(&packet, self.client);
-                retry_when_full(send, || self.listen.writable()).await;
-            }
+            let due = self.path.poll_due(self.clock.now());
+            self.listen.send(self.client, &due).await;
             self.report.send_replace(BackwardState {
                 counters: *self.path.counters(),
                 last_heard,
             });
         }
     }
+}
 
-    fn receive_batch(&mut self, upstream: &UdpSocket, buffer: &mut [u8]) {
-        for _ in 0..BATCH {
-            match upstream.try_recv(buffer) {
-                Ok(len) => {
-                    if let Some(packet) = buffer.get(..len) {
-                        self.path.handle_packet(self.clock.now(), packet);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // The target is not there (yet): ICMP port unreachable.
-                Err(error) => tracing::debug!(%error, "receiving from the target"),
-            }
+fn log_receiving(taken: io::Result<()>, from: &str) {
+    match taken {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+            tracing::debug!(%error, "receiving from {from}");
         }
+        Ok(()) | Err(_) => {}
     }
 }
 
-/// Sends once more when the socket was full. A packet the system refuses is lost, as on any path.
-async fn retry_when_full<T, F>(
-    mut send: impl FnMut() -> io::Result<T>,
-    writable: impl FnOnce() -> F,
-) where
-    F: Future<Output = io::Result<()>>,
-{
-    match send() {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            if writable().await.is_ok() {
-                let _ = send();
-            }
-        }
-        Err(error) => tracing::debug!(%error, "sending"),
-        Ok(_) => {}
-    }
-}
-
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
-    // Bursts must not be lost here but by decision. The system may grant less; that is no error.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_LEN);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_LEN);
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
-}
-
-fn upstream_socket(to: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = match to {
+fn upstream_socket(to: SocketAddr) -> io::Result<BatchSocket> {
+    // Not connected: a NAT, too, hears no ICMP for its clients. What is not from the target is
+    // dropped on arrival.
+    BatchSocket::bind(match to {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = bind(any)?;
-    // Connected, so that only the target can answer. Connecting a UDP socket sends nothing.
-    socket2::SockRef::from(&socket).connect(&to.into())?;
-    Ok(socket)
+    })
 }
-
-const BATCH: usize = 64;
-const SOCKET_BUFFER_LEN: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

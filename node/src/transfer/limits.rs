@@ -38,5 +38,9 @@ pub const PROBLEMS_MAX: usize = 64;
 /// The prefix of one more is read again.
 pub const RESUME_HASHERS_MAX: usize = 64;
 
+/// Transfers that `dunlin recv` serves at the same time; further ones wait. With the limits above,
+/// senders that lie as much as they can make it hold about 1.2 GB.
+pub const CONCURRENT_TRANSFERS_MAX: usize = 8;
+
 /// Chunks in flight between the file thread and the stream: one is filled while one is sent.
 pub const CHUNKS_IN_FLIGHT: usize = 2;

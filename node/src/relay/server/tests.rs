@@ -1,5 +1,7 @@
 //! The relay on loopback sockets.
 
+use tokio::net::UdpSocket;
+
 use super::*;
 use crate::relay::Shares;
 

@@ -1,0 +1,198 @@
+//! UDP sockets of the relay, in batches: where the kernel can, one system call receives or sends a
+//! train of packets. A relay that costs more than its clients would measure itself.
+
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use super::limits::DATAGRAM_LEN_MAX;
+
+/// Buffers of a batch, each for a datagram or a train of them.
+const BUFFERS: usize = if quinn_udp::BATCH_SIZE < 8 {
+    quinn_udp::BATCH_SIZE
+} else {
+    8
+};
+/// Bytes of a train: what fits an IP packet with room for its headers.
+const TRAIN_LEN_MAX: usize = 65_000;
+const SOCKET_BUFFER_LEN: usize = 4 * 1024 * 1024;
+
+/// A bound, unconnected socket.
+#[derive(Debug)]
+pub(super) struct BatchSocket {
+    io: UdpSocket,
+    udp: UdpSocketState,
+}
+
+/// Room for what one call receives.
+pub(super) struct Inbox {
+    bytes: Vec<u8>,
+    meta: [RecvMeta; BUFFERS],
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: vec![0; BUFFERS * DATAGRAM_LEN_MAX],
+            meta: [RecvMeta::default(); BUFFERS],
+        }
+    }
+
+    /// Stands in for one that is in use; receives nothing.
+    pub(super) fn empty() -> Self {
+        Self {
+            bytes: Vec::new(),
+            meta: [RecvMeta::default(); BUFFERS],
+        }
+    }
+}
+
+impl BatchSocket {
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let domain = socket2::Domain::for_address(address);
+        let protocol = Some(socket2::Protocol::UDP);
+        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, protocol)?;
+        // Bursts must not be lost here but by decision. The system may grant less; no error.
+        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_LEN);
+        let _ = socket.set_send_buffer_size(SOCKET_BUFFER_LEN);
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        let io = UdpSocket::from_std(socket.into())?;
+        let udp = UdpSocketState::new(UdpSockRef::from(&io))?;
+        Ok(Self { io, udp })
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.local_addr()
+    }
+
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.io.readable().await
+    }
+
+    /// Receives one batch and hands each datagram to `take`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when nothing is there; what the system says.
+    pub(super) fn try_receive(
+        &self,
+        inbox: &mut Inbox,
+        mut take: impl FnMut(SocketAddr, &[u8]),
+    ) -> io::Result<()> {
+        let Inbox { bytes, meta } = inbox;
+        let mut chunks = bytes.chunks_exact_mut(DATAGRAM_LEN_MAX);
+        let mut slices: [IoSliceMut<'_>; BUFFERS] =
+            std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+        let count = self.io.try_io(Interest::READABLE, || {
+            self.udp.recv(UdpSockRef::from(&self.io), &mut slices, meta)
+        })?;
+        for (slice, meta) in slices.iter().zip(meta).take(count) {
+            let train = slice.get(..meta.len).unwrap_or_default();
+            if train.is_empty() {
+                take(meta.addr, train);
+            }
+            for datagram in train.chunks(meta.stride.max(1)) {
+                take(meta.addr, datagram);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends `packets` to `to`, in trains where they have the same size. A packet that the system
+    /// refuses is lost, as on any path.
+    pub(super) async fn send(&self, to: SocketAddr, packets: &[Vec<u8>]) {
+        let mut rest = packets;
+        let mut contents = Vec::new();
+        while let Some(first) = rest.first() {
+            let (train, after) = rest.split_at(self.train_len(rest));
+            rest = after;
+            contents.clear();
+            train
+                .iter()
+                .for_each(|packet| contents.extend_from_slice(packet));
+            let segment = (train.len() > 1).then_some(first.len());
+            if self.send_one(to, &contents, segment).await.is_err() && train.len() > 1 {
+                // The kernel or the interface has no segmentation offload after all.
+                for packet in train {
+                    let _ = self.send_one(to, packet, None).await;
+                }
+            }
+        }
+    }
+
+    /// How many of the first packets make a train: all as long as the first, the last one shorter.
+    fn train_len(&self, packets: &[Vec<u8>]) -> usize {
+        let segment = packets.first().map_or(0, Vec::len);
+        if segment == 0 {
+            return 1;
+        }
+        let most = self
+            .udp
+            .max_gso_segments()
+            .min(TRAIN_LEN_MAX / segment)
+            .max(1);
+        let same = packets
+            .iter()
+            .take(most)
+            .take_while(|packet| packet.len() == segment)
+            .count();
+        let shorter = |packet: &Vec<u8>| packet.len() < segment && !packet.is_empty();
+        same + usize::from(same < most && packets.get(same).is_some_and(shorter))
+    }
+
+    async fn send_one(
+        &self,
+        destination: SocketAddr,
+        contents: &[u8],
+        segment_size: Option<usize>,
+    ) -> io::Result<()> {
+        let transmit = Transmit {
+            destination,
+            ecn: None,
+            contents,
+            segment_size,
+            src_ip: None,
+        };
+        loop {
+            let sent = self.io.try_io(Interest::WRITABLE, || {
+                self.udp.try_send(UdpSockRef::from(&self.io), &transmit)
+            });
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.io.writable().await?;
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn packets_of_every_size_arrive_apart_and_in_order() {
+        let sender = BatchSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let receiver = BatchSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let sizes = [1_200, 1_200, 1_200, 300, 1_200, 1_200, 1, 0, 9, 9, 1_200];
+        let packets: Vec<Vec<u8>> = (0_u8..)
+            .zip(sizes)
+            .map(|(number, size)| vec![number; size])
+            .collect();
+        sender.send(receiver.local_addr().unwrap(), &packets).await;
+        let (mut arrived, mut inbox) = (Vec::new(), Inbox::new());
+        while arrived.len() < packets.len() {
+            receiver.readable().await.unwrap();
+            let taken = receiver.try_receive(&mut inbox, |from, packet| {
+                assert_eq!(from, sender.local_addr().unwrap());
+                arrived.push(packet.to_vec());
+            });
+            assert!(taken.is_ok() || taken.unwrap_err().kind() == io::ErrorKind::WouldBlock);
+        }
+        assert_eq!(arrived, packets);
+    }
+}
