@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every target and its binary of this build.
-const TARGETS: [(&str, &str); 8] = [
+const TARGETS: [(&str, &str); 9] = [
     ("header", env!("CARGO_BIN_EXE_header")),
     ("ack_ranges", env!("CARGO_BIN_EXE_ack_ranges")),
     ("frames", env!("CARGO_BIN_EXE_frames")),
@@ -22,6 +22,7 @@ const TARGETS: [(&str, &str); 8] = [
         env!("CARGO_BIN_EXE_overlay_operations"),
     ),
     ("transfer_messages", env!("CARGO_BIN_EXE_transfer_messages")),
+    ("connection_pair", env!("CARGO_BIN_EXE_connection_pair")),
 ];
 
 fn seeds() -> &'static Path {

@@ -84,6 +84,9 @@ impl TransportConfig {
             .clamp(limits::UDP_PAYLOAD_MIN, limits::UDP_PAYLOAD_MAX);
         self.max_ack_delay = self.max_ack_delay.min(Duration::from_millis(1 << 14));
         self.initial_window_packets = self.initial_window_packets.clamp(2, 1_000);
+        self.first_packet_number = self
+            .first_packet_number
+            .map(|number| number.min(limits::FIRST_PACKET_NUMBER_MAX));
         self
     }
 }

@@ -56,3 +56,6 @@ pub const TRANSPORT_PARAMS_MAX: usize = 128;
 pub const SEGMENTS_MAX: usize = 64;
 /// Answers to SYNs and to unknown versions that wait to be sent; further ones are not given.
 pub const STATELESS_REPLIES_MAX: usize = 1_024;
+/// Largest first packet number: the first packets must not wrap before one of them arrives
+/// (`docs/wire.md` W-PN-2).
+pub const FIRST_PACKET_NUMBER_MAX: u32 = u32::MAX - 100;

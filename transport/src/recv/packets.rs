@@ -66,7 +66,7 @@ impl ReceivedPackets {
     }
 
     /// The number near which the next truncated one is looked for. Before the first packet that is
-    /// 2^31: all first numbers are below 2^32 (`docs/wire.md` W-PN-2).
+    /// 2^31: first numbers stay well below 2^32 (`docs/wire.md` W-PN-2).
     #[must_use]
     pub(crate) fn expected(&self) -> u64 {
         self.largest
