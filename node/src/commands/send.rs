@@ -54,7 +54,8 @@ pub(super) async fn run(args: SendArgs, shutdown: Shutdown) -> Result<(), Failur
         Ok(outcome) => tell(&outcome, &manifest, stopwatch.elapsed()),
         Err(error) => Err(explain(&args, &connection, &error)),
     };
-    connection.close(0, "done").await;
+    // A receiver that is gone does not acknowledge the end.
+    let _ = tokio::time::timeout(CLOSING, connection.close(0, "done")).await;
     endpoint.shutdown(CLOSING).await;
     result
 }
