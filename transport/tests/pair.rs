@@ -364,6 +364,24 @@ fn numbers_wrap_without_a_trace() {
 }
 
 #[test]
+fn the_connection_outlives_packet_65_536() {
+    let mut config = EndpointConfig::default();
+    config.transport.send_buffer = 128 << 20;
+    let mut pair = Pair::connected(1, &config);
+    let data = bytes(100_000_000);
+    let id = pair.conn(0).open_stream(BIDI).unwrap();
+    pair.conn(0).write(id, &data).unwrap();
+    pair.conn(0).finish(id).unwrap();
+    let (mut got, mut accepted) = (Vec::new(), None);
+    pair.run(|pair| {
+        accepted = accepted.or_else(|| pair.conn(1).accept_stream(BIDI));
+        accepted.is_some_and(|id| pair.read_to_end(1, id, &mut got))
+    });
+    assert!(got == data);
+    assert!(pair.conn(0).stats().packets_sent > 65_536);
+}
+
+#[test]
 fn a_slow_reader_bounds_the_sender() {
     let mut config = EndpointConfig::default();
     config.transport.receive_window = 100_000;
@@ -487,6 +505,25 @@ fn a_lone_message_is_acknowledged_without_waiting_for_the_delay() {
         pair.now < start + DELAY * 2 + Duration::from_millis(8),
         "{:?}",
         pair.now
+    );
+}
+
+#[test]
+fn an_initiator_whose_address_changes_in_mid_handshake_gets_in() {
+    let mut pair = Pair::new(1, &EndpointConfig::default());
+    pair.connect();
+    let is_connected = |e: &Event| matches!(e, Event::Connected { .. });
+    pair.run(|pair| pair.sides[0].events.iter().any(is_connected));
+    assert!(
+        pair.sides[1].handle.is_none(),
+        "the confirm message is still on its way"
+    );
+    pair.client_port = 77;
+    pair.run(|pair| pair.sides[1].handle.is_some());
+    assert_eq!(
+        pair.conn(1).remote_address().port(),
+        1,
+        "only the address that got the SYN_ACK is proven"
     );
 }
 

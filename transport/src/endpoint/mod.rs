@@ -297,7 +297,7 @@ impl Endpoint {
             return taken;
         }
         if self.half_open.contains(cid) {
-            self.handle_confirm(now, from, cid, rest)
+            self.handle_confirm(now, cid, rest)
         } else {
             0
         }
@@ -375,20 +375,14 @@ impl Endpoint {
     }
 
     /// The confirm message of a half-open handshake came, perhaps.
-    fn handle_confirm(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        cid: ConnectionId,
-        packet: &[u8],
-    ) -> usize {
+    fn handle_confirm(&mut self, now: Instant, cid: ConnectionId, packet: &[u8]) -> usize {
         let Some((header, payload, length)) = read_plain(packet) else {
             return 0;
         };
         let Some(half) = self.half_open.get(cid) else {
             return 0;
         };
-        if header.kind != PacketType::Ack || half.from != from {
+        if header.kind != PacketType::Ack {
             return 0;
         }
         let (established, refusal) = match half.responder.on_confirm(payload) {
@@ -410,7 +404,9 @@ impl Endpoint {
         let numbers = (cid, half.next_number);
         let rtt = (half.answered == 1).then(|| now.saturating_duration_since(half.answered_at));
         let accepted = (established, &params, rtt);
-        let mut connection = Connection::accepted(now, transport, numbers, from, accepted);
+        // The address that got our SYN_ACK is proven. If this came from another one, the packets
+        // that follow it begin a change of path.
+        let mut connection = Connection::accepted(now, transport, numbers, half.from, accepted);
         if let Some((code, reason)) = refusal {
             connection.refuse(now, code, reason);
         }
