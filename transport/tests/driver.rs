@@ -118,6 +118,51 @@ async fn delivers_a_thousand_messages_once_each() -> Result {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivers_records_in_order_on_each_of_many_streams() -> Result {
+    let (_client, dialled, _server, accepted) = pair(EndpointConfig::default()).await?;
+    let sizes = [0, 1, 63, 64, 1_344, 16_384, 200_000];
+    let mut senders = JoinSet::new();
+    for _ in 0..5 {
+        let mut send = dialled.open_uni().await?;
+        senders.spawn(async move {
+            for size in sizes {
+                send.send_record(&pattern(size)).await?;
+            }
+            send.finish().await?;
+            Ok::<_, io::Error>(())
+        });
+    }
+    for _ in 0..5 {
+        let mut receive = accepted.accept_uni().await?;
+        for size in sizes {
+            assert_eq!(receive.receive_record(200_000).await?, Some(pattern(size)));
+        }
+        assert_eq!(receive.receive_record(200_000).await?, None);
+    }
+    while let Some(sent) = senders.join_next().await {
+        sent??;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn rejects_a_record_above_the_limit_and_one_that_is_cut_off() -> Result {
+    let (_client, dialled, _server, accepted) = pair(EndpointConfig::default()).await?;
+    let mut send = dialled.open_uni().await?;
+    send.send_record(&[1; 101]).await?;
+    let mut receive = accepted.accept_uni().await?;
+    let error = receive.receive_record(100).await.expect_err("too long");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    let mut send = dialled.open_uni().await?;
+    send.write_all(&[0x40, 0x64, 1, 2, 3]).await?;
+    send.shutdown().await?;
+    let mut receive = accepted.accept_uni().await?;
+    let error = receive.receive_record(100).await.expect_err("cut off");
+    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moves_datagrams_in_both_directions() -> Result {
     let (_client, dialled, _server, accepted) = pair(EndpointConfig::default()).await?;
     dialled.send_datagram("ping", Some(Duration::from_secs(5)))?;

@@ -54,6 +54,7 @@ mod connection;
 mod endpoint;
 mod error;
 mod options;
+mod records;
 mod socket;
 mod state;
 mod stream;
