@@ -8,6 +8,10 @@ use std::time::Duration;
 /// What no step of a test takes unless something is wrong.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
+/// What stopping takes at most. Two seconds are promised, and forced after 1.6 s; a machine that is
+/// busy with other tests gets more, far below what a program that ignores the signal would take.
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(15);
+
 /// The program under test.
 pub(crate) fn dunlin() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dunlin"));

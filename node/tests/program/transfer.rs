@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dunlin_node::relay::{PathConfig, Relay, RelayConfig, Shares};
 
-use crate::process::{DEADLINE, Lab, Running, run, until};
+use crate::process::{DEADLINE, Lab, Running, STOP_LIMIT, run, until};
 
 #[test]
 fn a_file_arrives_and_both_ends_say_so() {
@@ -41,9 +41,7 @@ fn the_line_of_the_receiver_is_the_only_one_and_names_its_id() {
     assert_eq!(shown, id.trim_end());
     assert!(place.parse::<SocketAddr>().unwrap().ip().is_loopback());
     receiver.signal("INT");
-    let rest = receiver
-        .finish_within(Duration::from_secs(2))
-        .expect("two seconds are promised");
+    let rest = receiver.finish_within(STOP_LIMIT).expect("it stops");
     assert_eq!((rest.code, rest.stdout.as_str()), (Some(0), ""));
 }
 
@@ -203,9 +201,7 @@ fn an_interrupted_sender_says_how_to_go_on() {
     let part = lab.path("inbox/large.dunlin-part");
     assert!(until(DEADLINE, || part.exists()), "{}", sender.stderr());
     sender.signal("INT");
-    let stopped = sender
-        .finish_within(Duration::from_secs(2))
-        .expect("two seconds are promised");
+    let stopped = sender.finish_within(STOP_LIMIT).expect("it stops");
     assert_eq!(stopped.code, Some(130));
     assert!(
         stopped.sentence().contains("run the same command again"),
