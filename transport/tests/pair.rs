@@ -13,8 +13,8 @@ use std::time::Duration;
 use dunlin_transport::plain::{PlainAcceptor, PlainInitiator};
 use dunlin_transport::protect::Random;
 use dunlin_transport::{
-    CloseReason, Connection, ConnectionHandle, Delivery, Endpoint, EndpointConfig, Event, Instant,
-    ReadError, StreamDirection, StreamId, WriteError,
+    CloseReason, Connection, ConnectionHandle, Delivery, EcnMark, Endpoint, EndpointConfig, Event,
+    Instant, ReadError, StreamDirection, StreamId, WriteError,
 };
 
 /// SplitMix64 (Steele, Lea, Flood 2014): enough for a test, and the same everywhere.
@@ -62,6 +62,12 @@ struct Pair {
     duplicate: u32,
     /// Port from which the client's packets seem to come.
     client_port: u16,
+    /// Packets are delayed by up to so much more, and overtake each other; at least 1.
+    jitter_micros: u32,
+    /// What the path makes of ECN marks.
+    ecn: Option<EcnMark>,
+    /// ECN-capable batches that left the client.
+    capable: u64,
 }
 
 impl Pair {
@@ -86,6 +92,9 @@ impl Pair {
             corrupt: 0,
             duplicate: 0,
             client_port: 1,
+            jitter_micros: 3_000,
+            ecn: None,
+            capable: 0,
         }
     }
 
@@ -127,6 +136,7 @@ impl Pair {
                 .poll_transmit(self.now, 8, &mut buf)
             {
                 assert_eq!(transmit.size, buf.len());
+                self.capable += u64::from(from == 0 && transmit.ecn == Some(EcnMark::Ect0));
                 for datagram in buf.chunks(transmit.segment_size.unwrap_or(buf.len())) {
                     self.send(1 - from, datagram);
                 }
@@ -146,7 +156,8 @@ impl Pair {
                 bytes[bit / 8] ^= 1 << (bit % 8);
             }
             self.sent += 1;
-            let jitter = Duration::from_micros(u64::from(self.random.next_u32() % 3_000));
+            let jitter =
+                Duration::from_micros(u64::from(self.random.next_u32() % self.jitter_micros));
             self.wire
                 .insert((self.now + DELAY + jitter, self.sent), (to, bytes));
         }
@@ -176,7 +187,7 @@ impl Pair {
             }
             self.sides[to]
                 .endpoint
-                .handle_datagram(self.now, from, None, &mut bytes);
+                .handle_datagram(self.now, from, self.ecn, &mut bytes);
         }
         for side in &mut self.sides {
             side.endpoint.handle_timeout(self.now);
@@ -536,6 +547,40 @@ fn the_plain_profile_does_not_migrate() {
         .unwrap();
     pair.run(|pair| pair.conn(1).receive_message().is_some());
     assert_eq!(pair.conn(1).remote_address().port(), 1);
+}
+
+#[test]
+fn congestion_marks_shrink_the_window_and_a_path_that_drops_marks_is_noticed() {
+    let sent_over = |ecn| {
+        let mut pair = Pair::connected(1, &EndpointConfig::default());
+        (pair.ecn, pair.jitter_micros) = (ecn, 1);
+        for _ in 0..40 {
+            pair.conn(0)
+                .send_message(bytes(5_000), Delivery::Reliable)
+                .unwrap();
+        }
+        let mut got = 0;
+        pair.run(|pair| {
+            got += std::iter::from_fn(|| pair.conn(1).receive_message()).count();
+            got == 40
+        });
+        let before = pair.capable;
+        pair.conn(0)
+            .send_message(bytes(5_000), Delivery::Reliable)
+            .unwrap();
+        pair.run(|pair| pair.conn(1).receive_message().is_some());
+        (pair.conn(0).stats(), pair.capable > before)
+    };
+    let (passed, still_capable) = sent_over(Some(EcnMark::Ect0));
+    assert_eq!(
+        (passed.congestion_events, passed.packets_lost, still_capable),
+        (0, 0, true)
+    );
+    let (marked, still_capable) = sent_over(Some(EcnMark::Ce));
+    assert!(marked.congestion_events > 0 && marked.packets_lost == 0 && still_capable);
+    assert!(marked.congestion_window < passed.congestion_window);
+    let (bleached, still_capable) = sent_over(None);
+    assert_eq!((bleached.congestion_events, still_capable), (0, false));
 }
 
 #[test]

@@ -121,7 +121,9 @@ impl Connection {
             self.ecn_usable = false;
             return;
         };
-        if counts.ce > self.ecn_counts.ce {
+        // Counts only rise: lower ones are of an acknowledgement that was overtaken.
+        if counts.ce > self.ecn_marked {
+            self.ecn_marked = counts.ce;
             self.stats.congestion_events += 1;
             self.congestion.on_congestion(&Congestion {
                 now,
@@ -130,7 +132,6 @@ impl Connection {
                 bytes: 0,
             });
         }
-        self.ecn_counts = counts;
     }
 
     fn grow_window(

@@ -44,7 +44,6 @@ use crate::send::rtt::RttEstimator;
 use crate::stats::Stats;
 use crate::streams::Streams;
 use crate::time::Instant;
-use crate::wire::ack::EcnCounts;
 use crate::wire::params::TransportParams;
 use closing::Closing;
 use contents::Contents;
@@ -78,7 +77,8 @@ pub struct Connection {
     pacer: Pacer,
     /// The path passes ECN marks, as far as we know.
     ecn_usable: bool,
-    ecn_counts: EcnCounts,
+    /// Packets of ours that the peer saw marked CE.
+    ecn_marked: u64,
     /// The last packet whose number came back, and when it was sent, while no frame has told how
     /// long the peer waited.
     unsampled: Option<(PacketNumber, Instant)>,
@@ -180,7 +180,7 @@ impl Connection {
             congestion: NewReno::boxed(mtu, config.initial_window_packets),
             pacer: Pacer::new(mtu),
             ecn_usable: true,
-            ecn_counts: EcnCounts::default(),
+            ecn_marked: 0,
             unsampled: None,
             streams: Streams::new(side, &config),
             outgoing: OutgoingMessages::default(),

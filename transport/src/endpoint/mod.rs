@@ -16,7 +16,7 @@ use crate::config::EndpointConfig;
 use crate::connection::Connection;
 use crate::connection::opening::{peer_params, read_plain, write_plain};
 use crate::connection::state::State;
-use crate::error::{CloseReason, ConnectError};
+use crate::error::ConnectError;
 use crate::ids::{ConnectionId, PacketNumber};
 use crate::io::{ConnectionHandle, EcnMark, Event, Transmit};
 use crate::limits::{
@@ -49,6 +49,8 @@ pub struct Endpoint {
     connections: BTreeMap<ConnectionHandle, Slot>,
     routes: BTreeMap<ConnectionId, ConnectionHandle>,
     half_open: HalfOpenTable,
+    /// Our own handshakes that nobody has answered yet.
+    opening: BTreeSet<ConnectionHandle>,
     next_handle: u64,
     /// Connections that may have something to send, in turn.
     ready: VecDeque<ConnectionHandle>,
@@ -78,6 +80,7 @@ impl Endpoint {
             connections: BTreeMap::new(),
             routes: BTreeMap::new(),
             half_open: HalfOpenTable::default(),
+            opening: BTreeSet::new(),
             next_handle: 0,
             ready: VecDeque::new(),
             is_ready: BTreeSet::new(),
@@ -106,7 +109,9 @@ impl Endpoint {
         let (cid, first) = (self.fresh_cid(), self.first_number());
         let transport = self.config.transport.clone();
         let connection = Connection::connect(now, transport, (cid, first), remote, initiator);
-        Ok(self.add(cid, connection))
+        let handle = self.add(cid, connection);
+        self.opening.insert(handle);
+        Ok(handle)
     }
 
     /// Handles a datagram that came from `from`. Packets are opened in place: its bytes are
@@ -306,8 +311,10 @@ impl Endpoint {
     /// A packet of another version: a reply to our SYN, or a stranger who gets a version reply.
     fn handle_other_version(&mut self, from: SocketAddr, packet: &[u8]) {
         if let Some((sequence, _)) = version::parse(packet) {
-            for slot in self.connections.values_mut() {
-                slot.connection.on_version_reply(from, sequence);
+            for handle in &self.opening {
+                if let Some(slot) = self.connections.get_mut(handle) {
+                    slot.connection.on_version_reply(from, sequence);
+                }
             }
         } else if let Some(reply) = version::reply(packet).filter(|_| self.acceptor.is_some()) {
             self.reply(from, reply.to_vec());
@@ -443,6 +450,9 @@ impl Endpoint {
         let Some(slot) = self.connections.get_mut(&handle) else {
             return;
         };
+        if slot.connection.state() != State::SynSent {
+            self.opening.remove(&handle);
+        }
         let deadline = slot.connection.next_timeout();
         if slot.deadline != deadline {
             if let Some(old) = slot.deadline {
@@ -472,16 +482,6 @@ impl Endpoint {
         let configured = self.config.transport.first_packet_number;
         let number = configured.unwrap_or_else(|| self.random.next_u32() >> 1);
         PacketNumber(u64::from(number))
-    }
-
-    /// Ends every connection without a word; for a driver that cannot go on.
-    pub fn stop(&mut self) {
-        for slot in self.connections.values_mut() {
-            slot.connection.lose(CloseReason::EndpointStopped);
-        }
-        for handle in self.connections.keys().copied().collect::<Vec<_>>() {
-            self.touch(handle);
-        }
     }
 }
 
