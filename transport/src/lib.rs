@@ -36,12 +36,15 @@ pub mod limits;
 mod messages;
 pub mod plain;
 pub mod protect;
+#[cfg(feature = "std")]
+pub mod qlog;
 mod range_set;
 mod recv;
 pub mod send;
 mod stats;
 mod streams;
 pub mod time;
+pub mod trace;
 pub mod wire;
 
 pub use config::{EndpointConfig, TransportConfig};

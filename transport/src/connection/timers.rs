@@ -8,6 +8,7 @@ use super::state::{Input, State};
 use crate::config::TransportConfig;
 use crate::error::CloseReason;
 use crate::time::Instant;
+use crate::trace::Timer;
 use crate::wire::params::TransportParams;
 
 /// Deadlines that belong to no part.
@@ -105,6 +106,7 @@ impl Connection {
                     .filter(|opening| opening.is_expired(now));
                 if let Some(opening) = expired {
                     let peer_speaks_other_version = opening.other_version;
+                    self.trace_timer(now, Timer::Handshake);
                     self.lose(CloseReason::HandshakeTimeout {
                         peer_speaks_other_version,
                     });
@@ -115,6 +117,7 @@ impl Connection {
                     && let Some(next) = self.state.next(Input::LingerOver)
                 {
                     self.state = next;
+                    self.trace_timer(now, Timer::Linger);
                 }
             }
             State::Established | State::Closing | State::FinSent => {
@@ -125,6 +128,7 @@ impl Connection {
 
     fn handle_transfer_timeout(&mut self, now: Instant) {
         if self.idle_time().is_some_and(|at| at <= now) {
+            self.trace_timer(now, Timer::Idle);
             // FIN leaves only when everything was acknowledged: of the graceful end just the echo is
             // missing.
             self.lose(if self.state == State::FinSent {
@@ -135,8 +139,10 @@ impl Connection {
             return;
         }
         if self.loss.loss_time().is_some_and(|at| at <= now) {
+            self.trace_timer(now, Timer::Loss);
             self.detect_lost(now);
         } else if self.probe_time().is_some_and(|at| at <= now) {
+            self.trace_timer(now, Timer::Probe);
             self.on_probe_timeout(now);
         }
         if self.timers.pacing.is_some_and(|at| at <= now) {
@@ -144,6 +150,7 @@ impl Connection {
         }
         if self.timers.keep_alive_time().is_some_and(|at| at <= now) {
             self.ping = true;
+            self.trace_timer(now, Timer::KeepAlive);
             // Even if the PING cannot leave now, the next one is an interval away.
             self.timers.on_eliciting_sent(now);
         }
@@ -160,7 +167,7 @@ impl Connection {
             .then(|| self.timers.last_received + timeout.max(self.probe_timeout() * 3))
     }
 
-    fn probe_time(&self) -> Option<Instant> {
+    pub(super) fn probe_time(&self) -> Option<Instant> {
         self.sent
             .is_any_in_flight()
             .then(|| self.loss.probe_time(&self.rtt, self.peer_ack_delay()))

@@ -73,6 +73,10 @@ impl Connection {
         buf.clear();
         if let Some(opening) = &mut self.opening {
             let wrote = opening.poll(now, self.local_cid, buf);
+            let number = opening.last_number();
+            if wrote {
+                self.trace_handshake_sent(now, number, buf);
+            }
             return wrote.then(|| self.finish_batch(self.path.remote(), buf.len(), None));
         }
         if self.state == State::Closed {
@@ -148,10 +152,13 @@ impl Connection {
             header.sequence = self.sent.next_number().truncated();
             write_plain(buf, header, confirm);
             let used = buf.len() - start;
+            let number = self.sent.next_number();
             self.sent.skip();
+            self.trace_confirm(number, &buf[start..]);
             if self.write_next_packet(now, limit - used, buf) {
                 return true;
             }
+            self.trace_no_confirm();
             buf.truncate(start);
         }
         self.write_next_packet(now, limit, buf)
@@ -544,6 +551,12 @@ impl Connection {
 
     fn on_packet_sent(&mut self, now: Instant, number: PacketNumber, size: usize, draft: Draft) {
         self.stats.packets_sent += 1;
+        self.trace_sent(
+            now,
+            (number, &draft.header),
+            (size, &draft.frames),
+            &draft.contents,
+        );
         if !draft.ack_eliciting {
             self.sent.skip();
             return;
