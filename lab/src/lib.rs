@@ -11,6 +11,7 @@
 //!
 //! What it deliberately does not: sockets, threads, the wall clock. `docs/lab.md` is its manual.
 
+pub mod capture;
 pub mod fuzzing;
 pub mod goodput;
 pub mod link;

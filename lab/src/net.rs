@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use dunlin_transport::{Endpoint, Instant, limits};
 
+use crate::capture::Tap;
 use crate::link::{Datagram, Element, Hop, Link, LinkStats};
 use crate::rng::Rng;
 use crate::scheduler::Scheduler;
@@ -75,6 +76,7 @@ pub struct Net<A> {
     hops: Vec<Hop>,
     buffer: Vec<u8>,
     spare: Vec<Vec<u8>>,
+    tap: Option<Box<dyn Tap>>,
 }
 
 impl<A: Application> Net<A> {
@@ -94,7 +96,13 @@ impl<A: Application> Net<A> {
             hops: Vec::new(),
             buffer: Vec::new(),
             spare: Vec::new(),
+            tap: None,
         }
+    }
+
+    /// From now on `tap` sees every datagram that is sent and delivered.
+    pub fn set_tap(&mut self, tap: Box<dyn Tap>) {
+        self.tap = Some(tap);
     }
 
     /// The address of the `index`-th node.
@@ -294,6 +302,9 @@ impl<A: Application> Net<A> {
         if let (Some(node), Some(entry)) = (node, entry) {
             self.trace
                 .add(now, Record::Delivered, node, &datagram.bytes);
+            if let Some(tap) = &mut self.tap {
+                tap.on_datagram(now, Record::Delivered, node, &datagram);
+            }
             entry
                 .endpoint
                 .handle_datagram(now, datagram.from, datagram.ecn, &mut datagram.bytes);
@@ -364,6 +375,9 @@ impl<A: Application> Net<A> {
                 from,
                 to: transmit.destination,
             };
+            if let Some(tap) = &mut self.tap {
+                tap.on_datagram(now, Record::Sent, node, &datagram);
+            }
             if let Some(link) = self.links.get_mut(&(node, to)) {
                 link.enter(now, datagram, &mut self.hops);
             }

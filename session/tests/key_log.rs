@@ -21,13 +21,16 @@ struct Lines(Mutex<Vec<String>>);
 
 impl Lines {
     fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        std::mem::take(&mut self.0.lock().expect("works in a test"))
     }
 }
 
 impl KeyLog for Lines {
     fn log(&self, entry: &KeyLogEntry<'_>) {
-        self.0.lock().unwrap().push(entry.to_string());
+        self.0
+            .lock()
+            .expect("works in a test")
+            .push(entry.to_string());
     }
 }
 
@@ -57,7 +60,7 @@ fn handshake(logs: [Option<&Arc<Lines>>; 2]) -> [Established; 2] {
     let acceptor = SessionAcceptor::new(bob, config(logs[1]), pure, &mut random);
     let syn = initiator.syn(&params(INITIATOR_CID), &[]);
     let syn = Syn {
-        from: "192.0.2.1:4000".parse().unwrap(),
+        from: "192.0.2.1:4000".parse().expect("works in a test"),
         payload: &syn,
         under_load: false,
     };
@@ -65,8 +68,10 @@ fn handshake(logs: [Option<&Arc<Lines>>; 2]) -> [Established; 2] {
     let SynDecision::Accept(responder) = decision else {
         panic!("a genuine SYN")
     };
-    let (confirm, at_alice) = initiator.on_syn_ack(responder.syn_ack()).unwrap();
-    let Verdict::Accept(at_bob) = responder.on_confirm(&confirm).unwrap() else {
+    let (confirm, at_alice) = initiator
+        .on_syn_ack(responder.syn_ack())
+        .expect("works in a test");
+    let Verdict::Accept(at_bob) = responder.on_confirm(&confirm).expect("works in a test") else {
         panic!("everybody is welcome")
     };
     [at_alice, at_bob]
@@ -143,11 +148,11 @@ fn pass(from: &mut dyn PacketProtection, to: &mut dyn PacketProtection, number: 
     header.payload_len = 24;
     header.flags = Flags::SEALED.with_if(from.key_phase(), Flags::KEY_PHASE);
     let mut packet = vec![0; HEADER_LEN + 24];
-    let start = packet.first_chunk_mut().unwrap();
+    let start = packet.first_chunk_mut().expect("works in a test");
     header.emit(start, from.checksum_salt(Flow::Outgoing));
     from.seal(PacketNumber(number), &mut packet);
     assert!(to.unmask(&mut packet));
-    let seen = Header::parse(&packet, to.checksum_salt(Flow::Incoming)).unwrap();
+    let seen = Header::parse(&packet, to.checksum_salt(Flow::Incoming)).expect("works in a test");
     let phase = seen.flags.contains(Flags::KEY_PHASE);
     assert_eq!(to.open(PacketNumber(number), phase, &mut packet), Ok(8));
 }

@@ -34,6 +34,8 @@ pub mod ids;
 mod io;
 pub mod limits;
 mod messages;
+#[cfg(feature = "std")]
+pub mod pcapng;
 pub mod plain;
 pub mod protect;
 #[cfg(feature = "std")]
@@ -43,6 +45,7 @@ mod recv;
 pub mod send;
 mod stats;
 mod streams;
+pub mod tap;
 pub mod time;
 pub mod trace;
 pub mod wire;
