@@ -9,6 +9,8 @@
 //!
 //! [`fuzzing`] drives a pair by bytes instead of a seed; [`goodput`] measures a link.
 //!
+//! [`plot`] draws what was measured.
+//!
 //! What it deliberately does not: sockets, threads, the wall clock. `docs/lab.md` is its manual.
 
 pub mod fuzzing;
@@ -16,6 +18,7 @@ pub mod goodput;
 pub mod link;
 pub mod net;
 pub mod pair;
+pub mod plot;
 pub mod profile;
 pub mod rng;
 pub mod scenario;
