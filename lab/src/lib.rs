@@ -25,6 +25,7 @@ pub mod scenario;
 pub mod scheduler;
 pub mod seed;
 pub mod shrink;
+pub mod swarm;
 pub mod trace;
 pub mod violation;
 pub mod workload;
