@@ -29,6 +29,7 @@ pub mod driver;
 mod endpoint;
 pub mod error;
 mod flow;
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod ids;
 mod io;

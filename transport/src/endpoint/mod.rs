@@ -5,6 +5,8 @@
 //! connection), then drain [`Endpoint::poll_event`] and [`Endpoint::poll_transmit`], then wait until
 //! [`Endpoint::poll_timeout`].
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod half_open;
 
 use alloc::boxed::Box;
