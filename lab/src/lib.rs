@@ -23,4 +23,5 @@ pub mod scheduler;
 pub mod seed;
 pub mod trace;
 pub mod violation;
+pub mod watch;
 pub mod workload;
