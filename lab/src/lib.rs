@@ -28,4 +28,5 @@ pub mod shrink;
 pub mod swarm;
 pub mod trace;
 pub mod violation;
+pub mod watch;
 pub mod workload;

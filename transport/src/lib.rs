@@ -36,6 +36,8 @@ mod io;
 pub mod limits;
 mod messages;
 pub mod plain;
+#[cfg_attr(not(feature = "planted-bugs"), doc(hidden))]
+pub mod planted;
 pub mod protect;
 mod range_set;
 mod recv;

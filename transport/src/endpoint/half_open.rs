@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::ids::{ConnectionId, PacketNumber};
+use crate::planted::{self, Bug};
 use crate::protect::Responder;
 use crate::time::Instant;
 
@@ -136,7 +137,9 @@ impl HalfOpenTable {
                 break;
             }
             self.queue.pop_front();
-            self.remove(cid);
+            if !planted::is(Bug::HalfOpenNeverExpires) {
+                self.remove(cid);
+            }
         }
     }
 
