@@ -22,5 +22,6 @@ pub mod scenario;
 pub mod scheduler;
 pub mod seed;
 pub mod trace;
+pub mod units;
 pub mod violation;
 pub mod workload;
