@@ -1,7 +1,7 @@
 //! Queues in front of a bottleneck: drop-tail, CoDel, DualPI2.
 //!
 //! A queue decides twice: on arrival (is there room?) and on departure (has it waited too long?).
-//! The server behind it ([`super::server`]) asks for the next datagram when the one before has
+//! The server behind it (`server`) asks for the next datagram when the one before has
 //! left.
 
 pub mod codel;
