@@ -27,6 +27,7 @@ pub mod seed;
 pub mod shrink;
 pub mod swarm;
 pub mod trace;
+pub mod units;
 pub mod violation;
 pub mod watch;
 pub mod workload;
