@@ -9,6 +9,8 @@
 //!
 //! [`fuzzing`] drives a pair by bytes instead of a seed; [`goodput`] measures a link.
 //!
+//! [`plot`] draws what was measured.
+//!
 //! What it deliberately does not: sockets, threads, the wall clock. `docs/lab.md` is its manual.
 
 pub mod capture;
@@ -17,11 +19,16 @@ pub mod goodput;
 pub mod link;
 pub mod net;
 pub mod pair;
+pub mod plot;
 pub mod profile;
 pub mod rng;
 pub mod scenario;
 pub mod scheduler;
 pub mod seed;
+pub mod shrink;
+pub mod swarm;
 pub mod trace;
+pub mod units;
 pub mod violation;
+pub mod watch;
 pub mod workload;

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use dunlin_transport::{Endpoint, Instant, limits};
 
 use crate::capture::Tap;
-use crate::link::{Datagram, Element, Hop, Link, LinkStats};
+use crate::link::{Backlog, Datagram, Element, Hop, Link, LinkStats, Onward, Wake};
 use crate::rng::Rng;
 use crate::scheduler::Scheduler;
 use crate::trace::{Record, Trace};
@@ -46,6 +46,10 @@ enum Happening {
         link: (usize, usize),
         hop: Hop,
     },
+    Wake {
+        link: (usize, usize),
+        wake: Wake,
+    },
     Timer {
         node: usize,
     },
@@ -73,7 +77,7 @@ pub struct Net<A> {
     steps: u64,
     steps_at_instant: u64,
     datagrams: u64,
-    hops: Vec<Hop>,
+    onward: Onward,
     buffer: Vec<u8>,
     spare: Vec<Vec<u8>>,
     tap: Option<Box<dyn Tap>>,
@@ -93,7 +97,7 @@ impl<A: Application> Net<A> {
             steps: 0,
             steps_at_instant: 0,
             datagrams: 0,
-            hops: Vec::new(),
+            onward: Onward::default(),
             buffer: Vec::new(),
             spare: Vec::new(),
             tap: None,
@@ -195,6 +199,13 @@ impl<A: Application> Net<A> {
         self.links.get(&(from, to)).map(Link::stats)
     }
 
+    /// What waits on a path now.
+    #[must_use]
+    pub fn backlog(&self, from: usize, to: usize) -> Option<Backlog> {
+        let link = self.links.get(&(from, to))?;
+        Some(link.backlog(self.now()))
+    }
+
     /// A node's application.
     #[must_use]
     pub fn app(&self, node: usize) -> Option<&A> {
@@ -205,6 +216,11 @@ impl<A: Application> Net<A> {
     #[must_use]
     pub fn endpoint(&self, node: usize) -> Option<&Endpoint> {
         self.nodes.get(node).map(|node| &node.endpoint)
+    }
+
+    /// When a node's endpoint wants to be woken; exact once an event has been handled.
+    pub fn deadline(&mut self, node: usize) -> Option<Instant> {
+        self.nodes.get_mut(node)?.endpoint.poll_timeout()
     }
 
     /// Lets `act` work on a node and sends what comes of it.
@@ -264,6 +280,11 @@ impl<A: Application> Net<A> {
     fn happen(&mut self, now: Instant, happening: Happening) -> Option<usize> {
         match happening {
             Happening::Hop { link, hop } => self.on_hop(now, link, hop),
+            Happening::Wake { link, wake } => {
+                self.links.get_mut(&link)?.on_wake(wake, &mut self.onward);
+                self.schedule_onward(link);
+                None
+            }
             Happening::Timer { node } => self.on_timer(now, node),
             Happening::Rebind { node, address } => {
                 let entry = self.nodes.get_mut(node)?;
@@ -285,13 +306,9 @@ impl<A: Application> Net<A> {
 
     fn on_hop(&mut self, now: Instant, link: (usize, usize), hop: Hop) -> Option<usize> {
         let path = self.links.get_mut(&link)?;
-        if hop.position < path.elements().count() {
-            path.advance(hop, &mut self.hops);
-            self.schedule_hops(link);
-            return None;
-        }
-        path.on_delivered();
-        self.deliver(now, hop.datagram)
+        let through = path.advance(hop, &mut self.onward);
+        self.schedule_onward(link);
+        self.deliver(now, through?)
     }
 
     fn deliver(&mut self, now: Instant, mut datagram: Datagram) -> Option<usize> {
@@ -379,18 +396,26 @@ impl<A: Application> Net<A> {
                 tap.on_datagram(now, Record::Sent, node, &datagram);
             }
             if let Some(link) = self.links.get_mut(&(node, to)) {
-                link.enter(now, datagram, &mut self.hops);
+                link.enter(now, datagram, &mut self.onward);
             }
-            self.schedule_hops((node, to));
+            self.schedule_onward((node, to));
         }
         self.buffer = buffer;
         true
     }
 
-    fn schedule_hops(&mut self, link: (usize, usize)) {
-        for hop in self.hops.drain(..) {
+    fn schedule_onward(&mut self, link: (usize, usize)) {
+        for hop in self.onward.hops.drain(..) {
             self.scheduler
                 .schedule(hop.at, Happening::Hop { link, hop });
+        }
+        for wake in self.onward.wakes.drain(..) {
+            self.scheduler
+                .schedule(wake.at, Happening::Wake { link, wake });
+        }
+        self.onward.notices.clear();
+        while let Some(bytes) = self.onward.spent.pop() {
+            self.recycle(bytes);
         }
     }
 

@@ -29,6 +29,7 @@ pub mod driver;
 mod endpoint;
 pub mod error;
 mod flow;
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod ids;
 mod io;
@@ -37,6 +38,8 @@ mod messages;
 #[cfg(feature = "std")]
 pub mod pcapng;
 pub mod plain;
+#[cfg_attr(not(feature = "planted-bugs"), doc(hidden))]
+pub mod planted;
 pub mod protect;
 #[cfg(feature = "std")]
 pub mod qlog;

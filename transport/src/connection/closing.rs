@@ -9,6 +9,7 @@ use super::state::{Input, State};
 use crate::error::{CloseReason, PeerViolation};
 use crate::io::Event;
 use crate::limits::CLOSE_REASON_MAX;
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 use crate::wire::{Cursor, DecodeError, varint};
 
@@ -111,7 +112,7 @@ impl Connection {
     pub(super) fn check_delivered(&mut self) {
         if self.state == State::Closing
             && self.streams.is_drained()
-            && self.outgoing.is_drained()
+            && (self.outgoing.is_drained() || planted::is(Bug::CloseBeforeDelivered))
             && let Some(next) = self.state.next(Input::AllDelivered)
         {
             self.state = next;
@@ -133,8 +134,11 @@ impl Connection {
             self.state = next;
             self.closing.fin_ack = true;
             self.closing.fin = false;
-            self.timers
-                .linger(now + self.probe_timeout() * LINGER_PROBE_TIMEOUTS);
+            let mut lingers = LINGER_PROBE_TIMEOUTS;
+            if planted::is(Bug::TimeWaitSkipped) {
+                lingers = 0;
+            }
+            self.timers.linger(now + self.probe_timeout() * lingers);
             self.end(CloseReason::Peer { code, reason });
         }
         Ok(())

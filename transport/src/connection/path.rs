@@ -7,6 +7,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 
 /// Challenges sent to a candidate before it is forgotten.
@@ -64,6 +65,10 @@ impl Path {
             }
             return;
         }
+        if planted::is(Bug::PathWithoutChallenge) && newest {
+            self.remote = from;
+            return;
+        }
         match &mut self.candidate {
             Some(candidate) if candidate.address == from => candidate.received += bytes,
             _ if newest => {
@@ -99,7 +104,9 @@ impl Path {
         if candidate.sent + size > candidate.received {
             return None;
         }
-        candidate.sent += size;
+        if !planted::is(Bug::CandidateBytesNotCounted) {
+            candidate.sent += size;
+        }
         candidate.challenges += 1;
         Some((candidate.address, candidate.token))
     }
@@ -114,7 +121,7 @@ impl Path {
     pub(super) fn on_pong(&mut self, token: u64) -> Option<SocketAddr> {
         let candidate = self
             .candidate
-            .filter(|candidate| candidate.token == token)?;
+            .filter(|candidate| candidate.token == token || planted::is(Bug::AnyPongProvesPath))?;
         self.remote = candidate.address;
         self.candidate = None;
         Some(self.remote)

@@ -12,6 +12,7 @@ use crate::ids::{PacketNumber, Side, reconstruct};
 use crate::io::EcnMark;
 use crate::limits::QUEUED_PONGS_MAX;
 use crate::messages::incoming::Position;
+use crate::planted::{self, Bug};
 use crate::protect::{Flow, HandshakeError, OpenError, Random};
 use crate::recv::packets::Arrival;
 use crate::streams::Placed;
@@ -139,11 +140,18 @@ impl Connection {
             self.trace_dropped(now, from, DropReason::Unexpected, length);
             return length;
         }
-        let number = PacketNumber(reconstruct(header.sequence, self.received.expected()));
+        let expected = self.received.expected();
+        let mut number = PacketNumber(reconstruct(header.sequence, expected));
+        if planted::is(Bug::NumberNeverWrapsUp) {
+            number = PacketNumber((expected >> 32 << 32) | u64::from(header.sequence));
+        }
         if !self.received.is_new(number) {
             self.stats.packets_duplicate += 1;
             self.trace_dropped(now, from, DropReason::Duplicate, length);
             return length;
+        }
+        if planted::is(Bug::MarkedBeforeAuthentication) {
+            self.received.mark(now, number, Arrival::default());
         }
         let key_phase = header.flags.contains(Flags::KEY_PHASE);
         match protection.open(number, key_phase, packet) {
@@ -156,6 +164,9 @@ impl Connection {
             Err(OpenError::Mismatch) => {
                 self.stats.packets_rejected += 1;
                 self.trace_dropped(now, from, DropReason::Undecryptable, length);
+                if planted::is(Bug::IdleRestartedByGarbage) {
+                    self.timers.on_received(now);
+                }
             }
             Err(OpenError::IntegrityLimit) => {
                 self.trace_dropped(now, from, DropReason::Undecryptable, length);
@@ -181,6 +192,12 @@ impl Connection {
             self.received.acknowledge_now();
             self.trace_dropped(now, from, DropReason::Duplicate, length);
             return length;
+        }
+        if planted::is(Bug::PlainResetBelieved)
+            && let Some((header, body, length)) = read_plain(datagram)
+            && header.kind == PacketType::Rst
+        {
+            return self.on_reset_packet(body).map_or(0, |()| length);
         }
         self.stats.packets_rejected += 1;
         self.trace_dropped(now, from, reason, datagram.len());
@@ -261,7 +278,7 @@ impl Connection {
             return Ok(None);
         }
         let mut arrival = Arrival {
-            ack_eliciting: header.kind.is_ack_eliciting(),
+            ack_eliciting: header.kind.is_ack_eliciting() || planted::is(Bug::AckElicitsAck),
             end: header.flags.contains(Flags::END),
             ecn: None,
         };
@@ -290,7 +307,7 @@ impl Connection {
             PacketType::Fragment => return self.act_on_fragment(packet),
             PacketType::Ping => {
                 let token = packet.token()?;
-                if self.pongs.len() < QUEUED_PONGS_MAX {
+                if self.pongs.len() < QUEUED_PONGS_MAX || planted::is(Bug::PongsWithoutBound) {
                     self.pongs.push_back((from, token));
                 }
             }

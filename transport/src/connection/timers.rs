@@ -7,6 +7,7 @@ use super::Connection;
 use super::state::{Input, State};
 use crate::config::TransportConfig;
 use crate::error::CloseReason;
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 use crate::trace::Timer;
 use crate::wire::params::TransportParams;
@@ -131,7 +132,8 @@ impl Connection {
             self.trace_timer(now, Timer::Idle);
             // FIN leaves only when everything was acknowledged: of the graceful end just the echo is
             // missing.
-            self.lose(if self.state == State::FinSent {
+            let graceful = self.state == State::FinSent && !planted::is(Bug::FinAckLostIsTimeout);
+            self.lose(if graceful {
                 CloseReason::Local
             } else {
                 CloseReason::TimedOut
@@ -168,6 +170,9 @@ impl Connection {
     }
 
     pub(super) fn probe_time(&self) -> Option<Instant> {
+        if planted::is(Bug::ProbeTimerOnlyOnce) && self.loss.probe_count() > 0 {
+            return None;
+        }
         self.sent
             .is_any_in_flight()
             .then(|| self.loss.probe_time(&self.rtt, self.peer_ack_delay()))

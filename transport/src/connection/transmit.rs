@@ -15,6 +15,7 @@ use crate::ids::PacketNumber;
 use crate::io::{EcnMark, Transmit};
 use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
 use crate::messages::outgoing::Part;
+use crate::planted::{self, Bug};
 use crate::protect::Flow;
 use crate::send::in_flight::SentPacket;
 use crate::time::Instant;
@@ -518,7 +519,10 @@ impl Connection {
     /// Completes the packet that begins at `start` (header space and body are there) and counts it
     /// as sent.
     fn seal_packet(&mut self, now: Instant, mut draft: Draft, start: usize, buf: &mut Vec<u8>) {
-        let number = self.sent.next_number();
+        let mut number = self.sent.next_number();
+        if planted::is(Bug::RetransmissionSameNumber) && self.loss.probe_count() > 0 {
+            number = self.sent.iter().next().map_or(number, |(first, _)| first);
+        }
         let Some(protection) = &mut self.protection else {
             return;
         };
@@ -557,8 +561,13 @@ impl Connection {
             (size, &draft.frames),
             &draft.contents,
         );
+        if planted::is(Bug::IdleRestartedBySending) {
+            self.timers.on_received(now);
+        }
         if !draft.ack_eliciting {
-            self.sent.skip();
+            if !planted::is(Bug::AckOnlyTakesNoNumber) {
+                self.sent.skip();
+            }
             return;
         }
         let mut contents = draft.contents;

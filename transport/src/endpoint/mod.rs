@@ -5,6 +5,8 @@
 //! connection), then drain [`Endpoint::poll_event`] and [`Endpoint::poll_transmit`], then wait until
 //! [`Endpoint::poll_timeout`].
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod half_open;
 mod tracing;
 
@@ -23,6 +25,7 @@ use crate::io::{ConnectionHandle, EcnMark, Event, Transmit};
 use crate::limits::{
     CONNECTIONS_MAX, HALF_OPEN_MAX, PACKETS_PER_DATAGRAM_MAX, STATELESS_REPLIES_MAX,
 };
+use crate::planted::{self, Bug};
 use crate::protect::{Acceptor, Initiator, Random, Syn, SynDecision, Verdict};
 use crate::time::Instant;
 use crate::trace::{Answer, DropReason, Observer};
@@ -350,7 +353,9 @@ impl Endpoint {
             self.trace_dropped(now, from, DropReason::Handshake, packet);
             return;
         };
-        if let Some((cid, half)) = self.half_open.find_same(from, remote_cid, payload) {
+        if let Some((cid, half)) = self.half_open.find_same(from, remote_cid, payload)
+            && !planted::is(Bug::SynRetransmissionNewState)
+        {
             let reply = syn_ack(now, cid, half);
             self.reply_within((now, from), Answer::SynAck, reply, length);
             return;
@@ -426,6 +431,9 @@ impl Endpoint {
             }) => (established, Some((code, reason))),
             Err(_) => {
                 self.trace_dropped(now, from, DropReason::Handshake, packet);
+                if planted::is(Bug::ForgedConfirmKillsHandshake) {
+                    self.half_open.remove(cid);
+                }
                 return 0;
             }
         };
