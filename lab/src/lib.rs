@@ -16,11 +16,15 @@ pub mod goodput;
 pub mod link;
 pub mod net;
 pub mod pair;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod profile;
+pub mod reference;
 pub mod rng;
 pub mod scenario;
 pub mod scheduler;
 pub mod seed;
+pub mod tap;
 pub mod trace;
 pub mod violation;
 pub mod watch;
