@@ -13,6 +13,7 @@
 
 pub mod fuzzing;
 pub mod goodput;
+pub mod intruder;
 pub mod link;
 pub mod net;
 pub mod pair;

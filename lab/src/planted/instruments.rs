@@ -40,6 +40,11 @@ pub const INSTRUMENTS: &[Instrument] = &[
         run: |seed| crate::reference::run(seed).map_err(|failure| failure.to_string()),
     },
     Instrument {
+        name: "intruder",
+        layers: &[Layer::Transport, Layer::Session],
+        run: |seed| crate::intruder::run(seed).map_err(|failure| failure.to_string()),
+    },
+    Instrument {
         name: "fuzz connection_pair",
         layers: PACKETS,
         run: |seed| {
