@@ -15,17 +15,22 @@
 
 pub mod fuzzing;
 pub mod goodput;
+pub mod intruder;
 pub mod link;
 pub mod net;
 pub mod pair;
 pub mod plot;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod profile;
+pub mod reference;
 pub mod rng;
 pub mod scenario;
 pub mod scheduler;
 pub mod seed;
 pub mod shrink;
 pub mod swarm;
+pub mod tap;
 pub mod trace;
 pub mod units;
 pub mod violation;
