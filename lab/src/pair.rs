@@ -248,15 +248,13 @@ impl<'a> Pair<'a> {
             .net
             .endpoint(node)
             .and_then(|endpoint| endpoint.connection(handle));
-        let Some(connection) = connection else {
-            return Ok(());
-        };
         let stranger = |peer| !self.scenario.profile.is_peer(peer, 1 - node);
-        if connection.peer().is_some_and(stranger) {
+        let peer = connection.and_then(dunlin_transport::Connection::peer);
+        if peer.is_some_and(stranger) {
             return Err(Violation::Stranger { node });
         }
-        let stats = connection.stats();
-        self.stats[node] = stats;
+        let stats = connection.map(dunlin_transport::Connection::stats);
+        self.stats[node] = stats.unwrap_or(self.stats[node]);
         let moment = Moment {
             node,
             now: self.net.now(),
@@ -268,7 +266,7 @@ impl<'a> Pair<'a> {
             ),
         };
         self.check_wire(&moment, handle)?;
-        self.check_held(node, &stats)
+        stats.map_or(Ok(()), |stats| self.check_held(node, &stats))
     }
 
     /// What crossed the wire, and the endpoint's figures about it.
@@ -285,9 +283,7 @@ impl<'a> Pair<'a> {
             });
         }
         let endpoint = self.net.endpoint(moment.node);
-        let Some(connection) = endpoint.and_then(|endpoint| endpoint.connection(handle)) else {
-            return Ok(());
-        };
+        let connection = endpoint.and_then(|endpoint| endpoint.connection(handle));
         let mut ledger = self.watch.ledger();
         self.bounds.check(moment, connection, &mut ledger)
     }

@@ -22,9 +22,20 @@ struct Memory {
     probes_when_advanced: u64,
     probes_when_progressed: u64,
     window: u64,
-    /// The last reduction: when, at how many spurious losses, and whether it went to the minimum.
-    reduced: Option<(Instant, u64, bool)>,
+    /// Losses, and those that were none, when the window was last seen.
+    losses: [u64; 2],
+    acked: u64,
+    reduced: Option<Reduction>,
     lingers_until: Option<Instant>,
+}
+
+/// A window that shrank.
+#[derive(Clone, Copy, Debug)]
+struct Reduction {
+    at: Instant,
+    to_minimum: bool,
+    /// Losses, and those that were none, before.
+    losses: [u64; 2],
 }
 
 /// Checks an endpoint's figures against the ledger after every event.
@@ -73,11 +84,18 @@ impl Bounds {
     pub fn check(
         &mut self,
         moment: &Moment,
-        connection: &Connection,
+        connection: Option<&Connection>,
         ledger: &mut Ledger,
     ) -> Result<(), Violation> {
-        let stats = connection.stats();
         let node = moment.node;
+        if let Some(detail) = self.linger(moment, connection) {
+            let what = "the end was forgotten too soon";
+            return Err(Violation::Wire { node, what, detail });
+        }
+        let Some(connection) = connection else {
+            return Ok(());
+        };
+        let stats = connection.stats();
         self.remember(node, &stats, ledger);
         if let Some(violation) = ledger.take_violation() {
             return Err(violation);
@@ -96,9 +114,6 @@ impl Bounds {
             {
                 return wrong(what, detail);
             }
-        }
-        if let Some(detail) = self.linger(moment, connection, &stats) {
-            return wrong("the end was forgotten too soon", detail);
         }
         Ok(())
     }
@@ -182,16 +197,25 @@ impl Bounds {
             let detail = format!("{in_flight} of {}", side.bytes_outstanding);
             return Some(("more in flight than was sent", detail));
         }
+        let losses = [stats.packets_lost, stats.packets_spuriously_lost];
+        let known = std::mem::replace(&mut memory.losses, losses);
+        let acked = side.bytes_acked - std::mem::replace(&mut memory.acked, side.bytes_acked);
+        if before > 0 && window > before + acked + stats.mtu {
+            return given_back(memory.reduced?, losses);
+        }
         if window >= before {
             return None;
         }
-        let spurious = stats.packets_spuriously_lost;
-        let to_minimum = window <= least;
-        let earlier = memory
-            .reduced
-            .replace((moment.now, spurious, to_minimum))
-            .filter(|(_, known, minimum)| *known == spurious && !minimum && !to_minimum);
-        let since = moment.now.saturating_duration_since(earlier?.0);
+        let reduction = Reduction {
+            at: moment.now,
+            to_minimum: window <= least,
+            losses: known,
+        };
+        // What was given back in between, or fell to the minimum, may shrink again at once.
+        let earlier = memory.reduced.replace(reduction).filter(|earlier| {
+            earlier.losses.last() == losses.last() && !earlier.to_minimum && !reduction.to_minimum
+        });
+        let since = moment.now.saturating_duration_since(earlier?.at);
         (since < moment.rtt_floor).then(|| {
             let detail = format!("again after {since:?}");
             ("the window was reduced twice in a round trip", detail)
@@ -199,21 +223,26 @@ impl Bounds {
     }
 
     /// Who was told that the peer closed stays to answer its FIN (RFC 9000 §10.2).
-    fn linger(
-        &mut self,
-        moment: &Moment,
-        connection: &Connection,
-        stats: &Stats,
-    ) -> Option<String> {
+    fn linger(&mut self, moment: &Moment, connection: Option<&Connection>) -> Option<String> {
         let memory = self.memory.get_mut(moment.node)?;
         if !moment.peer_closed {
             return None;
         }
-        let least = (stats.rtt * 3).max(Duration::from_millis(1));
+        let rtt = connection.map_or(Duration::ZERO, |connection| connection.stats().rtt);
+        let least = (rtt * 3).max(Duration::from_millis(1));
         let until = *memory.lingers_until.get_or_insert(moment.now + least);
-        (connection.state() == State::Closed && moment.now < until)
-            .then(|| format!("{:?} before {until:?}", moment.now))
+        let over = connection.is_none_or(|connection| connection.state() == State::Closed);
+        (over && moment.now < until).then(|| format!("{:?} before {until:?}", moment.now))
     }
+}
+
+/// A window is given back only when every loss since its reduction was none.
+fn given_back(reduction: Reduction, now: [u64; 2]) -> Option<(&'static str, String)> {
+    let [lost, spurious] = [0, 1].map(|index| now[index] - reduction.losses[index]);
+    (spurious < lost).then(|| {
+        let detail = format!("{spurious} of {lost} losses were none");
+        ("a window was given back that was rightly reduced", detail)
+    })
 }
 
 /// The probe timeout without back-off (RFC 9002 §6.2.1).

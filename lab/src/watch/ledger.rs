@@ -56,6 +56,9 @@ pub(super) struct Side {
     ce_reported: u64,
     masks: BTreeSet<[u8; 16]>,
     sealed: BTreeMap<u64, (u64, Instant)>,
+    /// The current key phase, packets under it, and most packets under one.
+    phase: (bool, u64),
+    longest_phase: u64,
     /// Packets of data and their bytes, retransmissions included.
     pub(super) data_bytes_sent: u64,
 }
@@ -86,6 +89,8 @@ impl Side {
             ce_reported: 0,
             masks: BTreeSet::new(),
             sealed: BTreeMap::new(),
+            phase: (false, 0),
+            longest_phase: 0,
             data_bytes_sent: 0,
         }
     }
@@ -144,6 +149,12 @@ impl Ledger {
         self.sides.get(node).map_or(0, |side| side.data_bytes_sent)
     }
 
+    /// Most packets that `node` sealed without changing its key.
+    #[must_use]
+    pub fn packets_of_one_key(&self, node: usize) -> u64 {
+        self.sides.get(node).map_or(0, |side| side.longest_phase)
+    }
+
     /// `node` is about to seal a packet; `payload` is everything between header and trailer.
     pub(super) fn on_sealing(
         &mut self,
@@ -173,6 +184,14 @@ impl Ledger {
             side.bytes_outstanding += bytes;
             side.last_eliciting = Some(self.now);
         }
+        let phase = header.flags.contains(Flags::KEY_PHASE);
+        let before = if side.phase.0 == phase {
+            side.phase.1
+        } else {
+            0
+        };
+        side.phase = (phase, before + 1);
+        side.longest_phase = side.longest_phase.max(before + 1);
         let shift = side.params.window_shift;
         let units = side.granting >> shift;
         let ahead = u64::from(header.window).wrapping_sub(units) & 0xffff;

@@ -14,8 +14,9 @@ use crate::time::Instant;
 use crate::wire::{Cursor, DecodeError, varint};
 
 /// Probe timeouts for which stragglers are answered (RFC 9000 §10.2).
-const LINGER_PROBE_TIMEOUTS: u32 = 3;
-/// How often a repeated FIN doubles that. Guess: 192 probe timeouts are about 15 s at 50 ms.
+pub(super) const LINGER_PROBE_TIMEOUTS: u32 = 3;
+/// How often a repeated FIN doubles that. Guess: 192 probe timeouts are about 15 s at 50 ms. The
+/// idle timeout bounds it, or a peer that promises slow acknowledgements would be held for an hour.
 const LINGER_DOUBLINGS_MAX: u32 = 6;
 
 /// Who ends a connection by RST.
@@ -95,8 +96,8 @@ impl Connection {
         self.state = next;
         self.closing.reset = next == State::Reset;
         self.closing.answer_after = 1;
-        self.timers
-            .linger(now + self.probe_timeout() * LINGER_PROBE_TIMEOUTS);
+        let timeout = self.probe_timeout();
+        self.timers.linger(now, timeout, LINGER_PROBE_TIMEOUTS);
         self.end(reason);
     }
 
@@ -128,7 +129,8 @@ impl Connection {
             self.closing.fin_ack = true;
             self.closing.fins_repeated = (self.closing.fins_repeated + 1).min(LINGER_DOUBLINGS_MAX);
             let factor = LINGER_PROBE_TIMEOUTS << self.closing.fins_repeated;
-            self.timers.linger(now + self.probe_timeout() * factor);
+            let timeout = self.probe_timeout();
+            self.timers.linger(now, timeout, factor);
         }
         if let Some(next) = self.state.next(Input::FinReceived) {
             self.state = next;
@@ -138,7 +140,8 @@ impl Connection {
             if planted::is(Bug::TimeWaitSkipped) {
                 lingers = 0;
             }
-            self.timers.linger(now + self.probe_timeout() * lingers);
+            let timeout = self.probe_timeout();
+            self.timers.linger(now, timeout, lingers);
             self.end(CloseReason::Peer { code, reason });
         }
         Ok(())

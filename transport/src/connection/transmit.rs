@@ -125,17 +125,27 @@ impl Connection {
             if let Some((to, token)) = self.path.poll_challenge(now, PING_LEN, timeout) {
                 (PacketType::Ping, to, token)
             } else {
-                let elsewhere = self
-                    .pongs
-                    .front()
-                    .filter(|(to, _)| *to != self.path.remote())?;
-                let (to, token) = *elsewhere;
-                self.pongs.pop_front();
+                let (to, token) = self.poll_pong_elsewhere()?;
                 (PacketType::Pong, to, token)
             };
         let draft = self.draft(kind, self.mtu);
         self.write_packet(now, draft, &token.to_be_bytes(), buf);
         Some(self.finish_batch(destination, buf.len(), None))
+    }
+
+    /// The next PONG to an address that is not the path. One that the address has not paid for is
+    /// dropped, as if it had been lost: the peer asks again.
+    fn poll_pong_elsewhere(&mut self) -> Option<(SocketAddr, u64)> {
+        loop {
+            let (to, token) = *self.pongs.front()?;
+            if to == self.path.remote() {
+                return None;
+            }
+            self.pongs.pop_front();
+            if self.path.spend(to, PING_LEN) {
+                return Some((to, token));
+            }
+        }
     }
 
     /// Writes one datagram of at most `limit` bytes: a packet, and in front of the first one the

@@ -49,4 +49,6 @@ pub(crate) fn pattern(key: u64, offset: u64) -> u8 {
 }
 
 #[cfg(test)]
+mod exhaustive;
+#[cfg(test)]
 mod tests;

@@ -50,7 +50,7 @@ macro_rules! holds {
             use super::*;
 
             proptest! {
-                #![proptest_config(ProptestConfig::with_cases(250))]
+                #![proptest_config(ProptestConfig::with_cases(100))]
 
                 #[test]
                 fn agrees_with_its_model(data in operations()) {
