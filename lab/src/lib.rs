@@ -13,6 +13,7 @@
 //!
 //! What it deliberately does not: sockets, threads, the wall clock. `docs/lab.md` is its manual.
 
+pub mod experiment;
 pub mod fuzzing;
 pub mod goodput;
 pub mod link;
@@ -27,5 +28,6 @@ pub mod seed;
 pub mod shrink;
 pub mod swarm;
 pub mod trace;
+pub mod units;
 pub mod violation;
 pub mod workload;

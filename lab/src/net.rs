@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use dunlin_transport::{Endpoint, Instant, limits};
 
-use crate::link::{Datagram, Element, Hop, Link, LinkStats};
+use crate::link::{Backlog, Datagram, Element, Hop, Link, LinkStats, Onward, Wake};
 use crate::rng::Rng;
 use crate::scheduler::Scheduler;
 use crate::trace::{Record, Trace};
@@ -45,6 +45,10 @@ enum Happening {
         link: (usize, usize),
         hop: Hop,
     },
+    Wake {
+        link: (usize, usize),
+        wake: Wake,
+    },
     Timer {
         node: usize,
     },
@@ -72,7 +76,7 @@ pub struct Net<A> {
     steps: u64,
     steps_at_instant: u64,
     datagrams: u64,
-    hops: Vec<Hop>,
+    onward: Onward,
     buffer: Vec<u8>,
     spare: Vec<Vec<u8>>,
 }
@@ -91,7 +95,7 @@ impl<A: Application> Net<A> {
             steps: 0,
             steps_at_instant: 0,
             datagrams: 0,
-            hops: Vec::new(),
+            onward: Onward::default(),
             buffer: Vec::new(),
             spare: Vec::new(),
         }
@@ -187,6 +191,13 @@ impl<A: Application> Net<A> {
         self.links.get(&(from, to)).map(Link::stats)
     }
 
+    /// What waits on a path now.
+    #[must_use]
+    pub fn backlog(&self, from: usize, to: usize) -> Option<Backlog> {
+        let link = self.links.get(&(from, to))?;
+        Some(link.backlog(self.now()))
+    }
+
     /// A node's application.
     #[must_use]
     pub fn app(&self, node: usize) -> Option<&A> {
@@ -256,6 +267,11 @@ impl<A: Application> Net<A> {
     fn happen(&mut self, now: Instant, happening: Happening) -> Option<usize> {
         match happening {
             Happening::Hop { link, hop } => self.on_hop(now, link, hop),
+            Happening::Wake { link, wake } => {
+                self.links.get_mut(&link)?.on_wake(wake, &mut self.onward);
+                self.schedule_onward(link);
+                None
+            }
             Happening::Timer { node } => self.on_timer(now, node),
             Happening::Rebind { node, address } => {
                 let entry = self.nodes.get_mut(node)?;
@@ -277,13 +293,9 @@ impl<A: Application> Net<A> {
 
     fn on_hop(&mut self, now: Instant, link: (usize, usize), hop: Hop) -> Option<usize> {
         let path = self.links.get_mut(&link)?;
-        if hop.position < path.elements().count() {
-            path.advance(hop, &mut self.hops);
-            self.schedule_hops(link);
-            return None;
-        }
-        path.on_delivered();
-        self.deliver(now, hop.datagram)
+        let through = path.advance(hop, &mut self.onward);
+        self.schedule_onward(link);
+        self.deliver(now, through?)
     }
 
     fn deliver(&mut self, now: Instant, mut datagram: Datagram) -> Option<usize> {
@@ -365,18 +377,26 @@ impl<A: Application> Net<A> {
                 to: transmit.destination,
             };
             if let Some(link) = self.links.get_mut(&(node, to)) {
-                link.enter(now, datagram, &mut self.hops);
+                link.enter(now, datagram, &mut self.onward);
             }
-            self.schedule_hops((node, to));
+            self.schedule_onward((node, to));
         }
         self.buffer = buffer;
         true
     }
 
-    fn schedule_hops(&mut self, link: (usize, usize)) {
-        for hop in self.hops.drain(..) {
+    fn schedule_onward(&mut self, link: (usize, usize)) {
+        for hop in self.onward.hops.drain(..) {
             self.scheduler
                 .schedule(hop.at, Happening::Hop { link, hop });
+        }
+        for wake in self.onward.wakes.drain(..) {
+            self.scheduler
+                .schedule(wake.at, Happening::Wake { link, wake });
+        }
+        self.onward.notices.clear();
+        while let Some(bytes) = self.onward.spent.pop() {
+            self.recycle(bytes);
         }
     }
 
