@@ -210,6 +210,11 @@ impl<A: Application> Net<A> {
         self.nodes.get(node).map(|node| &node.endpoint)
     }
 
+    /// When a node's endpoint wants to be woken; exact once an event has been handled.
+    pub fn deadline(&mut self, node: usize) -> Option<Instant> {
+        self.nodes.get_mut(node)?.endpoint.poll_timeout()
+    }
+
     /// Lets `act` work on a node and sends what comes of it.
     ///
     /// # Errors

@@ -5,12 +5,13 @@
 //! planned happens within a bound of virtual time and of events, the connection ends as planned,
 //! and both endpoints forget it.
 
-use dunlin_transport::{CloseReason, Endpoint, Instant, Side, Stats};
+use dunlin_transport::{CloseReason, ConnectionHandle, Endpoint, Instant, Side, Stats};
 
 use crate::net::Net;
 use crate::rng::Rng;
 use crate::scenario::{HEALED, Scenario};
 use crate::violation::{Failure, Violation};
+use crate::watch::{Bounds, Ledger, Moment, Watch};
 use crate::workload::{Accepted, Agent, CLOSE_CODE, End, Ending};
 
 /// What a run was like.
@@ -51,6 +52,8 @@ pub struct Pair<'a> {
     net: Net<Agent>,
     released: [bool; 2],
     rebound: bool,
+    watch: Watch,
+    bounds: Bounds,
     stats: [Stats; 2],
 }
 
@@ -62,10 +65,13 @@ impl<'a> Pair<'a> {
     pub fn new(scenario: &'a Scenario, seed: u64) -> Result<Self, Failure> {
         let mut rng = Rng::new(seed);
         let mut net = Net::new(rng.split(2));
+        let watch = Watch::new(Ledger::new(&scenario.config));
         for (node, side) in [Side::Initiator, Side::Responder].into_iter().enumerate() {
             let config = &scenario.config[node];
             let mut rng = rng.split(node as u64);
-            let endpoint = scenario.profile.endpoint(node, config, node == 1, &mut rng);
+            let acceptor = scenario.profile.acceptor(node, &mut rng);
+            let acceptor = (node == 1).then(|| watch.acceptor(node, acceptor));
+            let endpoint = Endpoint::new(config.clone(), Box::new(rng.split(1)), acceptor);
             let (own, other) = (
                 scenario.plans[node].clone(),
                 scenario.plans[1 - node].clone(),
@@ -79,6 +85,7 @@ impl<'a> Pair<'a> {
         }
         let remote = Net::<Agent>::address_of(1);
         let initiator = scenario.profile.initiator(0, 1, &mut rng);
+        let initiator = watch.initiator(0, initiator);
         let connected = net.with(0, |now, endpoint, agent| {
             let connected = endpoint.connect(now, remote, initiator);
             connected.map(|handle| agent.set_connection(handle))
@@ -96,6 +103,8 @@ impl<'a> Pair<'a> {
             net,
             released: [false; 2],
             rebound: false,
+            watch,
+            bounds: Bounds::new(&scenario.config),
             stats: [Stats::default(); 2],
         })
     }
@@ -137,6 +146,9 @@ impl<'a> Pair<'a> {
     /// # Errors
     /// A check failed, or time, steps or events ran out.
     pub fn step(&mut self) -> Result<(), Failure> {
+        if let Some(next) = self.net.next_time() {
+            self.watch.ledger().set_time(next);
+        }
         match self.net.step()? {
             None => return Err(self.unfinished("nothing is left to happen")),
             Some(None) => {}
@@ -236,15 +248,48 @@ impl<'a> Pair<'a> {
             .net
             .endpoint(node)
             .and_then(|endpoint| endpoint.connection(handle));
-        let Some(connection) = connection else {
-            return Ok(());
-        };
         let stranger = |peer| !self.scenario.profile.is_peer(peer, 1 - node);
-        if connection.peer().is_some_and(stranger) {
+        let peer = connection.and_then(dunlin_transport::Connection::peer);
+        if peer.is_some_and(stranger) {
             return Err(Violation::Stranger { node });
         }
-        let stats = connection.stats();
-        self.stats[node] = stats;
+        let stats = connection.map(dunlin_transport::Connection::stats);
+        self.stats[node] = stats.unwrap_or(self.stats[node]);
+        let moment = Moment {
+            node,
+            now: self.net.now(),
+            deadline: self.net.deadline(node),
+            rtt_floor: self.scenario.rtt_floor(self.net.now()),
+            peer_closed: matches!(
+                self.agent(node).close_reason(),
+                Some(CloseReason::Peer { .. })
+            ),
+        };
+        self.check_wire(&moment, handle)?;
+        stats.map_or(Ok(()), |stats| self.check_held(node, &stats))
+    }
+
+    /// What crossed the wire, and the endpoint's figures about it.
+    fn check_wire(&mut self, moment: &Moment, handle: ConnectionHandle) -> Result<(), Violation> {
+        let half_open = self.net.endpoint(1).map_or(0, Endpoint::half_open_count);
+        if half_open > 1 {
+            let (node, what) = (1, "half-open handshakes of one peer");
+            let (held, limit) = (half_open as u64, 1);
+            return Err(Violation::Memory {
+                node,
+                what,
+                held,
+                limit,
+            });
+        }
+        let endpoint = self.net.endpoint(moment.node);
+        let connection = endpoint.and_then(|endpoint| endpoint.connection(handle));
+        let mut ledger = self.watch.ledger();
+        self.bounds.check(moment, connection, &mut ledger)
+    }
+
+    /// Nobody holds more than its limits, and nothing once everything was read.
+    fn check_held(&self, node: usize, stats: &Stats) -> Result<(), Violation> {
         let config = self.scenario.config[node].transport.clone().clamped();
         let longest = self.scenario.plans[node]
             .messages
@@ -256,7 +301,11 @@ impl<'a> Pair<'a> {
             (
                 "data that waits for the application",
                 stats.bytes_unread,
-                config.receive_window,
+                if self.agent(node).missing_reads().is_none() {
+                    0
+                } else {
+                    config.receive_window
+                },
             ),
             (
                 "data that waits for the peer",

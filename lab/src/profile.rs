@@ -30,7 +30,18 @@ impl Profile {
         answers: bool,
         rng: &mut Rng,
     ) -> Endpoint {
-        let acceptor: Box<dyn Acceptor> = match self {
+        let acceptor = self.acceptor(node, rng);
+        Endpoint::new(
+            config.clone(),
+            Box::new(rng.split(1)),
+            answers.then_some(acceptor),
+        )
+    }
+
+    /// What answers handshakes at the `node`-th node.
+    #[must_use]
+    pub fn acceptor(self, node: usize, rng: &mut Rng) -> Box<dyn Acceptor> {
+        match self {
             Self::Plain => Box::new(PlainAcceptor::new()),
             Self::Sealed(cipher) => Box::new(SessionAcceptor::new(
                 identity(node),
@@ -38,12 +49,7 @@ impl Profile {
                 provider::pure(),
                 &mut rng.split(2),
             )),
-        };
-        Endpoint::new(
-            config.clone(),
-            Box::new(rng.split(1)),
-            answers.then_some(acceptor),
-        )
+        }
     }
 
     /// The handshake of the `node`-th node with the `peer`-th.

@@ -96,6 +96,25 @@ impl Scenario {
         scenario
     }
 
+    /// What no round trip can beat at `now`: the fixed delays, and those of [`HEALED`].
+    #[must_use]
+    pub fn rtt_floor(&self, now: Instant) -> Duration {
+        let fixed = |path: &[Element]| -> Duration {
+            let delays = path.iter().map(|element| match element {
+                Element::Delay { fixed, .. } => *fixed,
+                _ => Duration::ZERO,
+            });
+            delays.sum()
+        };
+        // After healing each way may be of either kind.
+        let most = if now < self.heal_at {
+            Duration::MAX
+        } else {
+            fixed(&HEALED)
+        };
+        self.path.iter().map(|path| fixed(path).min(most)).sum()
+    }
+
     fn choose_ending(&mut self, rng: &mut Rng) {
         let node = usize::from(rng.chance(Ppm::percent(50)));
         let at = Instant::ZERO + rng_duration(rng, 1, 6_000);

@@ -99,6 +99,16 @@ pub enum Violation {
         /// Where.
         node: usize,
     },
+    /// What crossed the wire, or an endpoint's figures about it, cannot be.
+    #[error("node {node}: {what}: {detail}")]
+    Wire {
+        /// Where.
+        node: usize,
+        /// In words.
+        what: &'static str,
+        /// The figures.
+        detail: String,
+    },
     /// Events follow each other without time passing.
     #[error("node {node} keeps working without end at one instant")]
     Livelock {

@@ -18,6 +18,8 @@ pub mod limits;
 mod outbox;
 mod overlay;
 mod peers;
+#[cfg_attr(not(feature = "planted-bugs"), doc(hidden))]
+pub mod planted;
 mod requests;
 mod rng;
 mod types;

@@ -10,6 +10,7 @@ use crate::Instant;
 use crate::limits::{
     INBOUND_REQUEST_AGE_MAX, INBOUND_REQUESTS_PER_PEER_MAX, REQUESTS_PER_PEER_MAX,
 };
+use crate::planted::{self, Bug};
 use crate::types::RequestId;
 
 /// Requests by peer and ID, each with the time it stops to wait.
@@ -39,7 +40,9 @@ impl Requests {
         if of_peer(&self.outbound, peer).count() >= REQUESTS_PER_PEER_MAX {
             return None;
         }
-        self.next_id = self.next_id.wrapping_add(1);
+        if !planted::is(Bug::RequestIdReused) {
+            self.next_id = self.next_id.wrapping_add(1);
+        }
         let id = RequestId(self.next_id);
         self.outbound.insert((peer, id), now + timeout);
         Some(id)

@@ -53,6 +53,8 @@ pub mod keyfile;
 pub mod limits;
 mod node_id;
 mod peer;
+#[cfg_attr(not(feature = "planted-bugs"), doc(hidden))]
+pub mod planted;
 mod protection;
 pub mod provider;
 mod schedule;
@@ -63,6 +65,8 @@ mod testing;
 
 pub use config::SessionConfig;
 pub use dunlin_transport::Instant;
+#[doc(hidden)]
+pub use dunlin_transport::planted_bugs;
 pub use error::Refusal;
 pub use handshake::{PROTOCOL_VERSION, SessionAcceptor, SessionInitiator};
 pub use identity::{Identity, PublicIdentity};

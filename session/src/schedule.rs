@@ -6,6 +6,7 @@
 
 use crate::hkdf::{derive, expand_label, extract};
 use crate::node_id::NodeId;
+use crate::planted::{self, Bug};
 use crate::provider::{AeadKey, CryptoProvider, NONCE_LEN, Secret};
 use crate::suite::CipherSuite;
 use zeroize::Zeroizing;
@@ -35,7 +36,11 @@ pub(crate) fn th1(
         b"dunlin H1 v1 X25519 ML-KEM-768 SHA-256 Ed25519",
         network_id,
     ]);
-    provider.sha256(&[&th0, syn_content, responder.as_bytes()])
+    let covered = match planted::is(Bug::TranscriptOmitsOffer) {
+        true => syn_content.get(8..).unwrap_or_default(),
+        false => syn_content,
+    };
+    provider.sha256(&[&th0, covered, responder.as_bytes()])
 }
 
 /// Hash over `th1` and the clear part of the SYN_ACK.

@@ -6,6 +6,7 @@
 //! retransmitted.
 
 use crate::error::PeerViolation;
+use crate::planted::{self, Bug};
 
 /// What we may send.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +51,7 @@ impl SendFlow {
         let field = u64::from(window);
         // Within half of the field ahead it is a new limit, otherwise an old one.
         let ahead = field.wrapping_sub(low) & 0xffff;
-        if ahead > 0 && ahead < 0x8000 {
+        if ahead > 0 && (ahead < 0x8000 || planted::is(Bug::WindowFieldJumpsBack)) {
             let units = high + low + ahead;
             self.limit = self.limit.max(units << self.shift);
         }

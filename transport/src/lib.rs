@@ -29,12 +29,15 @@ pub mod driver;
 mod endpoint;
 pub mod error;
 mod flow;
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod ids;
 mod io;
 pub mod limits;
 mod messages;
 pub mod plain;
+#[cfg_attr(not(feature = "planted-bugs"), doc(hidden))]
+pub mod planted;
 pub mod protect;
 mod range_set;
 mod recv;

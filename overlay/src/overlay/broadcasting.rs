@@ -15,6 +15,7 @@ use crate::error::{OverlayError, PeerViolation};
 use crate::event::Event;
 use crate::gossip::seen::Seen;
 use crate::limits::{BROADCAST_AGE_MAX, BROADCAST_PAYLOAD_LEN_MAX};
+use crate::planted::{self, Bug};
 use crate::types::{BroadcastId, Capabilities, is_valid_name};
 use crate::wire::{BroadcastBody, BroadcastFrame, Message, check_broadcast, sign_broadcast};
 
@@ -95,7 +96,8 @@ impl Overlay {
             .iter()
             .filter(|(_, live)| live.is_connected() && live.offers(Capabilities::GOSSIP))
             .map(|(&peer, _)| peer)
-            .filter(|&peer| Some(peer) != from && peer != origin)
+            .filter(|&peer| Some(peer) != from || planted::is(Bug::SentBackToSender))
+            .filter(|&peer| peer != origin)
             .collect();
         for &peer in &peers {
             self.send_bytes(peer, bytes.clone());
@@ -126,6 +128,9 @@ impl Overlay {
                 self.counters.broadcasts_stale += 1;
                 return;
             }
+        }
+        if planted::is(Bug::SeenBeforeVerified) {
+            self.seen.insert(unix_millis, id);
         }
         let Some(origin) = checked.verify() else {
             self.counters.broadcasts_invalid += 1;

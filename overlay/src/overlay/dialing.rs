@@ -17,6 +17,7 @@ use crate::limits::{BOOTSTRAP_MAX, FAILURES_MAX, RECORD_ADDRESSES_MAX};
 use crate::peers::backoff::Backoff;
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::{Entry, PeerSource};
+use crate::planted::{self, Bug};
 use crate::types::DisconnectReason;
 use crate::wire::canonical;
 
@@ -93,6 +94,10 @@ impl Overlay {
         let Some(dial) = self.dials.remove(&address) else {
             return;
         };
+        if planted::is(Bug::DialSlotLeaks) && reason == StateReason::DialFailed {
+            let (id, deadline) = (None, Instant::FAR_FUTURE);
+            self.dials.insert(address, Dial { id, deadline });
+        }
         let (base, cap) = (self.config.backoff_base, self.config.backoff_max);
         for bootstrap in self.bootstraps.iter_mut().filter(|b| b.address == address) {
             bootstrap.backoff.on_failure(now, base, cap, &mut self.rng);

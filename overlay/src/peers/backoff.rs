@@ -7,6 +7,7 @@
 use core::time::Duration;
 
 use crate::Instant;
+use crate::planted::{self, Bug};
 use crate::rng::Rng;
 
 /// Failures in a row and the earliest next try.
@@ -43,7 +44,10 @@ impl Backoff {
         cap: Duration,
         rng: &mut Rng,
     ) {
-        let doublings = self.failures.min(32);
+        let mut doublings = self.failures.min(32);
+        if planted::is(Bug::DialBackoffNeverGrows) {
+            doublings = 0;
+        }
         self.failures = self.failures.saturating_add(1);
         let full = base
             .saturating_mul(1u32.checked_shl(doublings).unwrap_or(u32::MAX))

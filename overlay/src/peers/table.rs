@@ -16,6 +16,7 @@ use crate::Instant;
 use crate::event::Event;
 use crate::limits::{BANS_MAX, KNOWN_PEERS_MAX, KNOWN_PER_SOURCE_MAX, RECORD_ADDRESSES_MAX};
 use crate::outbox::Outbox;
+use crate::planted::{self, Bug};
 use crate::wire::{VerifiedRecord, canonical};
 
 /// How we came to know a peer.
@@ -285,6 +286,7 @@ impl PeerTable {
             .record
             .as_ref()
             .is_some_and(|known| known.sequence() >= record.sequence())
+            && !planted::is(Bug::OlderRecordAccepted)
         {
             return false;
         }

@@ -12,6 +12,7 @@ use super::record::is_current;
 use super::{profile, to_bytes};
 use crate::error::{DecodeError, PeerViolation};
 use crate::limits::{BROADCAST_AGE_MAX, BROADCAST_PAYLOAD_LEN_MAX, HOP_LIMIT_MAX};
+use crate::planted::{self, Bug};
 use crate::types::is_valid_name;
 
 /// Context of a broadcast's signature.
@@ -119,8 +120,10 @@ impl<'b> CheckedBroadcast<'b> {
 
     /// What to pass on: one hop more, everything signed unchanged; `None` at the limit.
     pub(crate) fn next_hop(&self) -> Option<BroadcastFrame<'b>> {
-        (self.frame.hops < self.body.effective_hop_limit()).then(|| BroadcastFrame {
-            hops: self.frame.hops + 1,
+        let beyond = u8::from(planted::is(Bug::RelayedBeyondLimit));
+        let limit = self.body.effective_hop_limit() + beyond;
+        (self.frame.hops < limit).then(|| BroadcastFrame {
+            hops: self.frame.hops + u8::from(!planted::is(Bug::HopsNotCounted)),
             ..self.frame
         })
     }

@@ -12,6 +12,7 @@ use crate::config::SessionConfig;
 use crate::identity::{Identity, separated};
 use crate::limits::TOKEN_LEN;
 use crate::node_id::NodeId;
+use crate::planted::{self, Bug};
 use crate::provider::{CryptoProvider, KemSecret, Secret, TAG_LEN};
 use crate::schedule::{HandshakeSecrets, mac1_key, network_id, th1, th2, th3};
 
@@ -99,7 +100,8 @@ impl SessionInitiator {
         let node_id = introduction.public.node_id();
         // Another node on the path may answer in its own name: not final, the one that we want
         // can still answer.
-        if self.expected.is_some_and(|expected| expected != node_id) {
+        let is_other = self.expected.is_some_and(|expected| expected != node_id);
+        if is_other && !planted::is(Bug::NodeIdNotCompared) {
             return Err(HandshakeError::Rejected(
                 "the SYN_ACK comes from another node",
             ));
@@ -112,7 +114,8 @@ impl SessionInitiator {
             &introduction.public.ed25519,
             &signed,
             &introduction.signature,
-        ) {
+        ) && !planted::is(Bug::ResponderSignatureNotChecked)
+        {
             return Err(HandshakeError::Rejected(
                 "the responder's signature is wrong",
             ));
@@ -156,7 +159,7 @@ impl Initiator for SessionInitiator {
         let retry = Retry::parse(payload)
             .ok_or(HandshakeError::Rejected("the RETRY has the wrong length"))?;
         let expected = retry_mac(&*self.provider, &self.mac1_key, &self.mac1, retry.token);
-        if bool::from(expected.ct_eq(retry.mac)) {
+        if bool::from(expected.ct_eq(retry.mac)) || planted::is(Bug::RetryNotAuthenticated) {
             Ok(retry.token.to_vec())
         } else {
             Err(HandshakeError::Rejected(

@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::limits::{TOKEN_KEY_LIFETIME, TOKEN_LEN, TOKEN_LIFETIME};
+use crate::planted::{self, Bug};
 use crate::provider::{CryptoProvider, Secret};
 
 /// Makes and checks tokens; one for an acceptor.
@@ -50,7 +51,8 @@ impl TokenMint {
         let [t0, t1, t2, t3, ..] = *token;
         let time = u32::from_be_bytes([t0, t1, t2, t3]);
         let age = seconds(now).checked_sub(time);
-        age.is_some_and(|age| u64::from(age) <= TOKEN_LIFETIME.as_secs())
+        (age.is_some_and(|age| u64::from(age) <= TOKEN_LIFETIME.as_secs())
+            || planted::is(Bug::TokenNeverExpires))
             && bool::from(self.make(provider, time, from, content).ct_eq(token))
     }
 
@@ -67,16 +69,14 @@ impl TokenMint {
             IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
             IpAddr::V6(v6) => v6.octets(),
         };
+        let (address, port) = match planted::is(Bug::CookieForAnyAddress) {
+            true => ([0; 16], 0),
+            false => (address, from.port()),
+        };
         let time = time.to_be_bytes();
         let mac = provider.hmac_sha256(
             &*key,
-            &[
-                b"token",
-                &time,
-                &address,
-                &from.port().to_be_bytes(),
-                content,
-            ],
+            &[b"token", &time, &address, &port.to_be_bytes(), content],
         );
         let mut token = [0; TOKEN_LEN];
         let (head, tail) = token.split_at_mut(time.len());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::hkdf::{derive, expand_label};
+use crate::planted::{self, Bug};
 use crate::provider::{AeadKey, CryptoError, CryptoProvider, HeaderKey, NONCE_LEN, Secret};
 use crate::schedule::{packet_key, raw_key};
 use crate::suite::CipherSuite;
@@ -47,6 +48,10 @@ impl PacketKey {
     /// The IV with the packet number XORed into its last eight bytes (RFC 9001 §5.3).
     fn nonce(&self, number: u64) -> [u8; NONCE_LEN] {
         let mut nonce = *self.iv;
+        let number = match planted::is(Bug::NonceTruncated) {
+            true => number & u64::from(u32::MAX),
+            false => number,
+        };
         for (byte, number) in nonce
             .iter_mut()
             .skip(NONCE_LEN - 8)
@@ -117,7 +122,10 @@ impl HeaderProtection {
         let Some(sample) = rest.first_chunk::<SAMPLE_LEN>() else {
             return false;
         };
-        let mask = self.key.mask(sample);
+        let mask = match planted::is(Bug::HeaderMaskReused) {
+            true => self.key.mask(&[0; SAMPLE_LEN]),
+            false => self.key.mask(sample),
+        };
         // Over the whole header with zeros outside the range: one XOR of 32 bytes, which the
         // compiler turns into two vector instructions.
         let mut aligned = [0; HEADER_LEN];

@@ -18,6 +18,7 @@ use dunlin_transport::protect::{Flow, OpenError, PacketProtection};
 use dunlin_transport::{Instant, PacketNumber};
 
 use crate::limits::PREVIOUS_KEYS_PROBE_TIMEOUTS;
+use crate::planted::{self, Bug};
 use crate::provider::{CryptoProvider, Secret, TAG_LEN};
 use crate::suite::CipherSuite;
 use keys::{HEADER_LEN, HeaderProtection, KeyChain, PacketKey};
@@ -93,11 +94,15 @@ impl SealedProtection {
     /// one, and is no longer expecting packets of the one before.
     fn update_if_due(&mut self) {
         let send = &self.send;
-        let answered = send.acknowledged && self.receive.generation >= send.generation;
+        let answered = (send.acknowledged && self.receive.generation >= send.generation)
+            || planted::is(Bug::UpdateBeforeAnswer);
         let settled = self.receive.previous.is_none();
         // Far beyond the due time an update no longer waits for late packets.
         let urgent = send.sealed >= self.limits.confidentiality / 2;
         if send.sealed >= self.limits.update && answered && (settled || urgent) {
+            if planted::is(Bug::KeyUpdateTwice) {
+                self.send.advance();
+            }
             self.send.advance();
         }
     }
@@ -176,7 +181,9 @@ impl PacketProtection for SealedProtection {
         if !opened {
             return Err(self.failed());
         }
-        if let Choice::Next = choice {
+        if let Choice::Next = choice
+            && !planted::is(Bug::KeyUpdateNotFollowed)
+        {
             self.receive.advance(number);
             if self.send.generation < self.receive.generation {
                 self.send.advance();
@@ -279,7 +286,8 @@ impl ReceiveKeys {
             key,
             below: number,
             erase_at: None,
-        });
+        })
+        .filter(|_| !planted::is(Bug::OldKeyDroppedAtOnce));
         self.generation += 1;
     }
 }

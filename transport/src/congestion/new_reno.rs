@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 
 use super::{Acked, Congestion, CongestionKind, Controller};
 use crate::ids::PacketNumber;
+use crate::planted::{self, Bug};
 use crate::send::loss::DeclaredLost;
 use crate::time::Instant;
 
@@ -57,7 +58,10 @@ impl NewReno {
         Box::new(Self::new(mtu, initial_packets))
     }
 
-    const fn minimum(&self) -> u64 {
+    fn minimum(&self) -> u64 {
+        if planted::is(Bug::WindowBelowMinimum) {
+            return 0;
+        }
         MINIMUM_WINDOW_PACKETS * self.mtu
     }
 
@@ -88,12 +92,13 @@ impl Controller for NewReno {
     fn on_congestion(&mut self, congestion: &Congestion) {
         if congestion.kind == CongestionKind::Persistent {
             self.window = self.minimum();
-            self.recovery_start = None;
+            self.recovery_start =
+                planted::is(Bug::CollapseNeverLeaves).then_some(Instant::FAR_FUTURE);
             self.growth = 0;
             self.undo = None;
             return;
         }
-        if self.in_recovery(congestion.sent_at) {
+        if self.in_recovery(congestion.sent_at) && !planted::is(Bug::HalvesPerPass) {
             if let Some(undo) = &mut self.undo {
                 undo.lost += congestion.bytes;
             }
@@ -117,7 +122,11 @@ impl Controller for NewReno {
             return;
         };
         undo.lost = undo.lost.saturating_sub(lost.bytes);
-        if undo.lost == 0 {
+        if planted::is(Bug::UndoAppliedTwice) {
+            self.window += undo.window / 2;
+            return;
+        }
+        if undo.lost == 0 || planted::is(Bug::UndoWithoutEvidence) {
             self.window = self.window.max(undo.window);
             self.threshold = undo.threshold;
             self.recovery_start = None;

@@ -10,6 +10,7 @@ use crate::congestion::{Acked, Congestion, CongestionKind};
 use crate::error::PeerViolation;
 use crate::ids::PacketNumber;
 use crate::io::Event;
+use crate::planted::{self, Bug};
 use crate::send::in_flight::SentPacket;
 use crate::send::loss::{DeclaredLost, LossDetector};
 use crate::time::Instant;
@@ -26,7 +27,7 @@ impl Connection {
         largest: PacketNumber,
         frame: Option<&AckFrame<'_>>,
     ) -> Result<(), PeerViolation> {
-        if largest >= self.sent.next_number() {
+        if largest >= self.sent.next_number() && !planted::is(Bug::AckOfUnsentAccepted) {
             return Err(PeerViolation::AckOfUnsentPacket);
         }
         let mut acked = Vec::new();
@@ -93,7 +94,9 @@ impl Connection {
     ) {
         let newly = acked.iter().find(|(number, _)| *number == largest);
         if let Some((_, packet)) = newly {
-            self.unsampled = Some((largest, packet.sent_at));
+            let newest = self.sent.iter().last().map(|(_, packet)| packet.sent_at);
+            let mistaken = newest.filter(|_| planted::is(Bug::RttFromLastSent));
+            self.unsampled = Some((largest, mistaken.unwrap_or(packet.sent_at)));
         }
         if let (Some(frame), Some((number, sent_at))) = (frame, self.unsampled)
             && number == largest
@@ -122,7 +125,8 @@ impl Connection {
             return;
         };
         // Counts only rise: lower ones are of an acknowledgement that was overtaken.
-        if counts.ce > self.ecn_marked {
+        let regressed = counts.ce != self.ecn_marked && planted::is(Bug::EcnCountsRegress);
+        if counts.ce > self.ecn_marked || regressed {
             self.ecn_marked = counts.ce;
             self.stats.congestion_events += 1;
             self.congestion.on_congestion(&Congestion {
@@ -187,9 +191,12 @@ impl Connection {
 
     /// Declares packets lost that the thresholds condemn, and schedules what they carried.
     pub(super) fn detect_lost(&mut self, now: Instant) {
-        let Some(largest) = self.loss.largest_acked() else {
+        let Some(mut largest) = self.loss.largest_acked() else {
             return;
         };
+        if planted::is(Bug::LossOfNewerPackets) {
+            largest = self.sent.next_number();
+        }
         let thresholds = self.loss.thresholds(now, &self.rtt);
         self.loss.begin_pass();
         let mut lost = Vec::new();
@@ -275,7 +282,7 @@ impl Connection {
             Item::Stream { id, range, fin } => self.streams.on_lost(*id, range.clone(), *fin),
             Item::Part { id, index } => self.outgoing.on_lost(*id, *index),
             Item::Control(control) => self.streams.on_control_lost(control),
-            Item::MaxData => self.announce_max_data = true,
+            Item::MaxData => self.announce_max_data |= !planted::is(Bug::MaxDataLost),
             Item::Fin => self.closing.fin = self.state == State::FinSent,
         }
     }

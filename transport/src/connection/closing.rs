@@ -9,12 +9,14 @@ use super::state::{Input, State};
 use crate::error::{CloseReason, PeerViolation};
 use crate::io::Event;
 use crate::limits::CLOSE_REASON_MAX;
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 use crate::wire::{Cursor, DecodeError, varint};
 
 /// Probe timeouts for which stragglers are answered (RFC 9000 §10.2).
-const LINGER_PROBE_TIMEOUTS: u32 = 3;
-/// How often a repeated FIN doubles that. Guess: 192 probe timeouts are about 15 s at 50 ms.
+pub(super) const LINGER_PROBE_TIMEOUTS: u32 = 3;
+/// How often a repeated FIN doubles that. Guess: 192 probe timeouts are about 15 s at 50 ms. The
+/// idle timeout bounds it, or a peer that promises slow acknowledgements would be held for an hour.
 const LINGER_DOUBLINGS_MAX: u32 = 6;
 
 /// Who ends a connection by RST.
@@ -94,8 +96,8 @@ impl Connection {
         self.state = next;
         self.closing.reset = next == State::Reset;
         self.closing.answer_after = 1;
-        self.timers
-            .linger(now + self.probe_timeout() * LINGER_PROBE_TIMEOUTS);
+        let timeout = self.probe_timeout();
+        self.timers.linger(now, timeout, LINGER_PROBE_TIMEOUTS);
         self.end(reason);
     }
 
@@ -111,7 +113,7 @@ impl Connection {
     pub(super) fn check_delivered(&mut self) {
         if self.state == State::Closing
             && self.streams.is_drained()
-            && self.outgoing.is_drained()
+            && (self.outgoing.is_drained() || planted::is(Bug::CloseBeforeDelivered))
             && let Some(next) = self.state.next(Input::AllDelivered)
         {
             self.state = next;
@@ -127,14 +129,19 @@ impl Connection {
             self.closing.fin_ack = true;
             self.closing.fins_repeated = (self.closing.fins_repeated + 1).min(LINGER_DOUBLINGS_MAX);
             let factor = LINGER_PROBE_TIMEOUTS << self.closing.fins_repeated;
-            self.timers.linger(now + self.probe_timeout() * factor);
+            let timeout = self.probe_timeout();
+            self.timers.linger(now, timeout, factor);
         }
         if let Some(next) = self.state.next(Input::FinReceived) {
             self.state = next;
             self.closing.fin_ack = true;
             self.closing.fin = false;
-            self.timers
-                .linger(now + self.probe_timeout() * LINGER_PROBE_TIMEOUTS);
+            let mut lingers = LINGER_PROBE_TIMEOUTS;
+            if planted::is(Bug::TimeWaitSkipped) {
+                lingers = 0;
+            }
+            let timeout = self.probe_timeout();
+            self.timers.linger(now, timeout, lingers);
             self.end(CloseReason::Peer { code, reason });
         }
         Ok(())

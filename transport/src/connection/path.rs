@@ -7,6 +7,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 
 /// Challenges sent to a candidate before it is forgotten.
@@ -59,6 +60,10 @@ impl Path {
             }
             return;
         }
+        if planted::is(Bug::PathWithoutChallenge) && newest {
+            self.remote = from;
+            return;
+        }
         match &mut self.candidate {
             Some(candidate) if candidate.address == from => candidate.received += bytes,
             _ if newest => {
@@ -94,9 +99,24 @@ impl Path {
         if candidate.sent + size > candidate.received {
             return None;
         }
-        candidate.sent += size;
+        if !planted::is(Bug::CandidateBytesNotCounted) {
+            candidate.sent += size;
+        }
         candidate.challenges += 1;
         Some((candidate.address, candidate.token))
+    }
+
+    /// Whether `size` bytes may go to `to`, which is not the path: only to the candidate, and no
+    /// more than came from it. Counts them.
+    pub(super) fn spend(&mut self, to: SocketAddr, size: u64) -> bool {
+        let Some(candidate) = self.candidate.as_mut().filter(|it| it.address == to) else {
+            return false;
+        };
+        let affordable = candidate.sent + size <= candidate.received;
+        if affordable {
+            candidate.sent += size;
+        }
+        affordable
     }
 
     /// When the next challenge is due.
@@ -109,7 +129,7 @@ impl Path {
     pub(super) fn on_pong(&mut self, token: u64) -> Option<SocketAddr> {
         let candidate = self
             .candidate
-            .filter(|candidate| candidate.token == token)?;
+            .filter(|candidate| candidate.token == token || planted::is(Bug::AnyPongProvesPath))?;
         self.remote = candidate.address;
         self.candidate = None;
         Some(self.remote)
@@ -159,6 +179,18 @@ mod tests {
         );
         now = now + PTO;
         assert!(path.poll_challenge(now, 56, PTO).is_some());
+    }
+
+    #[test]
+    fn answers_to_a_candidate_count_as_challenges_do() {
+        let mut path = Path::new(address(1));
+        path.on_packet(Instant::ZERO, address(2), 111, true, || 1);
+        assert!(path.poll_challenge(Instant::ZERO, 56, PTO).is_some());
+        assert!(!path.spend(address(2), 56), "112 bytes for 111");
+        path.on_packet(Instant::ZERO, address(2), 1, false, || 1);
+        assert!(path.spend(address(2), 56));
+        assert!(!path.spend(address(2), 1));
+        assert!(!path.spend(address(3), 1), "a stranger");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::ids::{PacketNumber, Side, reconstruct};
 use crate::io::EcnMark;
 use crate::limits::QUEUED_PONGS_MAX;
 use crate::messages::incoming::Position;
+use crate::planted::{self, Bug};
 use crate::protect::{Flow, HandshakeError, OpenError, Random};
 use crate::recv::packets::Arrival;
 use crate::streams::Placed;
@@ -124,10 +125,17 @@ impl Connection {
             self.stats.packets_duplicate += 1;
             return length;
         }
-        let number = PacketNumber(reconstruct(header.sequence, self.received.expected()));
+        let expected = self.received.expected();
+        let mut number = PacketNumber(reconstruct(header.sequence, expected));
+        if planted::is(Bug::NumberNeverWrapsUp) {
+            number = PacketNumber((expected >> 32 << 32) | u64::from(header.sequence));
+        }
         if !self.received.is_new(number) {
             self.stats.packets_duplicate += 1;
             return length;
+        }
+        if planted::is(Bug::MarkedBeforeAuthentication) {
+            self.received.mark(now, number, Arrival::default());
         }
         let key_phase = header.flags.contains(Flags::KEY_PHASE);
         match protection.open(number, key_phase, packet) {
@@ -137,7 +145,12 @@ impl Connection {
                 self.stats.bytes_received += length as u64;
                 self.on_opened(now, (from, ecn), (number, &header), payload, random);
             }
-            Err(OpenError::Mismatch) => self.stats.packets_rejected += 1,
+            Err(OpenError::Mismatch) => {
+                self.stats.packets_rejected += 1;
+                if planted::is(Bug::IdleRestartedByGarbage) {
+                    self.timers.on_received(now);
+                }
+            }
             Err(OpenError::IntegrityLimit) => {
                 self.on_violation(now, PeerViolation::IntegrityLimit);
             }
@@ -155,6 +168,12 @@ impl Connection {
         {
             self.received.acknowledge_now();
             return length;
+        }
+        if planted::is(Bug::PlainResetBelieved)
+            && let Some((header, body, length)) = read_plain(datagram)
+            && header.kind == PacketType::Rst
+        {
+            return self.on_reset_packet(body).map_or(0, |()| length);
         }
         self.stats.packets_rejected += 1;
         0
@@ -187,15 +206,18 @@ impl Connection {
             .is_none_or(|largest| number > largest);
         self.received.mark(now, number, arrival);
         self.timers.on_received(now);
-        if self
-            .protection
-            .as_ref()
-            .is_some_and(|protection| protection.is_sealed())
-        {
+        if self.migrates() {
             let bytes = (HEADER_LEN + payload.len() + self.trailer_len()) as u64;
             self.path
                 .on_packet(now, from, bytes, newest, || random.next_u64());
         }
+    }
+
+    /// Whether a packet from another address can change the path: only who has the keys may do that.
+    fn migrates(&self) -> bool {
+        self.protection
+            .as_ref()
+            .is_some_and(|protection| protection.is_sealed())
     }
 
     /// Acts on an opened packet. None: it met a bound and counts as not received.
@@ -229,7 +251,7 @@ impl Connection {
             return Ok(None);
         }
         let mut arrival = Arrival {
-            ack_eliciting: header.kind.is_ack_eliciting(),
+            ack_eliciting: header.kind.is_ack_eliciting() || planted::is(Bug::AckElicitsAck),
             end: header.flags.contains(Flags::END),
             ecn: None,
         };
@@ -258,7 +280,12 @@ impl Connection {
             PacketType::Fragment => return self.act_on_fragment(packet),
             PacketType::Ping => {
                 let token = packet.token()?;
-                if self.pongs.len() < QUEUED_PONGS_MAX {
+                // Without migration an answer to another address would keep alive a connection
+                // whose acknowledgements all go elsewhere.
+                let answered = self.migrates() || from == self.path.remote();
+                let room =
+                    self.pongs.len() < QUEUED_PONGS_MAX || planted::is(Bug::PongsWithoutBound);
+                if answered && room {
                     self.pongs.push_back((from, token));
                 }
             }

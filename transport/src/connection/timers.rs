@@ -4,9 +4,11 @@
 use core::time::Duration;
 
 use super::Connection;
+use super::closing::LINGER_PROBE_TIMEOUTS;
 use super::state::{Input, State};
 use crate::config::TransportConfig;
 use crate::error::CloseReason;
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 use crate::wire::params::TransportParams;
 
@@ -60,8 +62,14 @@ impl Timers {
         self.last_eliciting = now;
     }
 
-    pub(super) const fn linger(&mut self, until: Instant) {
-        self.linger = Some(until);
+    /// Stays for so many probe timeouts to answer stragglers, but not for longer than they come:
+    /// a peer that hears nothing for the idle timeout has given up.
+    pub(super) fn linger(&mut self, now: Instant, probe_timeout: Duration, times: u32) {
+        let mut stay = probe_timeout * times;
+        if !self.idle_timeout.is_zero() {
+            stay = stay.min(self.idle_timeout.max(probe_timeout * LINGER_PROBE_TIMEOUTS));
+        }
+        self.linger = Some(now + stay);
     }
 
     fn keep_alive_time(&self) -> Option<Instant> {
@@ -127,7 +135,8 @@ impl Connection {
         if self.idle_time().is_some_and(|at| at <= now) {
             // FIN leaves only when everything was acknowledged: of the graceful end just the echo is
             // missing.
-            self.lose(if self.state == State::FinSent {
+            let graceful = self.state == State::FinSent && !planted::is(Bug::FinAckLostIsTimeout);
+            self.lose(if graceful {
                 CloseReason::Local
             } else {
                 CloseReason::TimedOut
@@ -161,8 +170,32 @@ impl Connection {
     }
 
     fn probe_time(&self) -> Option<Instant> {
+        if planted::is(Bug::ProbeTimerOnlyOnce) && self.loss.probe_count() > 0 {
+            return None;
+        }
         self.sent
             .is_any_in_flight()
             .then(|| self.loss.probe_time(&self.rtt, self.peer_ack_delay()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_lingers_longer_than_the_idle_timeout_unless_three_probe_timeouts_are() {
+        let (now, second) = (Instant::ZERO, Duration::from_secs(1));
+        let mut timers = Timers::new(now);
+        timers.idle_timeout = 30 * second;
+        timers.linger(now, second, 12);
+        assert_eq!(timers.linger, Some(now + 12 * second));
+        timers.linger(now, second, 192);
+        assert_eq!(timers.linger, Some(now + 30 * second));
+        timers.linger(now, 20 * second, 192);
+        assert_eq!(timers.linger, Some(now + 60 * second));
+        timers.idle_timeout = Duration::ZERO;
+        timers.linger(now, second, 192);
+        assert_eq!(timers.linger, Some(now + 192 * second));
     }
 }

@@ -15,6 +15,7 @@ use crate::ids::PacketNumber;
 use crate::io::{EcnMark, Transmit};
 use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
 use crate::messages::outgoing::Part;
+use crate::planted::{self, Bug};
 use crate::protect::Flow;
 use crate::send::in_flight::SentPacket;
 use crate::time::Instant;
@@ -120,17 +121,27 @@ impl Connection {
             if let Some((to, token)) = self.path.poll_challenge(now, PING_LEN, timeout) {
                 (PacketType::Ping, to, token)
             } else {
-                let elsewhere = self
-                    .pongs
-                    .front()
-                    .filter(|(to, _)| *to != self.path.remote())?;
-                let (to, token) = *elsewhere;
-                self.pongs.pop_front();
+                let (to, token) = self.poll_pong_elsewhere()?;
                 (PacketType::Pong, to, token)
             };
         let draft = self.draft(kind, self.mtu);
         self.write_packet(now, draft, &token.to_be_bytes(), buf);
         Some(self.finish_batch(destination, buf.len(), None))
+    }
+
+    /// The next PONG to an address that is not the path. One that the address has not paid for is
+    /// dropped, as if it had been lost: the peer asks again.
+    fn poll_pong_elsewhere(&mut self) -> Option<(SocketAddr, u64)> {
+        loop {
+            let (to, token) = *self.pongs.front()?;
+            if to == self.path.remote() {
+                return None;
+            }
+            self.pongs.pop_front();
+            if self.path.spend(to, PING_LEN) {
+                return Some((to, token));
+            }
+        }
     }
 
     /// Writes one datagram of at most `limit` bytes: a packet, and in front of the first one the
@@ -511,7 +522,10 @@ impl Connection {
     /// Completes the packet that begins at `start` (header space and body are there) and counts it
     /// as sent.
     fn seal_packet(&mut self, now: Instant, mut draft: Draft, start: usize, buf: &mut Vec<u8>) {
-        let number = self.sent.next_number();
+        let mut number = self.sent.next_number();
+        if planted::is(Bug::RetransmissionSameNumber) && self.loss.probe_count() > 0 {
+            number = self.sent.iter().next().map_or(number, |(first, _)| first);
+        }
         let Some(protection) = &mut self.protection else {
             return;
         };
@@ -544,8 +558,13 @@ impl Connection {
 
     fn on_packet_sent(&mut self, now: Instant, number: PacketNumber, size: usize, draft: Draft) {
         self.stats.packets_sent += 1;
+        if planted::is(Bug::IdleRestartedBySending) {
+            self.timers.on_received(now);
+        }
         if !draft.ack_eliciting {
-            self.sent.skip();
+            if !planted::is(Bug::AckOnlyTakesNoNumber) {
+                self.sent.skip();
+            }
             return;
         }
         let mut contents = draft.contents;

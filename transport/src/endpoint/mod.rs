@@ -5,6 +5,8 @@
 //! connection), then drain [`Endpoint::poll_event`] and [`Endpoint::poll_transmit`], then wait until
 //! [`Endpoint::poll_timeout`].
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod half_open;
 
 use alloc::boxed::Box;
@@ -22,6 +24,7 @@ use crate::io::{ConnectionHandle, EcnMark, Event, Transmit};
 use crate::limits::{
     CONNECTIONS_MAX, HALF_OPEN_MAX, PACKETS_PER_DATAGRAM_MAX, STATELESS_REPLIES_MAX,
 };
+use crate::planted::{self, Bug};
 use crate::protect::{Acceptor, Initiator, Random, Syn, SynDecision, Verdict};
 use crate::time::Instant;
 use crate::wire::header::route;
@@ -333,7 +336,9 @@ impl Endpoint {
             return;
         }
         let payload = cursor.take_rest();
-        if let Some((cid, half)) = self.half_open.find_same(from, remote_cid, payload) {
+        if let Some((cid, half)) = self.half_open.find_same(from, remote_cid, payload)
+            && !planted::is(Bug::SynRetransmissionNewState)
+        {
             let reply = syn_ack(now, cid, half);
             self.reply_within(from, reply, length);
             return;
@@ -399,7 +404,12 @@ impl Endpoint {
                 code,
                 reason,
             }) => (established, Some((code, reason))),
-            Err(_) => return 0,
+            Err(_) => {
+                if planted::is(Bug::ForgedConfirmKillsHandshake) {
+                    self.half_open.remove(cid);
+                }
+                return 0;
+            }
         };
         let Ok(params) = peer_params(&established, half.remote_cid) else {
             return 0;

@@ -12,6 +12,7 @@ use crate::limits::{
     DATAGRAMS_IN_REASSEMBLY_MAX, MESSAGES_IN_REASSEMBLY_MAX, REASSEMBLY_RANGES_MAX,
     RECEIVED_DATAGRAMS_MAX, RECEIVED_MESSAGES_MAX,
 };
+use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
 use crate::recv::assembler::Assembler;
 use crate::streams::Placed;
@@ -142,7 +143,8 @@ impl IncomingMessages {
             return Ok(Placed::Yes);
         }
         if !self.partial.contains_key(&at.id) {
-            if self.partial.len() >= MESSAGES_IN_REASSEMBLY_MAX {
+            let beyond = usize::from(planted::is(Bug::ReassemblyBoundOffByOne));
+            if self.partial.len() >= MESSAGES_IN_REASSEMBLY_MAX + beyond {
                 return Ok(Placed::No);
             }
             self.partial.insert(at.id, Partial::new(&at));
@@ -255,6 +257,9 @@ impl IncomingMessages {
     fn complete(&mut self, id: MessageId, data: Vec<u8>, events: &mut VecDeque<Event>) {
         self.done.insert(id.0..id.0 + 1);
         self.highest = self.highest.max(id.0);
+        if planted::is(Bug::DuplicateAfterWindowSlides) {
+            self.done.remove(0..self.highest.saturating_sub(16));
+        }
         if self.ready.is_empty() {
             events.push_back(Event::MessageReceived);
         }
@@ -291,7 +296,9 @@ impl Partial {
     }
 
     fn check(&self, at: &Position) -> Result<(), PeerViolation> {
-        if (self.length, self.total) == (at.length, at.total) {
+        if (self.length, self.total) == (at.length, at.total)
+            || planted::is(Bug::FragmentOfOtherTotal)
+        {
             Ok(())
         } else {
             Err(PeerViolation::FragmentMismatch)

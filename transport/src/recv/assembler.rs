@@ -9,6 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::limits::REASSEMBLY_RANGES_MAX;
+use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
 
 /// Bytes of a page: a few packets, so a short stream costs one small allocation.
@@ -56,13 +57,18 @@ impl Assembler {
             self.contiguous = end;
             return Ok(end - start);
         }
-        self.place_missing(start, fresh);
-        let added = self.ahead.insert(range);
-        if let Some(first) = self
-            .ahead
-            .first()
-            .filter(|first| first.start <= self.contiguous)
-        {
+        if planted::is(Bug::OverlapWritesTwice) {
+            self.place(start, fresh);
+        } else {
+            self.place_missing(start, fresh);
+        }
+        let mut added = self.ahead.insert(range);
+        if planted::is(Bug::OverlapCountsTwice) {
+            added = end - start;
+        }
+        if let Some(first) = self.ahead.first().filter(|first| {
+            first.start <= self.contiguous || planted::is(Bug::GapCreditedAsReceived)
+        }) {
             self.contiguous = first.end;
             self.ahead.pop_first(u64::MAX);
         }

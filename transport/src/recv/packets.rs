@@ -11,6 +11,7 @@ use core::time::Duration;
 use crate::ids::PacketNumber;
 use crate::io::EcnMark;
 use crate::limits::{ACK_RANGES_PER_PACKET, REPLAY_WINDOW_PACKETS};
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 use crate::wire::ack::EcnCounts;
 
@@ -22,7 +23,7 @@ const ELICITING_THRESHOLD: u32 = 2;
 const END_DELAY: Duration = Duration::from_millis(1);
 
 /// What a packet asks of its receiver.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Arrival {
     /// It has to be acknowledged.
     pub ack_eliciting: bool,
@@ -85,6 +86,13 @@ impl ReceivedPackets {
         let Some(largest) = self.largest else {
             return true;
         };
+        let behind = largest.saturating_sub(number.0);
+        let at_edge = number.0 % 64 == 63 && largest / 64 > number.0 / 64;
+        if (at_edge && planted::is(Bug::ReplayWindowWordEdge))
+            || (behind >= 64 && planted::is(Bug::ReplayWindowForgets))
+        {
+            return true;
+        }
         number.0 > largest || (largest - number.0 < REPLAY_WINDOW_PACKETS && !self.bit(number.0))
     }
 
@@ -115,6 +123,9 @@ impl ReceivedPackets {
         } else {
             self.max_ack_delay
         };
+        if planted::is(Bug::AckTimerNeverArmed) {
+            return;
+        }
         let deadline = now + delay;
         self.deadline = Some(
             self.deadline
@@ -206,7 +217,7 @@ impl ReceivedPackets {
             let word = if value { word } else { !word };
             // Bits above `at` shifted out, so leading ones are the run.
             let run = u64::from((word << (63 - in_word)).leading_ones());
-            if run <= in_word {
+            if run < in_word || (run == in_word && !planted::is(Bug::AckRunCrossesWord)) {
                 return (at + 1 - run).max(bottom);
             }
             match at.checked_sub(in_word + 1) {

@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
 
 /// A piece to send.
@@ -157,10 +158,10 @@ impl SendBuffer {
         if let Some(first) = self
             .acknowledged
             .first()
-            .filter(|first| first.start == self.base)
+            .filter(|first| first.start == self.base || planted::is(Bug::SendBufferFreedEarly))
         {
             self.acknowledged.pop_first(u64::MAX);
-            let count = usize::try_from(first.end - first.start).unwrap_or(usize::MAX);
+            let count = usize::try_from(first.end - self.base).unwrap_or(usize::MAX);
             self.bytes.drain(..count.min(self.bytes.len()));
             self.base = first.end;
             if self.bytes.is_empty() {
@@ -171,7 +172,7 @@ impl SendBuffer {
 
     /// A piece was declared lost: what of it is not acknowledged is sent again.
     pub fn on_lost(&mut self, range: Range<u64>, fin: bool) {
-        if fin && self.end == End::InFlight {
+        if fin && self.end == End::InFlight && !planted::is(Bug::LostEndNotRepeated) {
             self.end = End::Pending;
         }
         let range = range.start.max(self.base)..range.end;

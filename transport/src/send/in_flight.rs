@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use core::ops::RangeInclusive;
 
 use crate::ids::PacketNumber;
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 
 /// One sent packet that has to be acknowledged, and is neither acknowledged nor declared lost.
@@ -104,6 +105,9 @@ impl<C> SentPackets<C> {
                 .is_some_and(|packet| is_lost(PacketNumber(number), packet))
                 && let Some(packet) = self.take(PacketNumber(number))
             {
+                if planted::is(Bug::InFlightLeaksOnLoss) {
+                    self.bytes_in_flight += u64::from(packet.size);
+                }
                 each(PacketNumber(number), packet);
             }
             number += 1;

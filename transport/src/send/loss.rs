@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use super::rtt::{GRANULARITY, RttEstimator};
 use crate::ids::PacketNumber;
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 
 /// Reordering tolerated in packets at first (RFC 9002 §6.1.1).
@@ -83,8 +84,10 @@ impl LossDetector {
     }
 
     /// Something was newly acknowledged.
-    pub const fn on_progress(&mut self) {
-        self.probe_count = 0;
+    pub fn on_progress(&mut self) {
+        if !planted::is(Bug::ProbeBackoffNeverReset) {
+            self.probe_count = 0;
+        }
     }
 
     /// An acknowledgement named all that was received up to `largest`.
@@ -97,9 +100,13 @@ impl LossDetector {
     pub fn thresholds(&self, now: Instant, rtt: &RttEstimator) -> Thresholds {
         let longest = rtt.smoothed().max(rtt.latest());
         let delay = (longest + longest / 8).max(GRANULARITY);
+        let threshold = match planted::is(Bug::ReorderingByOneIsLoss) {
+            true => 1,
+            false => self.packet_threshold,
+        };
         let number = self
             .largest_acked
-            .and_then(|largest| largest.0.checked_sub(self.packet_threshold))
+            .and_then(|largest| largest.0.checked_sub(threshold))
             .map(PacketNumber);
         Thresholds {
             number,
@@ -118,6 +125,9 @@ impl LossDetector {
     ) -> bool {
         if sent <= thresholds.sent_at || Some(number) <= thresholds.number {
             return true;
+        }
+        if planted::is(Bug::LossTimerForgotten) {
+            return false;
         }
         let due = sent + thresholds.delay;
         self.loss_time = Some(self.loss_time.map_or(due, |earlier| earlier.min(due)));
@@ -162,7 +172,11 @@ impl LossDetector {
     #[must_use]
     pub fn probe_time(&self, rtt: &RttEstimator, max_ack_delay: Duration) -> Instant {
         let timeout = rtt.probe_timeout(max_ack_delay);
-        self.last_eliciting_sent + timeout * (1 << self.probe_count.min(BACKOFF_MAX))
+        let mut doublings = self.probe_count.min(BACKOFF_MAX);
+        if planted::is(Bug::ProbeNotBackedOff) {
+            doublings = 0;
+        }
+        self.last_eliciting_sent + timeout * (1 << doublings)
     }
 
     /// A probe timeout passed.

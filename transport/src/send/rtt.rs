@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::planted::{self, Bug};
+
 /// Timer granularity (RFC 9002 §6.1.2).
 pub const GRANULARITY: Duration = Duration::from_millis(1);
 
@@ -40,8 +42,10 @@ impl RttEstimator {
             return;
         }
         self.minimum = self.minimum.min(sample);
-        let adjusted = if sample >= self.minimum + ack_delay {
-            sample - ack_delay
+        let may_take_off =
+            sample >= self.minimum + ack_delay || planted::is(Bug::AckDelayBelowMinimum);
+        let adjusted = if may_take_off {
+            sample.saturating_sub(ack_delay)
         } else {
             sample
         };

@@ -6,6 +6,7 @@ use super::{RecvStream, Streams, index};
 use crate::error::{ApiMisuse, ReadError, WriteError};
 use crate::flow::ReceiveFlow;
 use crate::ids::{Side, StreamDirection, StreamId};
+use crate::planted::{self, Bug};
 use alloc::collections::BTreeMap;
 
 impl Streams {
@@ -50,7 +51,9 @@ impl Streams {
         }
         let count = data.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         if count == 0 && !data.is_empty() {
-            self.blocked.insert(id);
+            if !planted::is(Bug::WriterNeverWoken) {
+                self.blocked.insert(id);
+            }
             return Err(WriteError::Blocked);
         }
         stream.buffer.write(&data[..count]);
@@ -112,6 +115,10 @@ impl Streams {
             ReadOutcome::End => {
                 self.forget_recv(id);
                 Ok(0)
+            }
+            ReadOutcome::Reset(code) if planted::is(Bug::StreamSlotLeaksOnReset) => {
+                self.recv.remove(&id);
+                Err(ReadError::Reset(code))
             }
             ReadOutcome::Reset(code) => {
                 self.forget_recv(id);

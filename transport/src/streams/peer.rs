@@ -9,6 +9,7 @@ use crate::error::PeerViolation;
 use crate::flow::ReceiveFlow;
 use crate::ids::{StreamDirection, StreamId, reconstruct};
 use crate::io::Event;
+use crate::planted::{self, Bug};
 
 impl Streams {
     /// The stream whose low 32 bits a header carries.
@@ -154,13 +155,18 @@ impl Streams {
         }
         let direction = id.direction();
         let counters = &mut self.counters[index(direction)];
-        if id.index() >= counters.granted_to_peer {
+        let beyond = u64::from(planted::is(Bug::MaxStreamsOffByOne));
+        if id.index() >= counters.granted_to_peer + beyond {
             return Err(PeerViolation::StreamLimit);
         }
         if id.index() < counters.peer_opened {
             return Ok(());
         }
-        for next in counters.peer_opened..=id.index() {
+        let lowest = match planted::is(Bug::LowerStreamsNotOpened) {
+            true => id.index(),
+            false => counters.peer_opened,
+        };
+        for next in lowest..=id.index() {
             let id = StreamId::new(self.side.peer(), direction, next);
             self.recv.insert(id, RecvStream::new(self.window));
             if direction == StreamDirection::Bidirectional {

@@ -2,6 +2,7 @@
 
 use crate::error::PeerViolation;
 use crate::flow::ReceiveFlow;
+use crate::planted::{self, Bug};
 use crate::recv::assembler::{Assembler, TooFragmented};
 
 /// One receiving half.
@@ -99,7 +100,8 @@ impl RecvStream {
             flow.on_consumed(count as u64);
             return ReadOutcome::Bytes(count);
         }
-        if self.is_finished() {
+        let end_is_known = self.final_size.is_some();
+        if self.is_finished() || (end_is_known && planted::is(Bug::EndBeforeGapIsFilled)) {
             return ReadOutcome::End;
         }
         if !out.is_empty() {
@@ -165,7 +167,7 @@ impl RecvStream {
             Some(size) => end <= size,
             None => !is_final || end >= self.highest,
         };
-        if fits {
+        if fits || planted::is(Bug::FinalSizeNotChecked) {
             Ok(())
         } else {
             Err(PeerViolation::FinalSize)
@@ -186,7 +188,9 @@ impl RecvStream {
     /// Drops what is stored and gives its credit back.
     fn discard(&mut self, flow: &mut ReceiveFlow) {
         // `read_offset` counts what was consumed; move it to the highest byte that came.
-        flow.on_consumed(self.highest - self.assembler.read_offset());
+        if !planted::is(Bug::ResetKeepsCredit) {
+            flow.on_consumed(self.highest - self.assembler.read_offset());
+        }
         self.assembler.skip_to(self.highest);
     }
 }

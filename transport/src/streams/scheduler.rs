@@ -8,6 +8,7 @@ use super::send::Reset;
 use super::{Control, DIRECTIONS, Streams, index};
 use crate::ids::StreamId;
 use crate::io::Event;
+use crate::planted::{self, Bug};
 use crate::send::buffer::Piece;
 
 impl Streams {
@@ -48,7 +49,10 @@ impl Streams {
                 stream.buffer.poll(room, limit)
             };
             if let Some(piece) = piece {
-                if stream.has_work(u64::MAX) {
+                if planted::is(Bug::OneStreamStarvesOthers) && stream.has_work(credit) {
+                    stream.queued = true;
+                    self.ready.push_front(id);
+                } else if stream.has_work(u64::MAX) {
                     self.enqueue(id);
                 }
                 return Some((id, piece));
@@ -163,7 +167,7 @@ impl Streams {
     pub(crate) fn on_control_lost(&mut self, control: &Control) {
         match *control {
             Control::Reset { id, .. } => {
-                if self.send.contains_key(&id) {
+                if self.send.contains_key(&id) && !planted::is(Bug::LostResetNotRepeated) {
                     self.resets.insert(id);
                 }
             }
@@ -173,7 +177,7 @@ impl Streams {
                 }
             }
             Control::Credit { id, .. } => {
-                if self.recv.contains_key(&id) {
+                if self.recv.contains_key(&id) && !planted::is(Bug::StreamCreditLost) {
                     self.credits.insert(id);
                 }
             }

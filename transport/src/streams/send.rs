@@ -1,5 +1,6 @@
 //! The sending half of one stream (states of RFC 9000 §3.1).
 
+use crate::planted::{self, Bug};
 use crate::send::buffer::SendBuffer;
 
 /// Where a reset stands.
@@ -51,6 +52,10 @@ impl SendStream {
 
     /// The offset below which new bytes may go.
     pub(super) fn new_limit(&self, credit: u64) -> u64 {
-        self.limit.min(self.buffer.sent().saturating_add(credit))
+        let by_connection = self.buffer.sent().saturating_add(credit);
+        if planted::is(Bug::StreamLimitIgnored) {
+            return by_connection;
+        }
+        self.limit.min(by_connection)
     }
 }

@@ -12,6 +12,7 @@ use core::time::Duration;
 
 use super::{Cursor, DecodeError, varint};
 use crate::limits::ACK_RANGES_PER_PACKET;
+use crate::planted::{self, Bug};
 
 /// Datagrams received with each mark, cumulative over the connection (RFC 9000 §13.4).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -117,7 +118,10 @@ impl Ranges<'_> {
         }
         self.first = false;
         let below = self.cursor.varint()?;
-        let bottom = self.top.checked_sub(below).ok_or(DecodeError::AckRanges)?;
+        let mut bottom = self.top.checked_sub(below).ok_or(DecodeError::AckRanges)?;
+        if planted::is(Bug::AckRangeOneTooLow) {
+            bottom = bottom.saturating_sub(1);
+        }
         let range = bottom..=self.top;
         self.top = bottom;
         Ok(range)
@@ -152,7 +156,8 @@ pub fn encode(
     let mut previous: Option<u64> = None;
     for range in ranges {
         if let Some(bottom) = previous {
-            varint::write(out, bottom.saturating_sub(range.end() + 2));
+            let touching = 2 + u64::from(planted::is(Bug::AckGapOneTooShort));
+            varint::write(out, bottom.saturating_sub(range.end() + touching));
         }
         varint::write(out, range.end() - range.start());
         previous = Some(*range.start());

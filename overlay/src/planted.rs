@@ -1,0 +1,40 @@
+//! Mistakes that can be planted in this crate; see `dunlin_transport::planted`.
+
+dunlin_session::planted_bugs! {
+    SeenBeforeVerified, "seen-before-verified", Overlay,
+        "A broadcast is marked as seen before its signature is checked.",
+        "security review O11; a forged copy suppresses the genuine one";
+    SeenForgetsTooSoon, "seen-forgets-too-soon", Overlay,
+        "What is evicted from the set of seen broadcasts may be delivered again.",
+        "bounded deduplication without a floor";
+    HopsNotCounted, "hops-not-counted", Overlay,
+        "A relayed broadcast carries the hop count it came with.",
+        "security review O10; time to live that never falls";
+    RelayedBeyondLimit, "relayed-beyond-limit", Overlay,
+        "A broadcast at its hop limit is relayed once more.",
+        "IP TTL off by one";
+    SentBackToSender, "sent-back-to-sender", Overlay,
+        "A relay also sends to the peer that a broadcast came from.",
+        "split horizon (RFC 2453 §3.4.3)";
+    OlderRecordAccepted, "older-record-accepted", Overlay,
+        "A record replaces a newer one of the same node.",
+        "replay of address records";
+    RecordOfAnotherPeer, "record-of-another-peer", Overlay,
+        "A hello may carry a record that another node signed.",
+        "libp2p RUSTSEC-2022-0009";
+    UnsolicitedPeersBelieved, "unsolicited-peers-believed", Overlay,
+        "An answer that nobody asked for teaches peers.",
+        "security review O4; address poisoning";
+    RequestIdReused, "request-id-reused", Overlay,
+        "Every request has the same number.",
+        "DNS transaction numbers";
+    DialBackoffNeverGrows, "dial-backoff-never-grows", Overlay,
+        "The delay after a failed dial stays what it was at first.",
+        "reconnect storms";
+    DialSlotLeaks, "dial-slot-leaks", Overlay,
+        "A dial that failed keeps its place among those under way.",
+        "connection-slot leaks";
+    PingNeverMissed, "ping-never-missed", Overlay,
+        "A PING without an answer is not counted.",
+        "half-open links";
+}
