@@ -14,6 +14,7 @@
 //! What it deliberately does not: sockets, threads, the wall clock. `docs/lab.md` is its manual.
 
 pub mod capture;
+pub mod experiment;
 pub mod fuzzing;
 pub mod goodput;
 pub mod intruder;
