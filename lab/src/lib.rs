@@ -14,6 +14,7 @@
 pub mod fuzzing;
 pub mod goodput;
 pub mod link;
+pub mod nat;
 pub mod net;
 pub mod pair;
 pub mod profile;
