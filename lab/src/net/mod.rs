@@ -4,6 +4,7 @@
 //! nodes are joined by [`crate::link::Link`]s, some stand behind a [`crate::nat::Nat`]. The loop is
 //! the contract of the core: one input, then events, datagrams and deadlines are drained.
 
+pub mod byzantine;
 pub mod clock;
 mod faults;
 pub mod host;
@@ -125,6 +126,18 @@ impl<A: Application> Net<A> {
         self.routes.insert(address, index);
         self.nodes.push(Node::new(program, address));
         index
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
     }
 
     /// Adds a NAT box that nobody stands behind yet; its index counts from zero.
