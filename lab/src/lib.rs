@@ -19,6 +19,7 @@ pub mod fuzzing;
 pub mod goodput;
 pub mod intruder;
 pub mod link;
+pub mod nat;
 pub mod net;
 pub mod pair;
 pub mod plot;
