@@ -21,6 +21,7 @@ pub mod rng;
 pub mod scenario;
 pub mod scheduler;
 pub mod seed;
+pub mod stack;
 pub mod swarm;
 pub mod trace;
 pub mod violation;

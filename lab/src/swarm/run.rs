@@ -66,8 +66,8 @@ struct Directed {
 impl World for Directed {
     type Failure = SwarmFailure;
 
-    fn judge(&self) -> &Judge {
-        self.swarm.judge()
+    fn judge<R>(&self, look: impl FnOnce(&Judge) -> R) -> R {
+        look(self.swarm.judge())
     }
 
     fn run_until(&mut self, at: Instant) -> Result<(), SwarmFailure> {
@@ -97,12 +97,14 @@ impl World for Directed {
             .map(drop)
     }
 
-    fn crash(&mut self, node: usize) {
+    fn crash(&mut self, node: usize) -> Result<(), SwarmFailure> {
         self.swarm.crash(node);
+        Ok(())
     }
 
-    fn pause(&mut self, node: usize) {
+    fn pause(&mut self, node: usize) -> Result<(), SwarmFailure> {
         self.swarm.pause(node);
+        Ok(())
     }
 
     fn restart(&mut self, node: usize, how: Restart) -> Result<(), SwarmFailure> {
