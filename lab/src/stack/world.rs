@@ -22,6 +22,7 @@ use crate::scheduler::Scheduler;
 use crate::swarm::{
     Judge, Restart, Swarm, SwarmFailure, SwarmViolation, TOPIC, World, bootstraps, overlay_config,
 };
+use crate::violation::{Failure, Violation};
 
 /// How long a cut path stays dead: longer than the idle timeout, so that both ends notice.
 const CUT_LASTS: Duration = Duration::from_secs(60);
@@ -179,19 +180,22 @@ impl Stack {
         act: impl FnOnce(Instant, &mut dunlin_transport::Endpoint, &mut StackNode),
     ) -> Result<(), SwarmFailure> {
         let done = self.net.with(node, act).map(drop);
-        self.after(node, done)
+        done.map_err(|failure| self.livelock(&failure))?;
+        self.after()
+    }
+
+    /// The only thing that the network finds wrong by itself: its applications here return no
+    /// violations.
+    fn livelock(&self, failure: &Failure) -> SwarmFailure {
+        let node = match failure.violation {
+            Violation::Livelock { node } => node,
+            _ => 0,
+        };
+        self.failure(node, SwarmViolation::Livelock)
     }
 
     /// After a step of the network: the dials that want a path, and what went wrong.
-    fn after(
-        &mut self,
-        node: usize,
-        done: Result<(), crate::violation::Failure>,
-    ) -> Result<(), SwarmFailure> {
-        if done.is_err() {
-            // Its applications return no violations of their own.
-            return Err(self.failure(node, SwarmViolation::Livelock));
-        }
+    fn after(&mut self) -> Result<(), SwarmFailure> {
         loop {
             let dial = self.shared.borrow_mut().dials.pop_front();
             let Some((node, target)) = dial else {
@@ -203,9 +207,7 @@ impl Stack {
             let dialled = self.net.with(node, |now, endpoint, app| {
                 app.dial(now, endpoint, target);
             });
-            if dialled.is_err() {
-                return Err(self.failure(node, SwarmViolation::Livelock));
-            }
+            dialled.map_err(|failure| self.livelock(&failure))?;
         }
         match self.shared.borrow_mut().failure.take() {
             Some((node, violation)) => Err(self.failure(node, violation)),
@@ -287,10 +289,9 @@ impl Stack {
         // A change of a path that does not exist moves the network's clock there, and does no more.
         self.net.replace_link_at(end, usize::MAX, usize::MAX, &[]);
         while self.net.next_time().is_some_and(|at| at <= end) {
-            match self.net.step() {
-                Ok(Some(Some(node))) => self.after(node, Ok(()))?,
-                Ok(_) => {}
-                Err(failure) => self.after(0, Err(failure))?,
+            let step = self.net.step();
+            if step.map_err(|failure| self.livelock(&failure))?.is_some() {
+                self.after()?;
             }
         }
         Ok(())
