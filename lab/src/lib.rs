@@ -22,9 +22,9 @@ pub mod link;
 pub mod nat;
 pub mod net;
 pub mod pair;
-pub mod plot;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
+pub mod plot;
 pub mod profile;
 pub mod reference;
 pub mod rng;
@@ -32,6 +32,7 @@ pub mod scenario;
 pub mod scheduler;
 pub mod seed;
 pub mod shrink;
+pub mod stack;
 pub mod swarm;
 pub mod tap;
 pub mod trace;
