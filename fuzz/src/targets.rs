@@ -70,7 +70,7 @@ targets! {
     header: dunlin_transport::fuzzing::header, 0, 0;
     wire_parts: dunlin_transport::fuzzing::wire_parts, 2, 64;
     ack_ranges: dunlin_transport::fuzzing::ack_ranges, 64, KIB;
-    frames: dunlin_transport::fuzzing::frames, 64, KIB;
+    frames: dunlin_transport::fuzzing::frames, 256, 4 * KIB;
     params: dunlin_transport::fuzzing::params, 2, KIB;
     range_set: dunlin_transport::fuzzing::range_set, 64, 16 * KIB;
     received_packets: dunlin_transport::fuzzing::received_packets, 64, 16 * KIB;
