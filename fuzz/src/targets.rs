@@ -98,7 +98,7 @@ targets! {
     endpoints: dunlin_lab::fuzzing::endpoints, 16_384, 4_096 * KIB;
     event_queue: dunlin_lab::fuzzing::event_queue, 64, 4 * KIB;
     transfer_messages: dunlin_node::transfer::fuzzing::transfer_messages, 64, 4 * KIB;
-    node_texts: bodies::node_texts, 64, 4 * KIB;
+    node_texts: bodies::node_texts, 512, 4 * KIB;
     command_line: dunlin_node::fuzzing::command_line, 1_024, 2_048 * KIB;
 }
 
