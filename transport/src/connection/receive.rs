@@ -236,18 +236,15 @@ impl Connection {
             .is_none_or(|largest| number > largest);
         self.received.mark(now, number, arrival);
         self.timers.on_received(now);
-        if self.migrates() {
+        if self
+            .protection
+            .as_ref()
+            .is_some_and(|protection| protection.is_sealed())
+        {
             let bytes = (HEADER_LEN + payload.len() + self.trailer_len()) as u64;
             self.path
                 .on_packet(now, from, bytes, newest, || random.next_u64());
         }
-    }
-
-    /// Whether a packet from another address can change the path: only who has the keys may do that.
-    fn migrates(&self) -> bool {
-        self.protection
-            .as_ref()
-            .is_some_and(|protection| protection.is_sealed())
     }
 
     /// Acts on an opened packet. None: it met a bound and counts as not received.
@@ -310,12 +307,7 @@ impl Connection {
             PacketType::Fragment => return self.act_on_fragment(packet),
             PacketType::Ping => {
                 let token = packet.token()?;
-                // Without migration an answer to another address would keep alive a connection
-                // whose acknowledgements all go elsewhere.
-                let answered = self.migrates() || from == self.path.remote();
-                let room =
-                    self.pongs.len() < QUEUED_PONGS_MAX || planted::is(Bug::PongsWithoutBound);
-                if answered && room {
+                if self.pongs.len() < QUEUED_PONGS_MAX || planted::is(Bug::PongsWithoutBound) {
                     self.pongs.push_back((from, token));
                 }
             }
