@@ -15,6 +15,7 @@ pub mod fuzzing;
 pub mod goodput;
 pub mod intruder;
 pub mod link;
+pub mod mesh;
 pub mod net;
 pub mod pair;
 #[cfg(feature = "planted-bugs")]

@@ -282,7 +282,6 @@ fn fair_streams(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
     let count = rng.between(2, 6);
     let bytes = rng.between(60_000, 150_000);
     setting.plans[0].streams = (0..count).map(|_| bulk(bytes)).collect();
-    setting.config[1].transport.receive_window = 65_536;
     let mut tap = Tap::new(&setting, seed, Clean)?;
     let limit = Instant::ZERO + setting.delay * 400 + Duration::from_secs(2);
     loop {
