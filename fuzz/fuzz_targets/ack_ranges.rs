@@ -1,4 +1,4 @@
-//! Fuzzes acknowledgement frames; the body is `dunlin_transport::fuzzing::ack_ranges`.
+//! The target `ack_ranges` of `dunlin_fuzz::targets`.
 #![cfg_attr(fuzzing, no_main)]
 
-dunlin_fuzz::target!(dunlin_transport::fuzzing::ack_ranges);
+dunlin_fuzz::target!(ack_ranges);

@@ -1,5 +1,4 @@
-//! Fuzzes a pair of connections with calls and packet faults; the body is
-//! `dunlin_lab::fuzzing::connection_pair`.
+//! The target `connection_pair` of `dunlin_fuzz::targets`.
 #![cfg_attr(fuzzing, no_main)]
 
-dunlin_fuzz::target!(dunlin_lab::fuzzing::connection_pair);
+dunlin_fuzz::target!(connection_pair);

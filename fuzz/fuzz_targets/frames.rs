@@ -1,4 +1,4 @@
-//! Fuzzes frames and the extension block; the body is `dunlin_transport::fuzzing::frames`.
+//! The target `frames` of `dunlin_fuzz::targets`.
 #![cfg_attr(fuzzing, no_main)]
 
-dunlin_fuzz::target!(dunlin_transport::fuzzing::frames);
+dunlin_fuzz::target!(frames);

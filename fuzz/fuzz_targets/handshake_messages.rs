@@ -1,4 +1,4 @@
-//! Fuzzes every step of the handshake; the body is `dunlin_session::fuzzing::handshake_messages`.
+//! The target `handshake_messages` of `dunlin_fuzz::targets`.
 #![cfg_attr(fuzzing, no_main)]
 
-dunlin_fuzz::target!(dunlin_session::fuzzing::handshake_messages);
+dunlin_fuzz::target!(handshake_messages);

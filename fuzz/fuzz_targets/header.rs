@@ -1,4 +1,4 @@
-//! Fuzzes the packet header; the body is `dunlin_transport::fuzzing::header`.
+//! The target `header` of `dunlin_fuzz::targets`.
 #![cfg_attr(fuzzing, no_main)]
 
-dunlin_fuzz::target!(dunlin_transport::fuzzing::header);
+dunlin_fuzz::target!(header);

@@ -1,4 +1,4 @@
-//! Fuzzes sealing and opening of packets; the body is `dunlin_session::fuzzing::open_packet`.
+//! The target `open_packet` of `dunlin_fuzz::targets`.
 #![cfg_attr(fuzzing, no_main)]
 
-dunlin_fuzz::target!(dunlin_session::fuzzing::open_packet);
+dunlin_fuzz::target!(open_packet);

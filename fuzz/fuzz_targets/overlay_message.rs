@@ -1,4 +1,4 @@
-//! Fuzzes messages between peers; the body is `dunlin_overlay::fuzzing::overlay_message`.
+//! The target `overlay_message` of `dunlin_fuzz::targets`.
 #![cfg_attr(fuzzing, no_main)]
 
-dunlin_fuzz::target!(dunlin_overlay::fuzzing::overlay_message);
+dunlin_fuzz::target!(overlay_message);

@@ -1,4 +1,4 @@
-//! Fuzzes an overlay under arbitrary operations of its surroundings; the body is `dunlin_overlay::fuzzing::overlay_operations`.
+//! The target `overlay_operations` of `dunlin_fuzz::targets`.
 #![cfg_attr(fuzzing, no_main)]
 
-dunlin_fuzz::target!(dunlin_overlay::fuzzing::overlay_operations);
+dunlin_fuzz::target!(overlay_operations);

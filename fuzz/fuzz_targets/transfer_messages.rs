@@ -1,4 +1,4 @@
-//! Fuzzes messages of the file transfer; the body is `dunlin_node::transfer::fuzzing::transfer_messages`.
+//! The target `transfer_messages` of `dunlin_fuzz::targets`.
 #![cfg_attr(fuzzing, no_main)]
 
-dunlin_fuzz::target!(dunlin_node::transfer::fuzzing::transfer_messages);
+dunlin_fuzz::target!(transfer_messages);

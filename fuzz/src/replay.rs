@@ -1,15 +1,27 @@
-//! Runs a fuzz body over files: a crash that was reported, or a corpus, without libFuzzer.
+//! Runs a target over files: a crash that was reported, or a corpus, without libFuzzer.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Runs `body` on the content of every file among `paths`; of a folder, on every file directly in
+use crate::targets::{self, Target};
+
+/// `main` of the target with this name: runs it on the files that the command line names.
+///
+/// # Panics
+/// When no target has that name.
+#[must_use]
+pub fn main(name: &str) -> ExitCode {
+    let target = targets::find(name).expect("the target is listed");
+    replay(target, std::env::args_os().skip(1).map(PathBuf::from))
+}
+
+/// Runs `target` on the content of every file among `paths`; of a folder, on every file directly in
 /// it, by name. Prints how many ran. Fails when a path cannot be read or no path was given; a
 /// crash of the body is the body's own panic.
-pub fn replay(body: fn(&[u8]), paths: impl IntoIterator<Item = PathBuf>) -> ExitCode {
-    match replay_all(body, paths) {
+fn replay(target: &Target, paths: impl IntoIterator<Item = PathBuf>) -> ExitCode {
+    match replay_all(|data| target.run(data), paths) {
         Ok(0) => {
             eprintln!("name files or folders of inputs to replay");
             ExitCode::FAILURE
@@ -26,7 +38,7 @@ pub fn replay(body: fn(&[u8]), paths: impl IntoIterator<Item = PathBuf>) -> Exit
 }
 
 fn replay_all(
-    body: fn(&[u8]),
+    run: impl Fn(&[u8]),
     paths: impl IntoIterator<Item = PathBuf>,
 ) -> Result<usize, (PathBuf, io::Error)> {
     let mut count = 0;
@@ -34,7 +46,7 @@ fn replay_all(
         for file in files_of(&path).map_err(|error| (path.clone(), error))? {
             let input = fs::read(&file).map_err(|error| (file.clone(), error))?;
             eprintln!("{}", file.display());
-            body(&input);
+            run(&input);
             count += 1;
         }
     }
@@ -81,7 +93,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let crash = folder.path().join("crash");
         fs::write(&crash, [0]).unwrap();
-        replay(refuses_a_zero_byte, [crash]);
+        let _ = replay_all(refuses_a_zero_byte, [crash]);
     }
 
     #[test]

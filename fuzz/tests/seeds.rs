@@ -1,32 +1,20 @@
-//! Runs every fuzz target over its committed seeds, without libFuzzer: what was found once is
-//! tested for ever, and the targets are known to link and run.
+//! Runs every fuzz target over its committed seeds and over seeded random inputs, without
+//! libFuzzer: what was found once is tested for ever, the targets are known to run, and none holds
+//! more memory than its bound says.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
-/// Every target and its binary of this build.
-const TARGETS: [(&str, &str); 9] = [
-    ("header", env!("CARGO_BIN_EXE_header")),
-    ("ack_ranges", env!("CARGO_BIN_EXE_ack_ranges")),
-    ("frames", env!("CARGO_BIN_EXE_frames")),
-    (
-        "handshake_messages",
-        env!("CARGO_BIN_EXE_handshake_messages"),
-    ),
-    ("open_packet", env!("CARGO_BIN_EXE_open_packet")),
-    ("overlay_message", env!("CARGO_BIN_EXE_overlay_message")),
-    (
-        "overlay_operations",
-        env!("CARGO_BIN_EXE_overlay_operations"),
-    ),
-    ("transfer_messages", env!("CARGO_BIN_EXE_transfer_messages")),
-    ("connection_pair", env!("CARGO_BIN_EXE_connection_pair")),
-];
+use dunlin_fuzz::targets::{ALL, Target};
+use dunlin_lab::rng::Rng;
+use dunlin_transport::protect::Random;
 
-fn seeds() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/seeds"))
+/// Random inputs for each target, beside its seeds.
+const RANDOM_INPUTS: u64 = 20;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 fn names_in(folder: &Path) -> BTreeSet<String> {
@@ -37,32 +25,28 @@ fn names_in(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-#[test]
-fn every_target_runs_its_seeds_without_a_panic() {
-    for (target, binary) in TARGETS {
-        let output = Command::new(binary)
-            .arg(seeds().join(target))
-            .output()
-            .expect("the target starts");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{target} failed on the last of:\n{said}"
-        );
-    }
+fn random_input(target: &Target, seed: u64) -> Vec<u8> {
+    let mut rng = Rng::new(seed ^ target.name.len() as u64);
+    let longest = if seed % 4 == 0 { 2_000 } else { 120 };
+    let mut data = vec![0; usize::try_from(rng.between(0, longest)).expect("small")];
+    rng.fill(&mut data);
+    data
 }
 
+/// One test for all: memory is counted for the whole process.
 #[test]
-fn seeds_belong_to_targets_and_targets_are_listed_here() {
-    let listed: BTreeSet<_> = TARGETS
-        .iter()
-        .map(|(target, _)| format!("{target}.rs"))
-        .collect();
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets");
-    assert_eq!(names_in(&sources), listed);
-    let with_seeds: BTreeSet<_> = names_in(seeds())
-        .into_iter()
-        .map(|name| format!("{name}.rs"))
-        .collect();
-    assert_eq!(with_seeds, listed);
+fn every_target_holds_over_its_seeds_and_random_inputs_within_its_memory() {
+    for target in ALL {
+        let seeds = folder("seeds").join(target.name);
+        for name in names_in(&seeds) {
+            // Shown when the target panics.
+            println!("{}/{name}", target.name);
+            let data = fs::read(seeds.join(&name)).expect("the seed is readable");
+            target.run(&data);
+        }
+        for seed in 0..RANDOM_INPUTS {
+            println!("{}, random input {seed}", target.name);
+            target.run(&random_input(target, seed));
+        }
+    }
 }

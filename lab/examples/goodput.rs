@@ -59,7 +59,7 @@ fn goodput(
             bits_per_second: RATE,
             queue_bytes,
         },
-        delay,
+        delay.clone(),
     ];
     let times = (Duration::from_secs(10), Duration::from_secs(30));
     Ok(probe(config, (&forward, &[delay]), times, seed)?.bits_per_second)

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         bits_per_second: 1_000_000_000,
         queue_bytes: 1_000_000,
     };
-    let path: (&[Element], &[Element]) = (&[rate, delay], &[delay]);
+    let path: (&[Element], &[Element]) = (&[rate, delay.clone()], &[delay]);
     let times = (Duration::from_secs(1), Duration::from_secs(5));
     let start = Instant::now();
     let result = goodput::probe(&EndpointConfig::default(), path, times, 1)?;

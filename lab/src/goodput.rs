@@ -116,7 +116,7 @@ mod tests {
             queue_bytes: 50_000,
         };
         let times = (Duration::from_secs(2), Duration::from_secs(3));
-        let path: (&[Element], &[Element]) = (&[rate, delay], &[delay]);
+        let path: (&[Element], &[Element]) = (&[rate, delay.clone()], &[delay]);
         let result = probe(&EndpointConfig::default(), path, times, 1).unwrap();
         assert!(result.bits_per_second > 8_000_000, "{result:?}");
         assert!(result.bits_per_second <= 10_000_000, "{result:?}");

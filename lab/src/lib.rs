@@ -9,15 +9,21 @@
 //!
 //! [`fuzzing`] drives a pair by bytes instead of a seed; [`goodput`] measures a link.
 //!
+//! [`plot`] draws what was measured.
+//!
 //! What it deliberately does not: sockets, threads, the wall clock. `docs/lab.md` is its manual.
 
+pub mod capture;
+pub mod experiment;
 pub mod fuzzing;
 pub mod goodput;
 pub mod intruder;
 pub mod link;
 pub mod mesh;
+pub mod nat;
 pub mod net;
 pub mod pair;
+pub mod plot;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 pub mod profile;
@@ -26,8 +32,11 @@ pub mod rng;
 pub mod scenario;
 pub mod scheduler;
 pub mod seed;
+pub mod shrink;
+pub mod swarm;
 pub mod tap;
 pub mod trace;
+pub mod units;
 pub mod violation;
 pub mod watch;
 pub mod workload;

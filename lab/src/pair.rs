@@ -345,7 +345,7 @@ impl<'a> Pair<'a> {
     }
 
     /// What must be true of the end.
-    fn check_ending(&self) -> Result<(), Failure> {
+    pub(crate) fn check_ending(&self) -> Result<(), Failure> {
         self.ending_violation()
             .map_or(Ok(()), |violation| Err(self.net.failure(violation)))
     }
@@ -407,7 +407,7 @@ impl<'a> Pair<'a> {
         }
     }
 
-    fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         let agents = [self.agent(0), self.agent(1)];
         let reads = agents.iter().flat_map(|agent| agent.read().values());
         Report {

@@ -23,6 +23,8 @@ pub enum Exit {
     Integrity = 5,
     /// 6: a file, a folder, a port or the disk of either end is in the way.
     Local = 6,
+    /// 7: an experiment did not hold: a sentence was false, or a promise was violated.
+    Broken = 7,
     /// 130: stopped by SIGINT.
     Interrupted = 130,
     /// 143: stopped by SIGTERM.
@@ -104,6 +106,7 @@ mod tests {
             (Exit::Unreachable, 4),
             (Exit::Integrity, 5),
             (Exit::Local, 6),
+            (Exit::Broken, 7),
             (Exit::Interrupted, 130),
             (Exit::Terminated, 143),
         ];

@@ -37,8 +37,9 @@ pub struct KnownPeers {
     lines: Vec<Line>,
 }
 
+/// One line of the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Line {
+pub(crate) enum Line {
     Comment(String),
     Peer { place: HostPort, id: String },
 }
@@ -62,14 +63,9 @@ impl KnownPeers {
         if text.len() as u64 > FILE_LEN_MAX {
             return Err(unreadable(path, "it is larger than 8 MiB"));
         }
-        let lines = text
-            .lines()
-            .enumerate()
-            .map(|(index, line)| read_line(line).ok_or_else(|| misread(path, index + 1)))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
             path: path.to_path_buf(),
-            lines,
+            lines: read_lines(path, &text)?,
         })
     }
 
@@ -165,14 +161,7 @@ impl KnownPeers {
     }
 
     fn write(&self) -> std::io::Result<()> {
-        let mut text = String::new();
-        for line in &self.lines {
-            match line {
-                Line::Comment(comment) => text.push_str(comment),
-                Line::Peer { place, id } => text.push_str(&format!("{place} {id}")),
-            }
-            text.push('\n');
-        }
+        let text = write_lines(&self.lines);
         // The lock is held, so nobody else uses this name; a left-over of a crash is replaced.
         let fresh = self.path.with_extension("new");
         match std::fs::remove_file(&fresh) {
@@ -192,6 +181,27 @@ fn private_options() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// The lines of a file at `path`.
+pub(crate) fn read_lines(path: &Path, text: &str) -> Result<Vec<Line>, Failure> {
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| read_line(line).ok_or_else(|| misread(path, index + 1)))
+        .collect()
+}
+
+/// The text of a file with these lines.
+pub(crate) fn write_lines(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        match line {
+            Line::Comment(comment) => text.push_str(comment),
+            Line::Peer { place, id } => text.push_str(&format!("{place} {id}")),
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn read_line(line: &str) -> Option<Line> {

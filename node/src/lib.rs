@@ -20,6 +20,7 @@ pub mod clock;
 pub mod commands;
 pub mod data_dir;
 pub mod failure;
+pub mod fuzzing;
 pub mod known_peers;
 pub mod network;
 pub mod progress_bar;

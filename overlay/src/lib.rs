@@ -22,8 +22,6 @@ mod peers;
 pub mod planted;
 mod requests;
 mod rng;
-#[cfg(test)]
-mod sim;
 mod types;
 mod wire;
 
@@ -35,7 +33,7 @@ pub use crate::event::{
     Action, CloseReason, DialTarget, Direction, Event, LinkEnd, LinkEndCause, LinkInfo,
     RequestFailure,
 };
-pub use crate::overlay::{Overlay, OverlayStats, PeerView};
+pub use crate::overlay::{BrokenInvariant, Overlay, OverlayStats, PeerView};
 pub use crate::peers::live::PeerCounters;
 pub use crate::peers::state::{PeerState, StateReason, is_transition};
 pub use crate::peers::table::PeerSource;

@@ -257,7 +257,7 @@ fn write_and_name(
     fs::hard_link(temporary, path).map_err(|error| KeyFileError::io(path, "create", error))
 }
 
-fn format(seed: &[u8; 32]) -> Zeroizing<String> {
+pub(crate) fn format(seed: &[u8; 32]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(FILE_LEN_MAX));
     text.push_str(WORD);
     text.push(' ');
@@ -272,7 +272,7 @@ fn format(seed: &[u8; 32]) -> Zeroizing<String> {
     text
 }
 
-fn parse(path: &Path, text: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
     let not_a_key = || KeyFileError::NotAKey {
         path: path.to_owned(),
     };
@@ -315,7 +315,7 @@ fn checksum(seed: &[u8; 32]) -> [u8; 4] {
 
 const WORD: &str = "dunlin-key-v1";
 /// `WORD SEED CHECK\n`, and some room for white space that an editor adds.
-const FILE_LEN_MAX: usize = 128;
+pub(crate) const FILE_LEN_MAX: usize = 128;
 /// Temporary names that are tried.
 const ATTEMPTS: u32 = 100;
 

@@ -1,11 +1,14 @@
-//! A pair of connections driven by bytes: arbitrary calls, arbitrary treatment of packets.
+//! Endpoints driven by bytes: arbitrary calls, arbitrary treatment of packets.
 //!
 //! [`connection_pair`] is the body of a fuzz target and of a test that runs on stable. Each byte
 //! chooses what happens next: a call at one end, or the fate of the next packet between them.
 //! After every operation what was read is compared with what was written. When the bytes are used
-//! up faults stop, and what was accepted has to arrive.
+//! up faults stop, and what was accepted has to arrive. [`endpoints`] does the same to a server
+//! with many connections among strangers, [`event_queue`] to the queue of events.
 
 mod end;
+mod endpoints;
+mod queue;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,6 +21,8 @@ use crate::profile::Profile;
 use crate::rng::Rng;
 use crate::workload::Agent;
 use end::End;
+pub use endpoints::endpoints;
+pub use queue::event_queue;
 
 /// Operations of one run; what remains of the input is ignored.
 const OPERATIONS_MAX: usize = 4_096;
@@ -315,8 +320,33 @@ mod tests {
         }
     }
 
+    fn seeded(seed: u64, longest: u64) -> Vec<u8> {
+        let mut rng = Rng::new(seed);
+        let mut data = vec![0; usize::try_from(rng.between(0, longest)).unwrap()];
+        rng.fill(&mut data);
+        data
+    }
+
+    #[test]
+    fn the_queue_agrees_with_a_sorted_list() {
+        for seed in 0..200 {
+            event_queue(&seeded(seed, 600));
+        }
+    }
+
+    #[test]
+    fn arbitrary_operations_among_strangers_keep_every_promise() {
+        for seed in crate::seed::seeds(150) {
+            let _guard = crate::seed::SeedGuard::new("among_strangers", seed);
+            endpoints(&seeded(seed, 600));
+        }
+    }
+
     #[test]
     fn no_input_is_too_short() {
+        endpoints(&[]);
+        endpoints(&[0xff; 64]);
+        event_queue(&[]);
         connection_pair(&[]);
         connection_pair(&[0]);
         connection_pair(&[0xff; 64]);

@@ -1,6 +1,7 @@
 //! The typed command line. Reading it decides nothing: [`crate::commands`] acts.
 
 pub mod address;
+pub mod lab;
 pub mod values;
 
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +23,7 @@ Examples:
   dunlin bench server                then: dunlin bench client 127.0.0.1:4601
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 peer refused or changed, 4 unreachable,
-5 integrity, 6 file or disk, 130 interrupted.";
+5 integrity, 6 file or disk, 7 experiment did not hold, 130 interrupted.";
 
 /// Encrypted packets between peers: files, gossip, benchmarks.
 #[derive(Parser, Debug)]
@@ -51,6 +52,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Relay UDP and lose, delay, reorder, duplicate or corrupt packets on the way
     Relay(RelayArgs),
+    /// Run experiments in virtual time: scenarios, sweeps, tables, reports
+    Lab(lab::LabArgs),
     /// Print the ID of this node, making its key at first use
     Id(IdArgs),
     /// Print the version

@@ -3,6 +3,7 @@
 
 mod bench;
 mod id;
+mod lab;
 mod recv;
 mod relay;
 mod send;
@@ -30,6 +31,7 @@ pub async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Recv(args) => recv::run(args, shutdown).await,
         Command::Send(args) => send::run(args, shutdown).await,
         Command::Bench(args) => bench::run(args, shutdown).await,
+        Command::Lab(args) => lab::run(args.action, shutdown).await,
         Command::Id(args) => id::run(&args),
         Command::Version => version::run(),
     }

@@ -4,62 +4,91 @@ use super::Overlay;
 use crate::limits;
 use crate::peers::state::PeerState;
 
+/// A bound or an agreement between the parts of an overlay that does not hold: a bug of this
+/// crate, whatever peers sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the overlay breaks its own rule: {what}")]
+pub struct BrokenInvariant {
+    /// The rule.
+    pub what: &'static str,
+}
+
 impl Overlay {
-    /// Panics when a bound or an agreement between the parts is broken. For tests and fuzzing:
-    /// correct code never meets it, whatever peers send.
-    pub(crate) fn assert_invariants(&self) {
+    /// Checks every bound and every agreement between the parts. For tests, simulators and
+    /// fuzzing: its cost grows with the number of known peers.
+    ///
+    /// # Errors
+    /// The first rule that does not hold. Correct code never returns one, whatever peers send.
+    pub fn check_invariants(&self) -> Result<(), BrokenInvariant> {
         let handshaking = self.live.len() - self.connected_count();
-        assert!(self.connected_count() <= self.config.max_peers, "max_peers");
-        assert!(handshaking <= limits::HANDSHAKING_MAX, "HANDSHAKING_MAX");
-        assert!(
-            self.table.len() <= limits::KNOWN_PEERS_MAX,
-            "KNOWN_PEERS_MAX"
-        );
-        assert!(
-            self.closing.len() <= limits::CLOSING_LINKS_MAX,
-            "CLOSING_LINKS_MAX"
-        );
-        assert!(
-            self.dials.len() <= self.config.parallel_dials,
-            "parallel_dials"
-        );
-        assert!(
-            self.bootstraps.len() <= limits::BOOTSTRAP_MAX,
-            "BOOTSTRAP_MAX"
-        );
-        assert!(
-            self.seen.len() <= self.config.seen_capacity,
-            "seen_capacity"
-        );
-        assert!(!self.live.contains_key(&self.me), "no link to ourselves");
+        let bounds = [
+            (self.connected_count() <= self.config.max_peers, "max_peers"),
+            (handshaking <= limits::HANDSHAKING_MAX, "HANDSHAKING_MAX"),
+            (
+                self.table.len() <= limits::KNOWN_PEERS_MAX,
+                "KNOWN_PEERS_MAX",
+            ),
+            (
+                self.closing.len() <= limits::CLOSING_LINKS_MAX,
+                "CLOSING_LINKS_MAX",
+            ),
+            (
+                self.dials.len() <= self.config.parallel_dials,
+                "parallel_dials",
+            ),
+            (
+                self.bootstraps.len() <= limits::BOOTSTRAP_MAX,
+                "BOOTSTRAP_MAX",
+            ),
+            (
+                self.seen.len() <= self.config.seen_capacity,
+                "seen_capacity",
+            ),
+            (!self.live.contains_key(&self.me), "no link to ourselves"),
+            (
+                self.live.keys().all(|&id| self.table.get(id).is_some()),
+                "live peers are known",
+            ),
+        ];
+        bounds
+            .into_iter()
+            .try_for_each(|(holds, what)| rule(holds, what))?;
+        self.check_entries()
+    }
+
+    fn check_entries(&self) -> Result<(), BrokenInvariant> {
         let mut banned = 0;
         for (id, entry) in self.table.iter() {
-            let live = self.live.get(&id);
-            let expected = live.map(|live| match live.is_connected() {
-                true => PeerState::Connected,
-                false => PeerState::Handshaking,
-            });
             let has_link = matches!(entry.state, PeerState::Handshaking | PeerState::Connected);
-            assert_eq!(
-                expected,
-                has_link.then_some(entry.state),
-                "state and link of {id}"
-            );
-            assert_eq!(
-                entry.banned_until.is_some(),
-                entry.state == PeerState::Banned,
-                "ban of {id}"
-            );
-            assert!(
+            let is_banned = entry.state == PeerState::Banned;
+            if has_link {
+                let live = self.live.get(&id);
+                let is_connected = entry.state == PeerState::Connected;
+                rule(
+                    live.is_some_and(|live| live.is_connected() == is_connected),
+                    "a peer's state agrees with its link",
+                )?;
+            }
+            rule(
+                entry.banned_until.is_some() == is_banned,
+                "banned peers have an end of their ban",
+            )?;
+            rule(
                 entry.addresses.len() <= limits::RECORD_ADDRESSES_MAX,
-                "addresses of {id}"
-            );
-            banned += usize::from(entry.state == PeerState::Banned);
+                "RECORD_ADDRESSES_MAX",
+            )?;
+            banned += usize::from(is_banned);
         }
-        assert!(banned <= limits::BANS_MAX, "BANS_MAX");
-        assert!(
-            self.live.keys().all(|&id| self.table.get(id).is_some()),
-            "live peers are known"
-        );
+        let mut live = self.live.keys().filter_map(|&id| self.table.get(id));
+        rule(
+            live.all(|entry| matches!(entry.state, PeerState::Handshaking | PeerState::Connected)),
+            "a link agrees with its peer's state",
+        )?;
+        rule(banned <= limits::BANS_MAX, "BANS_MAX")
     }
+}
+
+/// `holds`, or the rule that does not.
+fn rule(holds: bool, what: &'static str) -> Result<(), BrokenInvariant> {
+    holds.then_some(()).ok_or(BrokenInvariant { what })
 }

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use dunlin_session::{Identity, NodeId};
 
 use self::dialing::{Bootstrap, Dial};
+pub use self::invariants::BrokenInvariant;
 use self::parting::Closing;
 pub use self::view::{OverlayStats, PeerView};
 use crate::Instant;

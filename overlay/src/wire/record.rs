@@ -18,7 +18,7 @@ use crate::limits;
 use crate::types::{Capabilities, Roles};
 
 /// Context of a record's signature.
-const RECORD_CONTEXT: &[u8] = b"dunlin overlay v1 peer record";
+pub(crate) const RECORD_CONTEXT: &[u8] = b"dunlin overlay v1 peer record";
 
 /// `[body, signature]` as it travels; nothing about it is checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]

@@ -14,6 +14,7 @@ use crate::planted::{self, Bug};
 use crate::send::in_flight::SentPacket;
 use crate::send::loss::{DeclaredLost, LossDetector};
 use crate::time::Instant;
+use crate::trace::TraceEvent;
 use crate::wire::ack::{AckFrame, EcnCounts};
 
 /// Packets at the front of the flight whose contents a probe timeout sends again.
@@ -60,8 +61,9 @@ impl Connection {
         if let Some(newest) = newest {
             self.grow_window(now, newest, &acked, before);
         }
+        self.trace_acked(now, &acked);
         for (_, packet) in acked {
-            self.on_contents_acked(packet.contents);
+            self.on_contents_acked(now, packet.contents);
         }
         self.detect_lost(now);
         self.wake_writers();
@@ -77,9 +79,10 @@ impl Connection {
     ) {
         self.sent
             .take_range(&range, |number, packet| acked.push((number, packet)));
-        while let Some(lost) = self.loss.take_spurious(&range) {
+        while let Some((number, lost)) = self.loss.take_spurious(&range) {
             self.stats.packets_spuriously_lost += 1;
             self.congestion.on_spurious_loss(now, &lost);
+            self.trace_spurious(now, number, &lost);
         }
     }
 
@@ -135,6 +138,8 @@ impl Connection {
                 sent_at,
                 bytes: 0,
             });
+            let (kind, bytes) = (CongestionKind::Ecn, 0);
+            self.trace(now, &TraceEvent::Congestion { kind, bytes });
         }
     }
 
@@ -166,7 +171,7 @@ impl Connection {
         self.timers.pacing = None;
     }
 
-    fn on_contents_acked(&mut self, contents: Contents) {
+    fn on_contents_acked(&mut self, now: Instant, contents: Contents) {
         if let Some(reported) = contents.reported {
             self.received.on_ack_acknowledged(reported);
         }
@@ -175,6 +180,7 @@ impl Connection {
                 Item::Stream { id, range, fin } => {
                     self.streams
                         .on_acknowledged(id, range, fin, &mut self.events);
+                    self.trace_delivered(now, id);
                 }
                 Item::Part { id, index } => {
                     if self.outgoing.on_acknowledged(id, index) {
@@ -215,6 +221,7 @@ impl Connection {
             let bytes = u64::from(packet.size);
             self.loss
                 .remember_lost(number, DeclaredLost { at: now, bytes });
+            self.trace_lost(now, &thresholds, number, &packet);
             for item in packet.contents.iter() {
                 self.send_again(item);
             }
@@ -235,6 +242,7 @@ impl Connection {
                     sent_at,
                     bytes,
                 });
+                self.trace(now, &TraceEvent::Congestion { kind, bytes });
             }
         }
     }

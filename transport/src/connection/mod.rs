@@ -10,6 +10,7 @@
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
 //! | `path` | where packets go |
+//! | `tracing` | what an observer is told |
 
 mod acks;
 mod api;
@@ -20,6 +21,7 @@ mod path;
 mod receive;
 pub mod state;
 mod timers;
+mod tracing;
 mod transmit;
 
 use alloc::boxed::Box;
@@ -44,6 +46,7 @@ use crate::send::rtt::RttEstimator;
 use crate::stats::Stats;
 use crate::streams::Streams;
 use crate::time::Instant;
+use crate::trace::Tracer;
 use crate::wire::params::TransportParams;
 use closing::Closing;
 use contents::Contents;
@@ -102,6 +105,8 @@ pub struct Connection {
     timers: Timers,
     events: VecDeque<Event>,
     stats: Stats,
+    /// Tells an observer, if there is one.
+    trace: Option<Box<Tracer>>,
 }
 
 impl Connection {
@@ -197,6 +202,7 @@ impl Connection {
             timers: Timers::new(now),
             events: VecDeque::new(),
             stats: Stats::default(),
+            trace: None,
             config,
         }
     }
@@ -221,6 +227,7 @@ impl Connection {
         self.send_flow = SendFlow::new(params.max_data, params.window_shift);
         self.streams.on_params(params);
         self.timers.on_established(now, &self.config, params);
+        self.trace_params(now);
         self.events.push_back(Event::Connected {
             peer: established.peer,
             incoming: self.side == Side::Responder,

@@ -43,6 +43,11 @@ impl Path {
         self.remote
     }
 
+    /// The address that is being proven.
+    pub(super) fn candidate(&self) -> Option<SocketAddr> {
+        self.candidate.map(|candidate| candidate.address)
+    }
+
     /// An authenticated packet of `bytes` came from `from`; `newest` when its number is the
     /// largest so far.
     pub(super) fn on_packet(
@@ -106,6 +111,19 @@ impl Path {
         Some((candidate.address, candidate.token))
     }
 
+    /// Whether `size` bytes may go to `to`, which is not the path: only to the candidate, and no
+    /// more than came from it. Counts them.
+    pub(super) fn spend(&mut self, to: SocketAddr, size: u64) -> bool {
+        let Some(candidate) = self.candidate.as_mut().filter(|it| it.address == to) else {
+            return false;
+        };
+        let affordable = candidate.sent + size <= candidate.received;
+        if affordable {
+            candidate.sent += size;
+        }
+        affordable
+    }
+
     /// When the next challenge is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let candidate = self.candidate.as_ref()?;
@@ -166,6 +184,18 @@ mod tests {
         );
         now = now + PTO;
         assert!(path.poll_challenge(now, 56, PTO).is_some());
+    }
+
+    #[test]
+    fn answers_to_a_candidate_count_as_challenges_do() {
+        let mut path = Path::new(address(1));
+        path.on_packet(Instant::ZERO, address(2), 111, true, || 1);
+        assert!(path.poll_challenge(Instant::ZERO, 56, PTO).is_some());
+        assert!(!path.spend(address(2), 56), "112 bytes for 111");
+        path.on_packet(Instant::ZERO, address(2), 1, false, || 1);
+        assert!(path.spend(address(2), 56));
+        assert!(!path.spend(address(2), 1));
+        assert!(!path.spend(address(3), 1), "a stranger");
     }
 
     #[test]

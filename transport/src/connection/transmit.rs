@@ -74,6 +74,10 @@ impl Connection {
         buf.clear();
         if let Some(opening) = &mut self.opening {
             let wrote = opening.poll(now, self.local_cid, buf);
+            let number = opening.last_number();
+            if wrote {
+                self.trace_handshake_sent(now, number, buf);
+            }
             return wrote.then(|| self.finish_batch(self.path.remote(), buf.len(), None));
         }
         if self.state == State::Closed {
@@ -121,17 +125,27 @@ impl Connection {
             if let Some((to, token)) = self.path.poll_challenge(now, PING_LEN, timeout) {
                 (PacketType::Ping, to, token)
             } else {
-                let elsewhere = self
-                    .pongs
-                    .front()
-                    .filter(|(to, _)| *to != self.path.remote())?;
-                let (to, token) = *elsewhere;
-                self.pongs.pop_front();
+                let (to, token) = self.poll_pong_elsewhere()?;
                 (PacketType::Pong, to, token)
             };
         let draft = self.draft(kind, self.mtu);
         self.write_packet(now, draft, &token.to_be_bytes(), buf);
         Some(self.finish_batch(destination, buf.len(), None))
+    }
+
+    /// The next PONG to an address that is not the path. One that the address has not paid for is
+    /// dropped, as if it had been lost: the peer asks again.
+    fn poll_pong_elsewhere(&mut self) -> Option<(SocketAddr, u64)> {
+        loop {
+            let (to, token) = *self.pongs.front()?;
+            if to == self.path.remote() {
+                return None;
+            }
+            self.pongs.pop_front();
+            if self.path.spend(to, PING_LEN) {
+                return Some((to, token));
+            }
+        }
     }
 
     /// Writes one datagram of at most `limit` bytes: a packet, and in front of the first one the
@@ -149,10 +163,13 @@ impl Connection {
             header.sequence = self.sent.next_number().truncated();
             write_plain(buf, header, confirm);
             let used = buf.len() - start;
+            let number = self.sent.next_number();
             self.sent.skip();
+            self.trace_confirm(number, &buf[start..]);
             if self.write_next_packet(now, limit - used, buf) {
                 return true;
             }
+            self.trace_no_confirm();
             buf.truncate(start);
         }
         self.write_next_packet(now, limit, buf)
@@ -548,6 +565,12 @@ impl Connection {
 
     fn on_packet_sent(&mut self, now: Instant, number: PacketNumber, size: usize, draft: Draft) {
         self.stats.packets_sent += 1;
+        self.trace_sent(
+            now,
+            (number, &draft.header),
+            (size, &draft.frames),
+            &draft.contents,
+        );
         if planted::is(Bug::IdleRestartedBySending) {
             self.timers.on_received(now);
         }

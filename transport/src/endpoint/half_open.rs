@@ -42,6 +42,13 @@ impl HalfOpenTable {
         self.by_cid.len()
     }
 
+    /// Entries of the queue, those included whose handshake is over: at most twice
+    /// [`Self::len`].
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(super) fn contains(&self, cid: ConnectionId) -> bool {
         self.by_cid.contains_key(&cid)
     }
@@ -85,6 +92,7 @@ impl HalfOpenTable {
         self.queue.push_back((now + lifetime, cid));
         if let Some(surplus) = surplus {
             self.by_cid.remove(&surplus);
+            self.tidy_queue();
         }
     }
 
@@ -101,13 +109,31 @@ impl HalfOpenTable {
                 self.by_source.remove(&key);
             }
         }
+        self.tidy_queue();
         Some(half)
+    }
+
+    /// Drops the queue's entries whose handshake is over: those in front, so that the first
+    /// deadline is a true one, and all of them once they are half of the queue, so that it is
+    /// bounded as the table is.
+    fn tidy_queue(&mut self) {
+        let by_cid = &self.by_cid;
+        while self
+            .queue
+            .front()
+            .is_some_and(|(_, cid)| !by_cid.contains_key(cid))
+        {
+            self.queue.pop_front();
+        }
+        if self.queue.len() > 2 * by_cid.len() {
+            self.queue.retain(|(_, cid)| by_cid.contains_key(cid));
+        }
     }
 
     /// Forgets those whose time is over.
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((until, cid)) = self.queue.front().copied() {
-            if until > now && self.by_cid.contains_key(&cid) {
+            if until > now {
                 break;
             }
             self.queue.pop_front();

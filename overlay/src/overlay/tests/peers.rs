@@ -519,7 +519,7 @@ fn a_corrected_calendar_decides_what_is_current() {
     bench.deliver(1, &frame(1, &body, signature));
     assert_eq!(bench.delivered(), 0);
     let (at, unix_millis) = (bench.now, an_hour_later);
-    bench.call(|overlay, _| overlay.set_wall_clock(crate::WallClock { at, unix_millis }));
+    bench.call(|overlay, _| overlay.set_wall_clock(WallClock { at, unix_millis }));
     bench.deliver(1, &frame(1, &body, signature));
     assert_eq!(bench.delivered(), 1);
 }

@@ -1,0 +1,4 @@
+//! The target `messages_in` of `dunlin_fuzz::targets`.
+#![cfg_attr(fuzzing, no_main)]
+
+dunlin_fuzz::target!(messages_in);

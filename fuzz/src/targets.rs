@@ -1,0 +1,118 @@
+//! The list of all targets: name, body, and how much memory one input may make it hold.
+
+use crate::memory;
+
+/// One fuzz target.
+pub struct Target {
+    /// Its name: of the binary, the folders of seeds and corpus, and the dictionary.
+    pub name: &'static str,
+    /// Its body; a panic is a finding.
+    pub body: fn(&[u8]),
+    /// What one input may make it hold at once.
+    pub memory: Bound,
+}
+
+/// Bytes that may be held at once, beyond what was held before: `per_byte` for each byte of the
+/// input, and `constant`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bound {
+    /// Multiple of the input's size.
+    pub per_byte: usize,
+    /// What even an empty input may cost: buffers, endpoints, model.
+    pub constant: usize,
+}
+
+impl Bound {
+    /// The bound for an input of `length` bytes.
+    #[must_use]
+    pub const fn of(self, length: usize) -> usize {
+        self.constant + self.per_byte * length
+    }
+}
+
+impl Target {
+    /// Runs the body over one input and checks the memory it held.
+    ///
+    /// # Panics
+    /// When the body does, or when it held more than its bound.
+    pub fn run(&self, data: &[u8]) {
+        let held = memory::peak_of(|| (self.body)(data));
+        let most = self.memory.of(data.len());
+        assert!(
+            held <= most,
+            "{}: {held} bytes held for an input of {}, {most} allowed",
+            self.name,
+            data.len()
+        );
+    }
+}
+
+/// The target with this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Target> {
+    ALL.iter().find(|target| target.name == name)
+}
+
+const KIB: usize = 1_024;
+
+macro_rules! targets {
+    ($($name:ident: $body:path, $per_byte:expr, $constant:expr;)*) => {
+        /// Every target, in the order of the layers.
+        pub const ALL: &[Target] = &[$(Target {
+            name: stringify!($name),
+            body: $body,
+            memory: Bound { per_byte: $per_byte, constant: $constant },
+        }),*];
+    };
+}
+
+targets! {
+    header: dunlin_transport::fuzzing::header, 0, 0;
+    wire_parts: dunlin_transport::fuzzing::wire_parts, 2, 64;
+    ack_ranges: dunlin_transport::fuzzing::ack_ranges, 64, KIB;
+    frames: dunlin_transport::fuzzing::frames, 64, KIB;
+    params: dunlin_transport::fuzzing::params, 2, KIB;
+    range_set: dunlin_transport::fuzzing::range_set, 64, 16 * KIB;
+    received_packets: dunlin_transport::fuzzing::received_packets, 64, 16 * KIB;
+    assembler: dunlin_transport::fuzzing::assembler, 64, 128 * KIB;
+    send_buffer: dunlin_transport::fuzzing::send_buffer, 1_024, 256 * KIB;
+    loss_recovery: dunlin_transport::fuzzing::loss_recovery, 512, 64 * KIB;
+    pacer: dunlin_transport::fuzzing::pacer, 0, 0;
+    flow_control: dunlin_transport::fuzzing::flow_control, 4, KIB;
+    messages_in: dunlin_transport::fuzzing::messages_in, 1_024, 64 * KIB;
+    messages_out: dunlin_transport::fuzzing::messages_out, 1_024, 64 * KIB;
+    streams_pair: dunlin_transport::fuzzing::streams_pair, 2_048, 512 * KIB;
+    streams_hostile: dunlin_transport::fuzzing::streams_hostile, 2_048, 256 * KIB;
+    stream_fairness: dunlin_transport::fuzzing::stream_fairness, 2_048, 128 * KIB;
+    half_open: dunlin_transport::fuzzing::half_open, 64, 8 * KIB;
+    handshake_messages: dunlin_session::fuzzing::handshake_messages, 16, 256 * KIB;
+    open_packet: dunlin_session::fuzzing::open_packet, 4, 64 * KIB;
+    session_texts: bodies::session_texts, 8, 4 * KIB;
+    providers: dunlin_session::fuzzing::providers, 16, 256 * KIB;
+    overlay_message: dunlin_overlay::fuzzing::overlay_message, 64, 4 * KIB;
+    overlay_record: dunlin_overlay::fuzzing::overlay_record, 8, 16 * KIB;
+    overlay_operations: dunlin_overlay::fuzzing::overlay_operations, 2_048, 2_048 * KIB;
+    seen_set: dunlin_overlay::fuzzing::seen_set, 64, 4 * KIB;
+    token_bucket: dunlin_overlay::fuzzing::token_bucket, 32, KIB;
+    connection_pair: dunlin_lab::fuzzing::connection_pair, 65_536, 4_096 * KIB;
+    endpoints: dunlin_lab::fuzzing::endpoints, 16_384, 4_096 * KIB;
+    event_queue: dunlin_lab::fuzzing::event_queue, 64, 4 * KIB;
+    transfer_messages: dunlin_node::transfer::fuzzing::transfer_messages, 64, 4 * KIB;
+    node_texts: bodies::node_texts, 64, 4 * KIB;
+    command_line: dunlin_node::fuzzing::command_line, 1_024, 2_048 * KIB;
+}
+
+/// Targets that are several bodies on the same bytes.
+mod bodies {
+    pub(super) fn session_texts(data: &[u8]) {
+        dunlin_session::fuzzing::node_id(data);
+        dunlin_session::fuzzing::key_file(data);
+    }
+
+    pub(super) fn node_texts(data: &[u8]) {
+        dunlin_node::fuzzing::command_values(data);
+        dunlin_node::fuzzing::addresses(data);
+        dunlin_node::fuzzing::known_peers_file(data);
+        dunlin_node::fuzzing::transfer_paths(data);
+    }
+}

@@ -1,0 +1,30 @@
+//! One run: parameters and a seed to a result.
+
+use super::model::{Experiment, Kind};
+use super::result::RunResult;
+use super::{pair, torture};
+
+/// Asked now and then whether to stop.
+pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// The run was told to stop before its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("stopped before the end")]
+pub struct Interrupted;
+
+/// Runs `experiment` with the randomness of `seed`. `case` stands in the result; `keep`: series
+/// over time too.
+///
+/// # Errors
+/// It was told to stop.
+pub fn run(
+    experiment: &Experiment,
+    (case, seed): (usize, u64),
+    keep: bool,
+    stop: Stop<'_>,
+) -> Result<RunResult, Interrupted> {
+    match experiment.kind {
+        Kind::Pair => pair::run(experiment, (case, seed), keep, stop),
+        Kind::Torture => torture::run((case, seed), stop),
+    }
+}

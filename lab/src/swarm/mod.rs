@@ -1,0 +1,33 @@
+//! Networks of overlays without a transport below: ten thousand nodes in one process.
+//!
+//! [`Swarm`] is the simulator: production `dunlin_overlay::Overlay`s, links that behave as the
+//! transport makes them, and what goes wrong ([`Swarm::crash`], [`Swarm::partition`] and their
+//! kind). A [`Judge`] watches every delivery and every answer, the invariants of a node are checked
+//! after what happens to it, and all of it goes into one fingerprint. [`run`] makes a
+//! [`SwarmScenario`] happen and returns a [`SwarmReport`].
+//!
+//! What the overlay promises, and therefore what is checked: a broadcast is delivered at most once
+//! in a node's life, unchanged, with its true origin; a request is answered or fails, once; no
+//! honest node is accused. It floods and repairs nothing: a broadcast that is sent while the
+//! network is in pieces may miss some nodes for good. How many is a figure, not a failure.
+
+mod director;
+mod faults;
+mod judge;
+mod links;
+mod report;
+mod run;
+mod scenario;
+mod step;
+pub mod units;
+mod violation;
+mod world;
+
+pub use self::judge::{Judge, Reaction, TOPIC};
+pub use self::report::{BroadcastReport, Distribution, Requests, SwarmReport};
+pub use self::run::run;
+pub use self::scenario::{
+    Churn, Crash, Cuts, LatencyRange, NODES_MAX, Origin, Partition, Restart, SwarmScenario,
+};
+pub use self::violation::{SwarmFailure, SwarmViolation};
+pub use self::world::{Climate, START_MILLIS, Swarm};

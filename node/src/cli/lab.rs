@@ -1,0 +1,267 @@
+//! The command line of `dunlin lab`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Subcommand, ValueEnum};
+use dunlin_lab::experiment::pool::Shard;
+
+/// `dunlin lab`.
+#[derive(Args, Debug)]
+pub struct LabArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: LabAction,
+}
+
+/// What to do in the laboratory.
+#[derive(Subcommand, Debug)]
+pub enum LabAction {
+    /// Name every scenario that ships with the program
+    List,
+    /// Print the file of a scenario, to read or to change
+    Show(ShowArgs),
+    /// Run a scenario: table in the terminal, results.csv, results.json, report.html
+    Run(RunArgs),
+    /// Run one seed again and say what it was like
+    Replay(ReplayArgs),
+    /// Put results or scenarios side by side
+    Compare(CompareArgs),
+    /// Join the outputs of shards into the results of the whole
+    Merge(MergeArgs),
+}
+
+/// `dunlin lab show`.
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// Name of a scenario
+    pub name: String,
+}
+
+/// Which runs.
+#[derive(Args, Clone, Debug)]
+pub struct SweepArgs {
+    /// Set a parameter, or any key by its path; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Run this seed only
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    pub seed: Option<u64>,
+    /// Run so many seeds (100: from 0 to 99) or a range (5..20: from 5 to 19) [default: as the scenario says]
+    #[arg(long, value_name = "N|A..B")]
+    pub seeds: Option<Seeds>,
+    /// Threads to run on [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// `dunlin lab run`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dunlin lab run bulk
+  dunlin lab run bulk --set rate=20mbit --set 'loss=0.5%' --seeds 20
+  dunlin lab run my.toml --seeds 1000 --shard 3/20 --out shard-3
+
+Exit code 7: a run violated something, or a sentence under `hold` was false.")]
+pub struct RunArgs {
+    /// Name of a scenario, or a file
+    #[arg(value_name = "NAME|FILE.toml")]
+    pub scenario: String,
+    /// Which runs.
+    #[command(flatten)]
+    pub sweep: SweepArgs,
+    /// Run one part of the sweep, for `dunlin lab merge`
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<Shard>,
+    /// Folder for the results; made when missing [default: dunlin-lab/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Write no files
+    #[arg(long, conflicts_with = "out")]
+    pub no_files: bool,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// `dunlin lab replay`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dunlin lab replay 4994
+  dunlin lab replay 7 bulk --set 'loss=1%'")]
+pub struct ReplayArgs {
+    /// The seed
+    pub seed: u64,
+    /// Name of a scenario, or a file
+    #[arg(value_name = "NAME|FILE.toml", default_value = "torture")]
+    pub scenario: String,
+    /// Set a parameter, or any key by its path; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// `dunlin lab compare`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dunlin lab compare before/results.json after/results.json
+  dunlin lab compare bulk.toml bulk-codel.toml --seeds 20")]
+pub struct CompareArgs {
+    /// Results (results.json, or the folder it is in), names of scenarios, or files
+    #[arg(value_name = "RESULT|SCENARIO", num_args = 2.., required = true)]
+    pub sides: Vec<String>,
+    /// Which runs of those that are scenarios.
+    #[command(flatten)]
+    pub sweep: SweepArgs,
+}
+
+/// `dunlin lab merge`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  dunlin lab merge shard-*/results.json --out whole")]
+pub struct MergeArgs {
+    /// Outputs of shards: results.json, or the folders they are in
+    #[arg(value_name = "SHARD-OUTPUT", required = true)]
+    pub parts: Vec<PathBuf>,
+    /// Folder for the results; made when missing [default: dunlin-lab/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// What is printed on stdout.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// For people
+    Table,
+    /// Every run as comma-separated values
+    Csv,
+    /// The results file
+    Json,
+}
+
+/// A range of seeds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seeds {
+    /// The first.
+    pub from: u64,
+    /// The one after the last.
+    pub until: u64,
+}
+
+/// Why a range of seeds, or a shard, was refused.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SweepError {
+    /// Not a range of seeds.
+    #[error("\"{0}\" is no number or range of seeds; write for example 100 or 5..20")]
+    Seeds(String),
+    /// More seeds than one call takes.
+    #[error("\"{0}\" are more than {SEEDS_MAX} seeds; cut the range into several calls")]
+    TooManySeeds(String),
+    /// Not a shard.
+    #[error("\"{0}\" is no shard; write for example 3/20 for the third of twenty")]
+    Shard(String),
+}
+
+/// Seeds of one call: their list and results are held in memory.
+pub const SEEDS_MAX: u64 = 10_000_000;
+
+impl FromStr for Seeds {
+    type Err = SweepError;
+
+    fn from_str(text: &str) -> Result<Self, SweepError> {
+        let wrong = || SweepError::Seeds(text.to_owned());
+        let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
+        let (from, until) = match text.split_once("..") {
+            Some((from, until)) => (number(from)?, number(until)?),
+            None => (0, number(text)?),
+        };
+        match until.checked_sub(from) {
+            None | Some(0) => Err(wrong()),
+            Some(count) if count > SEEDS_MAX => Err(SweepError::TooManySeeds(text.into())),
+            Some(_) => Ok(Self { from, until }),
+        }
+    }
+}
+
+/// Reads `3/20`.
+///
+/// # Errors
+/// It is no shard, or outside 1/n to n/n.
+pub fn shard(text: &str) -> Result<Shard, SweepError> {
+    let wrong = || SweepError::Shard(text.to_owned());
+    let (index, of) = text.split_once('/').ok_or_else(wrong)?;
+    let index = index.trim().parse().map_err(|_| wrong())?;
+    let of = of.trim().parse().map_err(|_| wrong())?;
+    if (1..=of).contains(&index) {
+        Ok(Shard { index, of })
+    } else {
+        Err(wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn seeds_are_a_number_or_a_range() {
+        let seeds = |from, until| Ok(Seeds { from, until });
+        assert_eq!("100".parse(), seeds(0, 100));
+        assert_eq!("5..20".parse(), seeds(5, 20));
+        for text in ["0", "", "20..5", "5..5", "a..b", "-1", "1..=3"] {
+            assert!(text.parse::<Seeds>().is_err(), "{text}");
+        }
+        assert!(matches!(
+            "99999999999".parse::<Seeds>(),
+            Err(SweepError::TooManySeeds(_))
+        ));
+    }
+
+    #[test]
+    fn shards_count_from_one() {
+        assert_eq!(shard("3/20"), Ok(Shard { index: 3, of: 20 }));
+        assert_eq!(shard("20/20"), Ok(Shard { index: 20, of: 20 }));
+        for text in ["0/20", "21/20", "3", "3/", "x/y", "1/0"] {
+            assert!(shard(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_the_lines_of_the_documentation() {
+        for line in [
+            "dunlin lab list",
+            "dunlin lab show bulk",
+            "dunlin lab run bulk --set loss=1% --set a.b[0].c=2 --seeds 5..20 --threads 2",
+            "dunlin lab run f.toml --shard 3/20 --out d --format csv",
+            "dunlin lab replay 7",
+            "dunlin lab replay 7 bulk --set loss=1%",
+            "dunlin lab compare a b c --seeds 3",
+            "dunlin lab merge a b --out c",
+        ] {
+            let parsed = Cli::try_parse_from(line.split_whitespace());
+            assert!(parsed.is_ok(), "{line}: {parsed:?}");
+        }
+        for line in [
+            "dunlin lab run",
+            "dunlin lab run bulk --seed 1 --seeds 5",
+            "dunlin lab run bulk --threads 0",
+            "dunlin lab compare a",
+            "dunlin lab merge",
+        ] {
+            assert!(
+                Cli::try_parse_from(line.split_whitespace()).is_err(),
+                "{line}"
+            );
+        }
+    }
+}

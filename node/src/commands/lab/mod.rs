@@ -1,0 +1,32 @@
+//! `dunlin lab`: experiments in virtual time. What an experiment is, and how it runs, is in
+//! `dunlin_lab::experiment`; here are files, threads to wait for, and what a person sees.
+
+mod compare;
+mod files;
+mod list;
+mod merge;
+mod present;
+mod replay;
+mod run;
+mod scenario;
+
+use crate::cli::lab::LabAction;
+use crate::failure::{Exit, Failure};
+use crate::signals::Shutdown;
+
+/// Does what is asked. Experiments keep threads busy: they run beside the runtime.
+pub(super) async fn run(action: LabAction, shutdown: Shutdown) -> Result<(), Failure> {
+    let work = move || match action {
+        LabAction::List => list::list(),
+        LabAction::Show(args) => list::show(&args),
+        LabAction::Run(args) => run::run(&args, &shutdown),
+        LabAction::Replay(args) => replay::run(&args, &shutdown),
+        LabAction::Compare(args) => compare::run(&args, &shutdown),
+        LabAction::Merge(args) => merge::run(&args),
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+        let sentence =
+            "the laboratory itself failed; the lines above say where, please report them";
+        Err(Failure::new(Exit::Failed, sentence))
+    })
+}
