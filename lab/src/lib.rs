@@ -19,6 +19,7 @@ pub mod fuzzing;
 pub mod goodput;
 pub mod intruder;
 pub mod link;
+pub mod mesh;
 pub mod nat;
 pub mod net;
 pub mod pair;
