@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 
 use super::Connection;
 use super::state::State;
+use crate::congestion::ControllerState;
 use crate::error::{ApiMisuse, CloseReason, ReadError, SendMessageError, WriteError};
 use crate::ids::{MessageId, Side, StreamDirection, StreamId};
 use crate::io::{Delivery, Event, Message};
@@ -187,6 +188,12 @@ impl Connection {
             datagrams_dropped: self.outgoing.expired() + self.incoming.dropped_datagrams(),
             ..self.stats
         }
+    }
+
+    /// Where its congestion controller stands.
+    #[must_use]
+    pub fn controller_state(&self) -> ControllerState {
+        ControllerState::of(&*self.congestion, self.rtt.smoothed())
     }
 
     /// The next event. [`Event::Closed`] is the last: what an acknowledgement that comes later
