@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 
-use super::{Controller, Cubic, NewReno};
+use super::{Bbr, Controller, Cubic, NewReno};
 use crate::time::Instant;
 
 /// What a controller is made from.
@@ -55,6 +55,8 @@ pub enum ControllerChoice {
     NewReno,
     /// [`Cubic`].
     Cubic,
+    /// [`Bbr`].
+    Bbr,
     /// One of the application's own.
     Custom(Arc<dyn ControllerFactory>),
 }
@@ -72,6 +74,7 @@ impl ControllerChoice {
         match self {
             Self::NewReno => Box::new(NewReno::new(setup)),
             Self::Cubic => Box::new(Cubic::new(setup)),
+            Self::Bbr => Box::new(Bbr::new(setup)),
             Self::Custom(factory) => factory.make(setup),
         }
     }
@@ -82,6 +85,7 @@ impl fmt::Debug for ControllerChoice {
         f.write_str(match self {
             Self::NewReno => "NewReno",
             Self::Cubic => "Cubic",
+            Self::Bbr => "Bbr",
             Self::Custom(_) => "Custom",
         })
     }

@@ -10,10 +10,12 @@
 //! |---|---|
 //! | [`NewReno`] | RFC 9002 §7 and appendix B |
 //! | [`Cubic`] | RFC 9438, with HyStart++ (RFC 9406) |
+//! | [`Bbr`] | BBRv3: draft-ietf-ccwg-bbr-06 |
 //!
 //! A controller is deterministic: time and a seed are arguments ([`Setup`]), decisions are integer
 //! arithmetic. `docs/congestion.md` is the manual, with an example of a controller of one's own.
 
+mod bbr;
 mod choice;
 mod cubic;
 mod events;
@@ -22,10 +24,13 @@ mod new_reno;
 mod recovery;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod testing_path;
 
 use core::fmt::Debug;
 use core::time::Duration;
 
+pub use bbr::Bbr;
 pub use choice::{ControllerChoice, ControllerFactory, Setup};
 pub use cubic::Cubic;
 pub use events::{

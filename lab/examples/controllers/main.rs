@@ -1,0 +1,234 @@
+//! Congestion controllers against theory and against each other, in virtual time.
+//!
+//! `cargo run --release -p dunlin-lab --example controllers [response|hystart|loss|fairness|torture
+//! [SEEDS]]`; without an argument: all tables but `torture`.
+
+mod bulk;
+
+use std::time::Duration;
+
+use bulk::{OVERHEAD, Path, Run, limit, run};
+use dunlin_lab::pair;
+use dunlin_lab::rng::Ppm;
+use dunlin_lab::scenario::Scenario;
+use dunlin_transport::congestion::ControllerChoice;
+use dunlin_transport::{EndpointConfig, Instant};
+
+type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+const MS: Duration = Duration::from_millis(1);
+const MEGA: f64 = 1e6;
+
+fn choices() -> [ControllerChoice; 3] {
+    [
+        ControllerChoice::NewReno,
+        ControllerChoice::Cubic,
+        ControllerChoice::Bbr,
+    ]
+}
+
+fn main() -> Result {
+    let mut arguments = std::env::args().skip(1);
+    let table = arguments.next();
+    let wants = |name: &str| table.as_deref().is_none_or(|table| table == name);
+    if wants("response") {
+        response()?;
+    }
+    if wants("hystart") {
+        hystart()?;
+    }
+    if wants("loss") {
+        loss()?;
+    }
+    if wants("fairness") {
+        fairness()?;
+    }
+    if table.as_deref() == Some("torture") {
+        torture(arguments.next().map_or(Ok(1_000), |seeds| seeds.parse())?)?;
+    }
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// The response function: AIMD at these parameters gives 1.22/√p packets a round trip, NewReno by
+/// its halving and CUBIC in its Reno-friendly region by design (RFC 9438 §5.1).
+fn response() -> Result {
+    println!("Response function: 50 ms, 1 Gbit/s (never the limit), 200 s, median of 9 seeds");
+    println!(
+        "{:>10} {:>8} {:>10} {:>10} {:>7}",
+        "", "loss", "Mbit/s", "theory", "ratio"
+    );
+    let data = EndpointConfig::default().transport.mtu as f64 - OVERHEAD;
+    for choice in choices().iter().take(2) {
+        for loss in [1_000, 10_000] {
+            let path = Path {
+                bits_per_second: 1_000_000_000,
+                rtt: 50 * MS,
+                queue_permille: 1_000,
+                loss: Ppm(loss),
+            };
+            let mut rates = Vec::new();
+            for seed in 0..9 {
+                let times = (20_000 * MS, 200_000 * MS);
+                rates.push(run(choice, &path, 1, times, seed)?.total() as f64 / MEGA);
+            }
+            let p = f64::from(loss) / 1e6;
+            let theory = 1.5_f64.sqrt() / p.sqrt() * data * 8.0 / 0.05 / MEGA;
+            let rate = median(rates);
+            println!(
+                "{:>10} {:>7}% {rate:>10.2} {theory:>10.2} {:>7.2}",
+                format!("{choice:?}"),
+                p * 100.0,
+                rate / theory
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Where the first slow start ends.
+fn hystart() -> Result {
+    println!("\nEnd of the first slow start, queue of one bandwidth-delay product (BDP)");
+    println!(
+        "{:>10} {:>10} {:>6} {:>10} {:>8} {:>8} {:>14}",
+        "", "Mbit/s", "RTT", "after", "window", "drops", "phase then"
+    );
+    for choice in choices().iter().take(2) {
+        for (mega, rtt) in [
+            (10, 10),
+            (10, 50),
+            (100, 10),
+            (100, 50),
+            (100, 150),
+            (1_000, 50),
+        ] {
+            let path = Path {
+                bits_per_second: mega * 1_000_000,
+                rtt: rtt * MS,
+                queue_permille: 1_000,
+                loss: Ppm(0),
+            };
+            let mut run = Run::new(choice, &path, 1);
+            run.connect()?;
+            let mut now = Instant::ZERO;
+            loop {
+                now = now + MS;
+                run.run_until(now)?;
+                let Some((stats, state)) = run.sender() else {
+                    continue;
+                };
+                if !state.phase.ends_with("slow_start") || now > Instant::ZERO + 60_000 * MS {
+                    println!(
+                        "{:>10} {mega:>10} {rtt:>4}ms {:>8.2} s {:>7.2}x {:>8} {:>14}",
+                        format!("{choice:?}"),
+                        Duration::from_nanos(now.as_nanos()).as_secs_f64(),
+                        stats.congestion_window as f64 / path.bdp() as f64,
+                        run.queue_full(),
+                        state.phase
+                    );
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Goodput and queue by random loss.
+fn loss() -> Result {
+    println!(
+        "\nGoodput of one flow in per cent of what loss and headers leave, 100 Mbit/s, queue of"
+    );
+    println!(
+        "one BDP, 60 s after 10 s, median of 5 seeds; queue: mean and most of smoothed RTT − base,"
+    );
+    println!("in BDP");
+    println!(
+        "{:>10} {:>6} {:>8} {:>8} {:>9} {:>9}",
+        "", "RTT", "loss", "goodput", "mean", "most"
+    );
+    for choice in choices() {
+        for rtt in [10, 50, 150] {
+            for loss in [0, 1_000, 10_000, 50_000] {
+                let path = Path {
+                    bits_per_second: 100_000_000,
+                    rtt: rtt * MS,
+                    queue_permille: 1_000,
+                    loss: Ppm(loss),
+                };
+                let (mut rates, mut means, mut mosts) = (Vec::new(), Vec::new(), Vec::new());
+                for seed in 0..5 {
+                    let outcome = run(&choice, &path, 1, (10_000 * MS, 60_000 * MS), seed)?;
+                    rates.push(outcome.total() as f64 / limit(&path));
+                    let queue = |rtt: Duration| rtt.as_secs_f64() / path.rtt.as_secs_f64() - 1.0;
+                    means.push(queue(outcome.rtt_mean));
+                    mosts.push(queue(outcome.rtt_max));
+                }
+                println!(
+                    "{:>10} {rtt:>4}ms {:>7}% {:>7.1}% {:>9.2} {:>9.2}",
+                    format!("{choice:?}"),
+                    f64::from(loss) / 10_000.0,
+                    median(rates) * 100.0,
+                    median(means),
+                    median(mosts)
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Flows of the same controller at one bottleneck.
+fn fairness() -> Result {
+    println!(
+        "\nJain index of equal flows that begin 0.3 s apart: 100 Mbit/s, 50 ms, queue of one BDP,"
+    );
+    println!("120 s after 30 s, median of 3 seeds");
+    println!("{:>10} {:>6} {:>8} {:>9}", "", "flows", "Jain", "of limit");
+    for choice in choices() {
+        for flows in [2, 4, 16] {
+            let path = Path {
+                bits_per_second: 100_000_000,
+                rtt: 50 * MS,
+                queue_permille: 1_000,
+                loss: Ppm(0),
+            };
+            let (mut indices, mut totals) = (Vec::new(), Vec::new());
+            for seed in 0..3 {
+                let outcome = run(&choice, &path, flows, (30_000 * MS, 120_000 * MS), seed)?;
+                indices.push(outcome.jain());
+                totals.push(outcome.total() as f64 / limit(&path) * 100.0);
+            }
+            println!(
+                "{:>10} {flows:>6} {:>8.3} {:>8.1}%",
+                format!("{choice:?}"),
+                median(indices),
+                median(totals)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Seeds of the torture scenario with each controller at both ends.
+fn torture(seeds: u64) -> Result {
+    for choice in choices() {
+        let mut failures = 0;
+        for seed in 0..seeds {
+            let mut scenario = Scenario::from_seed(seed);
+            for config in &mut scenario.config {
+                config.transport.controller = choice.clone();
+            }
+            if let Err(failure) = pair::run(&scenario, seed) {
+                failures += 1;
+                println!("{choice:?}, seed {seed}: {failure}");
+            }
+        }
+        println!("{choice:?}: {seeds} seeds, {failures} failures");
+    }
+    Ok(())
+}
