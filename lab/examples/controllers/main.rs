@@ -19,11 +19,12 @@ type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 const MS: Duration = Duration::from_millis(1);
 const MEGA: f64 = 1e6;
 
-fn choices() -> [ControllerChoice; 3] {
+fn choices() -> [ControllerChoice; 4] {
     [
         ControllerChoice::NewReno,
         ControllerChoice::Cubic,
         ControllerChoice::Bbr,
+        ControllerChoice::BbrTolerant,
     ]
 }
 
@@ -59,7 +60,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn response() -> Result {
     println!("Response function: 50 ms, 1 Gbit/s (never the limit), 200 s, median of 9 seeds");
     println!(
-        "{:>10} {:>8} {:>10} {:>10} {:>7}",
+        "{:>12} {:>8} {:>12} {:>12} {:>7}",
         "", "loss", "Mbit/s", "theory", "ratio"
     );
     let data = EndpointConfig::default().transport.mtu as f64 - OVERHEAD;
@@ -80,7 +81,7 @@ fn response() -> Result {
             let theory = 1.5_f64.sqrt() / p.sqrt() * data * 8.0 / 0.05 / MEGA;
             let rate = median(rates);
             println!(
-                "{:>10} {:>7}% {rate:>10.2} {theory:>10.2} {:>7.2}",
+                "{:>12} {:>7}% {rate:>10.2} {theory:>10.2} {:>7.2}",
                 format!("{choice:?}"),
                 p * 100.0,
                 rate / theory
@@ -94,7 +95,7 @@ fn response() -> Result {
 fn hystart() -> Result {
     println!("\nEnd of the first slow start, queue of one bandwidth-delay product (BDP)");
     println!(
-        "{:>10} {:>10} {:>6} {:>10} {:>8} {:>8} {:>14}",
+        "{:>12} {:>12} {:>6} {:>12} {:>8} {:>8} {:>14}",
         "", "Mbit/s", "RTT", "after", "window", "drops", "phase then"
     );
     for choice in choices().iter().take(2) {
@@ -123,7 +124,7 @@ fn hystart() -> Result {
                 };
                 if !state.phase.ends_with("slow_start") || now > Instant::ZERO + 60_000 * MS {
                     println!(
-                        "{:>10} {mega:>10} {rtt:>4}ms {:>8.2} s {:>7.2}x {:>8} {:>14}",
+                        "{:>12} {mega:>10} {rtt:>4}ms {:>8.2} s {:>7.2}x {:>8} {:>14}",
                         format!("{choice:?}"),
                         Duration::from_nanos(now.as_nanos()).as_secs_f64(),
                         stats.congestion_window as f64 / path.bdp() as f64,
@@ -148,7 +149,7 @@ fn loss() -> Result {
     );
     println!("in BDP");
     println!(
-        "{:>10} {:>6} {:>8} {:>8} {:>9} {:>9}",
+        "{:>12} {:>6} {:>8} {:>8} {:>9} {:>9}",
         "", "RTT", "loss", "goodput", "mean", "most"
     );
     for choice in choices() {
@@ -169,7 +170,7 @@ fn loss() -> Result {
                     mosts.push(queue(outcome.rtt_max));
                 }
                 println!(
-                    "{:>10} {rtt:>4}ms {:>7}% {:>7.1}% {:>9.2} {:>9.2}",
+                    "{:>12} {rtt:>4}ms {:>7}% {:>7.1}% {:>9.2} {:>9.2}",
                     format!("{choice:?}"),
                     f64::from(loss) / 10_000.0,
                     median(rates) * 100.0,
@@ -188,7 +189,7 @@ fn fairness() -> Result {
         "\nJain index of equal flows that begin 0.3 s apart: 100 Mbit/s, 50 ms, queue of one BDP,"
     );
     println!("120 s after 30 s, median of 3 seeds");
-    println!("{:>10} {:>6} {:>8} {:>9}", "", "flows", "Jain", "of limit");
+    println!("{:>12} {:>6} {:>8} {:>9}", "", "flows", "Jain", "of limit");
     for choice in choices() {
         for flows in [2, 4, 16] {
             let path = Path {
@@ -204,7 +205,7 @@ fn fairness() -> Result {
                 totals.push(outcome.total() as f64 / limit(&path) * 100.0);
             }
             println!(
-                "{:>10} {flows:>6} {:>8.3} {:>8.1}%",
+                "{:>12} {flows:>6} {:>8.3} {:>8.1}%",
                 format!("{choice:?}"),
                 median(indices),
                 median(totals)

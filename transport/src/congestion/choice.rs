@@ -57,6 +57,8 @@ pub enum ControllerChoice {
     Cubic,
     /// [`Bbr`].
     Bbr,
+    /// [`Bbr::tolerant`].
+    BbrTolerant,
     /// One of the application's own.
     Custom(Arc<dyn ControllerFactory>),
 }
@@ -75,6 +77,7 @@ impl ControllerChoice {
             Self::NewReno => Box::new(NewReno::new(setup)),
             Self::Cubic => Box::new(Cubic::new(setup)),
             Self::Bbr => Box::new(Bbr::new(setup)),
+            Self::BbrTolerant => Box::new(Bbr::tolerant(setup)),
             Self::Custom(factory) => factory.make(setup),
         }
     }
@@ -86,6 +89,7 @@ impl fmt::Debug for ControllerChoice {
             Self::NewReno => "NewReno",
             Self::Cubic => "Cubic",
             Self::Bbr => "Bbr",
+            Self::BbrTolerant => "BbrTolerant",
             Self::Custom(_) => "Custom",
         })
     }

@@ -3,8 +3,8 @@
 //! A [`Controller`] sees every packet with its number (sent, acknowledged, lost), each
 //! acknowledgement with a delivery-rate sample and its ECN counts, and each kind of congestion
 //! apart: fast loss, probe timeout, persistent congestion, ECN marks, a loss that was none. It
-//! answers with a window and, if it has them, a pacing rate and the size of a burst. What the
-//! events mean is in [`events`]; which controller a connection gets, in [`ControllerChoice`].
+//! answers with a window and, if it has them, a pacing rate and the size of a burst. Which
+//! controller a connection gets is a [`ControllerChoice`] in its settings.
 //!
 //! | controller | specification |
 //! |---|---|

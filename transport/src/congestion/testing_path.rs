@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{
-    Acked, Congestion, CongestionKind, Controller, EcnSample, LostPacket, RttEstimator, Sent,
+    Acked, AckedPacket, Congestion, CongestionKind, Controller, EcnSample, LostPacket,
+    RttEstimator, Sent,
 };
 use crate::ids::PacketNumber;
 use crate::send::rate::{AtSend, RateSampler};
@@ -176,6 +177,12 @@ impl<C: Controller> Path<C> {
             .on_acked(now, (number, sent_at, PACKET), &at_send);
         self.rtt
             .on_sample(now.saturating_duration_since(sent_at), Duration::ZERO);
+        self.controller.on_packet_acked(&AckedPacket {
+            now,
+            number: PacketNumber(number),
+            bytes: PACKET,
+            sent_at,
+        });
         self.marked += u64::from(marked);
         if marked {
             self.signal(CongestionKind::Ecn, sent_at, 0);

@@ -12,6 +12,7 @@
 //! | `probe_rtt` | §5.3.4, §5.4: ProbeRTT, the least delay, restart from idleness |
 //! | `model` | §5.5: rounds, bandwidth, aggregation, bounds from loss, undo |
 //! | `control` | §5.6: pace, burst, window |
+//! | `noise` | not in the draft: loss that is there anyway ([`Bbr::tolerant`] only) |
 //!
 //! Discrepancies:
 //!
@@ -28,6 +29,7 @@ mod constants;
 mod control;
 mod filter;
 mod model;
+mod noise;
 mod probe_bw;
 mod probe_rtt;
 mod startup;
@@ -35,7 +37,8 @@ mod startup;
 use core::time::Duration;
 
 use super::{
-    Acked, Congestion, CongestionKind, Controller, LostPacket, Recovery, Sent, Setup, SpuriousLoss,
+    Acked, AckedPacket, Congestion, CongestionKind, Controller, LostPacket, Recovery, Sent, Setup,
+    SpuriousLoss,
 };
 use crate::ids::PacketNumber;
 use crate::time::Instant;
@@ -45,6 +48,7 @@ use constants::{
 };
 use filter::{CycleMax, RoundMax};
 use model::Undo;
+use noise::Noise;
 use probe_bw::Cycle;
 use probe_rtt::Delay;
 
@@ -113,6 +117,7 @@ struct Sample {
     delivered: u64,
     prior_delivered: u64,
     lost: u64,
+    lost_total: u64,
     in_flight_at_send: u64,
     app_limited: bool,
     bytes: u64,
@@ -163,6 +168,8 @@ struct LossRound {
     last_lost: Option<PacketNumber>,
     rate_latest: u64,
     delivered_latest: u64,
+    /// Bytes delivered and lost when the round began.
+    before: (u64, u64),
 }
 
 /// Acknowledgements beyond what the bandwidth explains (§5.5.9).
@@ -208,6 +215,7 @@ pub struct Bbr {
     recovery: Recovery<()>,
     in_recovery: bool,
     undo: Undo,
+    noise: Noise,
     random: u64,
 }
 
@@ -247,7 +255,19 @@ impl Bbr {
             recovery: Recovery::default(),
             in_recovery: false,
             undo: Undo::default(),
+            noise: Noise::new(false),
             random: setup.seed,
+        }
+    }
+
+    /// The same for paths that lose packets without being full: loss as it is measured while half of
+    /// what fits is in flight does not count as congestion, nor does loss below the draft's
+    /// threshold. Beyond the draft; `docs/congestion.md` has the measurements.
+    #[must_use]
+    pub fn tolerant(setup: &Setup) -> Self {
+        Self {
+            noise: Noise::new(true),
+            ..Self::new(setup)
         }
     }
 
@@ -262,6 +282,7 @@ impl Bbr {
             delivered: rate.delivered,
             prior_delivered: rate.prior_delivered,
             lost: rate.lost,
+            lost_total: rate.lost_total,
             in_flight_at_send: rate.in_flight_at_send,
             app_limited: rate.app_limited || is_slowed,
             bytes: acked.bytes,
@@ -283,7 +304,11 @@ impl Bbr {
 
 impl Controller for Bbr {
     fn name(&self) -> &'static str {
-        "bbr"
+        if self.noise.is_believed() {
+            "bbr_tolerant"
+        } else {
+            "bbr"
+        }
     }
 
     fn phase(&self) -> &'static str {
@@ -325,7 +350,12 @@ impl Controller for Bbr {
         self.set_window(&sample);
     }
 
+    fn on_packet_acked(&mut self, packet: &AckedPacket) {
+        self.noise.on_packet(packet.sent_at, false);
+    }
+
     fn on_packet_lost(&mut self, packet: &LostPacket) {
+        self.noise.on_packet(packet.sent_at, true);
         self.delivered = packet.sample.delivered_total;
         self.on_lost(packet);
     }

@@ -1,6 +1,6 @@
 //! The model of the path (§5.5): rounds, bandwidth, aggregation, bounds from loss, undo.
 
-use super::constants::{BETA, LOSS_THRESHOLD};
+use super::constants::BETA;
 use super::probe_bw::AckPhase;
 use super::{Bbr, INFINITY, Sample, State, percent, volume};
 use crate::congestion::LostPacket;
@@ -66,13 +66,24 @@ impl Bbr {
         if !self.losses.over {
             return;
         }
-        if self.losses.is_lossy && !self.state.is_probing() {
+        if self.losses.is_lossy && !self.state.is_probing() && !self.is_noise(sample) {
             self.lower_bounds();
         }
+        self.losses.before = (self.delivered, sample.lost_total);
         self.losses.is_marked_again = self.losses.is_marked && self.losses.was_marked;
         self.losses.was_marked = self.losses.is_marked;
         self.losses.is_marked = false;
         self.losses.is_lossy = false;
+    }
+
+    /// Whether a round's loss is bearable and means nothing; never by the draft, nor with marks.
+    fn is_noise(&self, sample: &Sample) -> bool {
+        let (delivered, lost) = self.losses.before;
+        let delivered = self.delivered.saturating_sub(delivered);
+        let lost = sample.lost_total.saturating_sub(lost);
+        self.noise.is_believed()
+            && !self.losses.is_marked
+            && !self.is_too_high(lost, delivered.saturating_add(lost))
     }
 
     /// Adapts to what the path delivered in the last round, by at most 30 %.
@@ -118,8 +129,12 @@ impl Bbr {
     }
 
     /// Whether more than the threshold of a flight was lost.
-    pub(super) fn is_volume_too_high(sample: &Sample) -> bool {
-        is_too_high(sample.lost, sample.in_flight_at_send)
+    pub(super) fn is_volume_too_high(&self, sample: &Sample) -> bool {
+        self.is_too_high(sample.lost, sample.in_flight_at_send)
+    }
+
+    fn is_too_high(&self, lost: u64, in_flight: u64) -> bool {
+        u128::from(lost) * 1_000 > u128::from(in_flight) * u128::from(self.noise.bearable())
     }
 
     fn note_loss(&mut self) {
@@ -144,8 +159,11 @@ impl Bbr {
             self.losses.runs = self.losses.runs.saturating_add(1);
         }
         let told = &packet.sample;
-        if self.cycle.is_probe_sample && is_too_high(told.lost_since_sent, told.in_flight_at_send) {
+        if self.cycle.is_probe_sample
+            && self.is_too_high(told.lost_since_sent, told.in_flight_at_send)
+        {
             let bearable = volume_at_loss(
+                self.noise.bearable(),
                 told.in_flight_at_send.saturating_sub(packet.bytes),
                 told.lost_since_sent.saturating_sub(packet.bytes),
             );
@@ -221,7 +239,7 @@ impl Bbr {
                 return true;
             }
         }
-        if Self::is_volume_too_high(sample) || self.volume_bound == INFINITY {
+        if self.is_volume_too_high(sample) || self.volume_bound == INFINITY {
             return false;
         }
         self.volume_bound = self.volume_bound.max(sample.in_flight_at_send);
@@ -232,14 +250,11 @@ impl Bbr {
     }
 }
 
-fn is_too_high(lost: u64, in_flight: u64) -> bool {
-    u128::from(lost) * 100 > u128::from(in_flight) * u128::from(LOSS_THRESHOLD)
-}
-
-/// The volume in flight at which losses crossed the threshold, given what was in flight and lost
-/// before the packet that crossed it (§5.5.10.2).
-pub(super) fn volume_at_loss(in_flight: u64, lost: u64) -> u64 {
-    let budget = percent(in_flight, LOSS_THRESHOLD);
-    let prefix = u128::from(budget.saturating_sub(lost)) * 100 / u128::from(100 - LOSS_THRESHOLD);
+/// The volume in flight at which losses crossed the threshold (thousandths), given what was in
+/// flight and lost before the packet that crossed it (§5.5.10.2).
+pub(super) fn volume_at_loss(threshold: u64, in_flight: u64, lost: u64) -> u64 {
+    let budget = u128::from(in_flight) * u128::from(threshold) / 1_000;
+    let left = budget.saturating_sub(u128::from(lost));
+    let prefix = left * 1_000 / u128::from(1_000u64.saturating_sub(threshold).max(1));
     in_flight.saturating_add(u64::try_from(prefix).unwrap_or(u64::MAX))
 }

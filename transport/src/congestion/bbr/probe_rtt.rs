@@ -83,6 +83,7 @@ impl Bbr {
             if sample.in_flight <= self.probe_rtt_window() {
                 self.delay.done_at = Some(sample.now + PROBE_RTT_DURATION);
                 self.delay.round_done = false;
+                self.noise.begin(sample.now);
                 self.start_round();
             }
             return;
@@ -98,6 +99,7 @@ impl Bbr {
             return;
         }
         self.delay.recent_at = now;
+        self.noise.end(now);
         self.restore_window();
         self.reset_short_term();
         if self.pipe.reached {

@@ -48,7 +48,7 @@ impl Bbr {
         let much_loss = self.in_recovery
             && self.losses.previous_runs > 0
             && self.losses.runs >= STARTUP_LOSS_RUNS
-            && Self::is_volume_too_high(sample);
+            && self.is_volume_too_high(sample);
         if self.pipe.reached || !self.losses.over || !(much_loss || self.losses.is_marked_again) {
             return;
         }

@@ -149,6 +149,29 @@ fn one_per_cent_of_loss_leaves_three_quarters() {
 }
 
 #[test]
+fn the_tolerant_one_stands_five_per_cent_of_loss() {
+    let mut path = Path::new(Bbr::tolerant(&Setup::new(1_000, 10)), RATE, BDP);
+    path.loses = random_loss(5);
+    path.run(SECOND * 20);
+    let delivered = path.run(SECOND * 30);
+    assert!(delivered > 30 * RATE * 60 / 100, "{delivered}");
+}
+
+#[test]
+fn the_tolerant_one_yields_to_a_full_queue() {
+    let mut path = Path::new(Bbr::tolerant(&Setup::new(1_000, 10)), RATE, BDP / 20);
+    path.run(SECOND * 20);
+    let (dropped, delivered) = (path.dropped, path.run(SECOND * 30));
+    let dropped = path.dropped - dropped;
+    assert!(
+        dropped * 1_000 * 100 < delivered * 2,
+        "{dropped} {delivered}"
+    );
+    assert_eq!(path.controller.noise.bearable(), 20);
+    assert!(delivered > 30 * RATE * 80 / 100, "{delivered}");
+}
+
+#[test]
 fn a_bandwidth_that_falls_to_a_tenth_is_learnt() {
     let mut path = path(BDP);
     path.run(SECOND * 5);
@@ -251,9 +274,9 @@ fn losses_alone_never_take_the_window_below_four_packets() {
 #[test]
 fn the_volume_at_which_losses_crossed_the_threshold() {
     // 2 % of 100,000 is 2,000; 1,500 were lost before: 500 / 0.98 more.
-    assert_eq!(model::volume_at_loss(100_000, 1_500), 100_510);
-    assert_eq!(model::volume_at_loss(100_000, 5_000), 100_000);
-    assert_eq!(model::volume_at_loss(u64::MAX - 1, 0), u64::MAX);
+    assert_eq!(model::volume_at_loss(20, 100_000, 1_500), 100_510);
+    assert_eq!(model::volume_at_loss(20, 100_000, 5_000), 100_000);
+    assert_eq!(model::volume_at_loss(20, u64::MAX - 1, 0), u64::MAX);
 }
 
 #[test]
