@@ -22,6 +22,7 @@ mod events;
 mod hystart;
 mod new_reno;
 mod recovery;
+mod resume;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -69,10 +70,7 @@ pub trait Controller: Send + Debug {
     /// The state it is in, for traces: lower case, one word. The default knows slow start and
     /// avoidance by the threshold.
     fn phase(&self) -> &'static str {
-        match self.slow_start_threshold() {
-            Some(limit) if self.window() < limit => "slow_start",
-            _ => "avoidance",
-        }
+        slow_start_phase(self.window(), self.slow_start_threshold().unwrap_or(0))
     }
 
     /// A packet left. A packet after idleness says so ([`Sent::idle`]).
@@ -123,10 +121,7 @@ pub trait Controller: Send + Debug {
         let slow_start = self
             .slow_start_threshold()
             .is_some_and(|limit| self.window() < limit);
-        let (numerator, denominator) = if slow_start { (2, 1) } else { (5, 4) };
-        let nanos = smoothed_rtt.as_nanos().max(1);
-        let rate = u128::from(self.window()) * numerator * 1_000_000_000 / (denominator * nanos);
-        Some(u64::try_from(rate).unwrap_or(u64::MAX))
+        Some(pace(self.window(), smoothed_rtt, slow_start))
     }
 
     /// Bytes that may leave at once when paced; None: what the pacer thinks good.
@@ -147,6 +142,22 @@ pub trait Controller: Send + Debug {
     }
 }
 
+fn slow_start_phase(window: u64, threshold: u64) -> &'static str {
+    if window < threshold {
+        "slow_start"
+    } else {
+        "avoidance"
+    }
+}
+
+/// Bytes per second that send `window` in less than a round trip: in 0.8 of it, in slow start 0.5.
+fn pace(window: u64, smoothed_rtt: Duration, slow_start: bool) -> u64 {
+    let (numerator, denominator) = if slow_start { (2, 1) } else { (5, 4) };
+    let nanos = smoothed_rtt.as_nanos().max(1);
+    let rate = u128::from(window) * numerator * 1_000_000_000 / (denominator * nanos);
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}
+
 /// What is remembered of a path between connections (RFC 9959: `saved_cwnd`, `saved_rtt`). Whether
 /// it is still the same path, and not too old, is for its keeper to decide.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -155,6 +166,16 @@ pub struct SavedPath {
     pub window: u64,
     /// The least round-trip time.
     pub rtt: Duration,
+}
+
+impl SavedPath {
+    /// Of a window that congestion has met at least once: before, it says nothing about the path.
+    fn of(window: u64, threshold: u64, rtt: &RttEstimator) -> Option<Self> {
+        (threshold < u64::MAX && rtt.is_sampled()).then(|| Self {
+            window,
+            rtt: rtt.minimum(),
+        })
+    }
 }
 
 /// Where a controller stands, for statistics and traces.

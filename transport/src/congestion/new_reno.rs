@@ -4,9 +4,12 @@
 //! Discrepancies: RFC 9002 has no undo; here a recovery period that turns out to rest on spurious
 //! losses only restores the window it began with ([`Recovery`]).
 
+use core::time::Duration;
+
+use super::resume::{Advice, CarefulResume};
 use super::{
-    Acked, Congestion, CongestionKind, Controller, MINIMUM_WINDOW_PACKETS, Recovery, Setup,
-    SpuriousLoss,
+    Acked, Congestion, CongestionKind, Controller, MINIMUM_WINDOW_PACKETS, Recovery, RttEstimator,
+    SavedPath, Sent, Setup, SpuriousLoss, pace, slow_start_phase,
 };
 
 /// What a recovery period began with.
@@ -26,6 +29,7 @@ pub struct NewReno {
     recovery: Recovery<Before>,
     /// Bytes acknowledged towards the next packet of growth in congestion avoidance.
     growth: u64,
+    resume: CarefulResume,
 }
 
 impl NewReno {
@@ -38,6 +42,7 @@ impl NewReno {
             threshold: u64::MAX,
             recovery: Recovery::default(),
             growth: 0,
+            resume: CarefulResume::new(setup.initial_window),
         }
     }
 
@@ -51,7 +56,25 @@ impl Controller for NewReno {
         "new_reno"
     }
 
+    fn phase(&self) -> &'static str {
+        let usual = slow_start_phase(self.window, self.threshold);
+        self.resume.phase().unwrap_or(usual)
+    }
+
+    fn on_sent(&mut self, sent: &Sent) {
+        self.resume.on_sent(sent);
+    }
+
     fn on_acked(&mut self, acked: &Acked<'_>) {
+        match self.resume.on_acked(acked, self.window) {
+            Advice::Usual => {}
+            Advice::Hold => return,
+            Advice::Window(window) => {
+                self.window = window.max(self.minimum());
+                return;
+            }
+            Advice::Threshold(threshold) => self.threshold = threshold.max(self.minimum()),
+        }
         if self.recovery.covers(acked.largest_sent_at) {
             return;
         }
@@ -72,6 +95,7 @@ impl Controller for NewReno {
     }
 
     fn on_congestion(&mut self, congestion: &Congestion) {
+        let retreat = self.resume.on_congestion(congestion);
         if congestion.kind == CongestionKind::Persistent {
             self.window = self.minimum();
             self.growth = 0;
@@ -86,6 +110,11 @@ impl Controller for NewReno {
             self.threshold = (self.window / 2).max(self.minimum());
             self.window = self.threshold;
             self.growth = 0;
+        }
+        if let Some(window) = retreat {
+            self.window = window.max(self.minimum());
+            // What came too boldly is no mistake to undo.
+            self.recovery.on_progress();
         }
     }
 
@@ -107,6 +136,19 @@ impl Controller for NewReno {
 
     fn slow_start_threshold(&self) -> Option<u64> {
         Some(self.threshold)
+    }
+
+    fn pacing_rate(&self, smoothed_rtt: Duration) -> Option<u64> {
+        let slow_start = self.window < self.threshold && !self.resume.wants_even_pace();
+        Some(pace(self.window, smoothed_rtt, slow_start))
+    }
+
+    fn saved_path(&self, rtt: &RttEstimator) -> Option<SavedPath> {
+        SavedPath::of(self.window, self.threshold, rtt)
+    }
+
+    fn resume(&mut self, saved: SavedPath) {
+        self.resume.start(saved);
     }
 }
 

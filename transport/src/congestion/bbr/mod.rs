@@ -37,8 +37,8 @@ mod startup;
 use core::time::Duration;
 
 use super::{
-    Acked, AckedPacket, Congestion, CongestionKind, Controller, LostPacket, Recovery, Sent, Setup,
-    SpuriousLoss,
+    Acked, AckedPacket, Congestion, CongestionKind, Controller, LostPacket, Recovery, RttEstimator,
+    SavedPath, Sent, Setup, SpuriousLoss,
 };
 use crate::ids::PacketNumber;
 use crate::time::Instant;
@@ -397,6 +397,13 @@ impl Controller for Bbr {
 
     fn send_quantum(&self) -> Option<u64> {
         (self.pace > 0).then_some(self.quantum)
+    }
+
+    fn saved_path(&self, rtt: &RttEstimator) -> Option<SavedPath> {
+        self.pipe.reached.then(|| SavedPath {
+            window: self.bdp(),
+            rtt: rtt.minimum(),
+        })
     }
 }
 

@@ -12,9 +12,10 @@ mod curve;
 use core::time::Duration;
 
 use super::hystart::{Growth, HyStart};
+use super::resume::{Advice, CarefulResume};
 use super::{
-    Acked, Congestion, CongestionKind, Controller, MINIMUM_WINDOW_PACKETS, Recovery, Sent, Setup,
-    SpuriousLoss,
+    Acked, Congestion, CongestionKind, Controller, MINIMUM_WINDOW_PACKETS, Recovery, RttEstimator,
+    SavedPath, Sent, Setup, SpuriousLoss, pace, slow_start_phase,
 };
 use crate::ids::PacketNumber;
 use crate::time::Instant;
@@ -64,6 +65,7 @@ pub struct Cubic {
     model: Model,
     hystart: HyStart,
     recovery: Recovery<Model>,
+    resume: CarefulResume,
     /// Number of the next packet.
     next: PacketNumber,
 }
@@ -83,6 +85,7 @@ impl Cubic {
             },
             hystart: HyStart::default(),
             recovery: Recovery::default(),
+            resume: CarefulResume::new(setup.initial_window),
             next: PacketNumber(0),
         }
     }
@@ -189,15 +192,18 @@ impl Controller for Cubic {
     }
 
     fn phase(&self) -> &'static str {
-        match (self.is_slow_start(), self.hystart.is_conservative()) {
-            (true, true) => "conservative_slow_start",
-            (true, false) => "slow_start",
-            (false, _) => "avoidance",
+        if let Some(phase) = self.resume.phase() {
+            return phase;
         }
+        if self.is_slow_start() && self.hystart.is_conservative() {
+            return "conservative_slow_start";
+        }
+        slow_start_phase(self.model.window, self.model.threshold)
     }
 
     fn on_sent(&mut self, sent: &Sent) {
         self.next = sent.number.next();
+        self.resume.on_sent(sent);
         if let (Some(idle), Some(stage)) = (sent.idle, &mut self.model.stage)
             && stage.unused_since.is_none()
         {
@@ -206,6 +212,15 @@ impl Controller for Cubic {
     }
 
     fn on_acked(&mut self, acked: &Acked<'_>) {
+        match self.resume.on_acked(acked, self.model.window) {
+            Advice::Usual => {}
+            Advice::Hold => return,
+            Advice::Window(window) => {
+                self.model.window = window.max(self.minimum());
+                return;
+            }
+            Advice::Threshold(threshold) => self.model.threshold = threshold.max(self.minimum()),
+        }
         if self.recovery.covers(acked.largest_sent_at) {
             return;
         }
@@ -225,6 +240,7 @@ impl Controller for Cubic {
     }
 
     fn on_congestion(&mut self, congestion: &Congestion) {
+        let retreat = self.resume.on_congestion(congestion);
         if congestion.kind == CongestionKind::Persistent {
             // Its losses have cut the window already, so that threshold and plateau stand (§4.8).
             self.model.window = self.minimum();
@@ -233,6 +249,11 @@ impl Controller for Cubic {
             self.recovery.reset();
         } else if self.recovery.begin(congestion, self.model) {
             self.cut();
+        }
+        if let Some(window) = retreat {
+            self.model.window = window.max(self.minimum());
+            // What came too boldly is no mistake to undo.
+            self.recovery.on_progress();
         }
     }
 
@@ -255,6 +276,19 @@ impl Controller for Cubic {
 
     fn slow_start_threshold(&self) -> Option<u64> {
         Some(self.model.threshold)
+    }
+
+    fn pacing_rate(&self, smoothed_rtt: Duration) -> Option<u64> {
+        let slow_start = self.is_slow_start() && !self.resume.wants_even_pace();
+        Some(pace(self.model.window, smoothed_rtt, slow_start))
+    }
+
+    fn saved_path(&self, rtt: &RttEstimator) -> Option<SavedPath> {
+        SavedPath::of(self.model.window, self.model.threshold, rtt)
+    }
+
+    fn resume(&mut self, saved: SavedPath) {
+        self.resume.start(saved);
     }
 }
 
