@@ -31,7 +31,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::config::TransportConfig;
-use crate::congestion::{Controller, NewReno};
+use crate::congestion::{Controller, Setup};
 use crate::flow::{ReceiveFlow, SendFlow};
 use crate::ids::{ConnectionId, PacketNumber, Side};
 use crate::io::Event;
@@ -42,6 +42,7 @@ use crate::recv::packets::ReceivedPackets;
 use crate::send::in_flight::SentPackets;
 use crate::send::loss::LossDetector;
 use crate::send::pacer::Pacer;
+use crate::send::rate::RateSampler;
 use crate::send::rtt::RttEstimator;
 use crate::stats::Stats;
 use crate::streams::Streams;
@@ -78,6 +79,7 @@ pub struct Connection {
     loss: LossDetector,
     congestion: Box<dyn Controller>,
     pacer: Pacer,
+    rate: RateSampler,
     /// The path passes ECN marks, as far as we know.
     ecn_usable: bool,
     /// Packets of ours that the peer saw marked CE.
@@ -166,6 +168,13 @@ impl Connection {
     ) -> Self {
         let mtu = config.mtu;
         let shift = crate::wire::params::window_shift(config.receive_window);
+        let setup = Setup {
+            now,
+            mtu,
+            initial_window: config.initial_window_packets * mtu as u64,
+            // The endpoint chose it at random.
+            seed: u64::from(local_cid.0),
+        };
         Self {
             side,
             state: State::SynSent,
@@ -182,8 +191,9 @@ impl Connection {
             sent: SentPackets::new(PacketNumber(0)),
             rtt: RttEstimator::new(config.initial_rtt),
             loss: LossDetector::default(),
-            congestion: NewReno::boxed(mtu, config.initial_window_packets),
+            congestion: config.controller.make(&setup),
             pacer: Pacer::new(mtu),
+            rate: RateSampler::default(),
             ecn_usable: true,
             ecn_marked: 0,
             unsampled: None,

@@ -11,6 +11,7 @@ use super::Connection;
 use super::contents::{Contents, Item};
 use super::opening::write_plain;
 use super::state::State;
+use crate::congestion::Sent;
 use crate::ids::PacketNumber;
 use crate::io::{EcnMark, Transmit};
 use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
@@ -253,7 +254,11 @@ impl Connection {
     /// A packet with data, or with an acknowledgement alone when window or pace forbid more.
     fn write_data_packet(&mut self, now: Instant, limit: usize, buf: &mut Vec<u8>) -> bool {
         let ack_due = self.received.is_due(now);
-        if !self.has_data() || !self.may_send(now, limit) {
+        let has_data = self.has_data();
+        if !has_data {
+            self.note_app_limited(limit);
+        }
+        if !has_data || !self.may_send(now, limit) {
             if ack_due {
                 let mut draft = self.draft(PacketType::Ack, limit);
                 self.add_ack(now, &mut draft, true);
@@ -289,6 +294,7 @@ impl Connection {
             return true;
         }
         if self.sent.bytes_in_flight() + size > self.congestion.window() {
+            self.rate.on_window_limited(self.sent.next_number().0);
             return false;
         }
         if self.pacer.budget(now) < size {
@@ -296,6 +302,15 @@ impl Connection {
             return false;
         }
         true
+    }
+
+    /// Nothing is there to send: rate samples of the next round trip tell about the application, if
+    /// the window would have let a packet of `size` bytes go.
+    fn note_app_limited(&mut self, size: usize) {
+        let in_flight = self.sent.bytes_in_flight();
+        if in_flight + size as u64 <= self.congestion.window() {
+            self.rate.on_app_limited(in_flight);
+        }
     }
 
     fn draft(&self, kind: PacketType, limit: usize) -> Draft {
@@ -582,7 +597,12 @@ impl Connection {
         }
         let mut contents = draft.contents;
         contents.ecn = self.ecn_usable;
+        let was_idle = !self.sent.is_any_in_flight();
+        let idle = was_idle.then(|| self.loss.time_since_sent(now));
         let size = u32::try_from(size).unwrap_or(u32::MAX);
+        let (bytes, before) = (u64::from(size), self.sent.bytes_in_flight());
+        contents.at_send = self.rate.on_sent(now, bytes, before + bytes);
+        let app_limited = contents.at_send.is_app_limited();
         self.sent.push(SentPacket {
             sent_at: now,
             size,
@@ -590,8 +610,17 @@ impl Connection {
         });
         self.loss.on_sent(now);
         self.timers.on_eliciting_sent(now);
-        let (bytes, in_flight) = (u64::from(size), self.sent.bytes_in_flight());
-        self.congestion.on_sent(now, number, bytes, in_flight);
+        self.congestion.on_sent(&Sent {
+            now,
+            number,
+            bytes,
+            in_flight: before + bytes,
+            idle,
+            app_limited,
+        });
+        if was_idle {
+            self.set_pace(now);
+        }
         self.pacer.on_sent(bytes);
     }
 }
