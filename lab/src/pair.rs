@@ -83,6 +83,7 @@ impl<'a> Pair<'a> {
             net.link(node, 1 - node, &scenario.path[node]);
             net.replace_link_at(scenario.heal_at, node, 1 - node, &HEALED);
         }
+        scenario.apply_faults(&mut net);
         if let Some((node, at)) = scenario.death {
             net.kill_at(at, node);
         }

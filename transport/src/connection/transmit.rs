@@ -167,13 +167,23 @@ impl Connection {
             let number = self.sent.next_number();
             self.sent.skip();
             self.trace_confirm(number, &buf[start..]);
-            if self.write_next_packet(now, limit - used, buf) {
+            if self.write_next_packet(now, limit - used, buf)
+                || self.write_probe_ping(now, limit - used, buf)
+            {
                 return true;
             }
             self.trace_no_confirm();
             buf.truncate(start);
         }
         self.write_next_packet(now, limit, buf)
+    }
+
+    /// A PING instead of the data of a probe that has no room. Without it a lost confirm message
+    /// would stay lost when all there is to repeat are fragments as long as a datagram.
+    fn write_probe_ping(&mut self, now: Instant, limit: usize, buf: &mut Vec<u8>) -> bool {
+        let wanted = self.probes > 0 && self.state.is_transferring();
+        self.ping |= wanted;
+        wanted && self.write_control_due(now, limit, buf)
     }
 
     pub(super) fn has_data(&self) -> bool {
