@@ -270,7 +270,7 @@ fn provoke(scene: &mut Scene, name: &str) {
             }
         }
         // The probe of a client that has heard nothing.
-        "PING" => {
+        "probe" => {
             let sent = scene
                 .client
                 .connection()
@@ -286,7 +286,7 @@ fn provoke(scene: &mut Scene, name: &str) {
 }
 
 const SEALED: [&str; 8] = [
-    "DATA", "FRAGMENT", "ACK", "FIN", "FIN_ACK", "RST", "PING", "PONG",
+    "DATA", "FRAGMENT", "ACK", "FIN", "FIN_ACK", "RST", "probe", "PONG",
 ];
 
 #[test]
@@ -323,6 +323,41 @@ fn changed_sealed_packets_of_every_kind_change_nothing_and_count_once() {
         );
         scene.client.address = home;
     }
+}
+
+#[test]
+fn a_changed_path_challenge_changes_nothing_and_the_genuine_one_moves_the_path() {
+    let mut scene = Scene::established(15);
+    let message = vec![5; 90];
+    let sent = scene
+        .client
+        .connection()
+        .send_message(message, Delivery::Reliable);
+    sent.expect("the connection is open");
+    scene.client.address.set_port(CLIENT_PORT_ELSEWHERE);
+    for datagram in scene.client.transmit(scene.now) {
+        scene.to_server(&datagram);
+    }
+    // The challenge goes to the new address; what else the server says goes to the old one.
+    let mut buf = Vec::new();
+    let mut challenge = None;
+    scene.server.settle();
+    while let Some(transmit) = scene.server.endpoint.poll_transmit(scene.now, 1, &mut buf) {
+        if transmit.destination == scene.client.address {
+            challenge = Some(buf.clone());
+        }
+    }
+    let challenge = challenge.expect("a PING to the new address");
+    tamper_sealed(&mut scene, false, &challenge, "PING");
+    scene.to_client(&challenge);
+    let answer = only(scene.client.transmit(scene.now));
+    assert_ignored(&mut scene, false, &challenge, "PING again");
+    tamper_sealed(&mut scene, true, &answer, "PONG");
+    scene.to_server(&answer);
+    let (now, new_home) = (scene.now, scene.client.address);
+    scene.server.transmit(now);
+    assert_eq!(scene.server.connection().remote_address(), new_home);
+    assert_ignored(&mut scene, true, &answer, "PONG again");
 }
 
 #[test]
