@@ -7,21 +7,23 @@
 //! what must always hold after every event and what must come true at the end. The same seed gives
 //! the same bytes at the same times on every machine ([`trace`]).
 //!
-//! [`fuzzing`] drives a pair by bytes instead of a seed; [`goodput`] measures a link.
+//! [`adversary`] is a peer whose every packet a test writes. [`fuzzing`] drives a pair by bytes
+//! instead of a seed; [`goodput`] measures a link.
 //!
 //! [`plot`] draws what was measured.
 //!
 //! What it deliberately does not: sockets, threads, the wall clock. `docs/lab.md` is its manual.
 
+pub mod adversary;
 pub mod fuzzing;
 pub mod goodput;
 pub mod intruder;
 pub mod link;
 pub mod net;
 pub mod pair;
-pub mod plot;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
+pub mod plot;
 pub mod profile;
 pub mod reference;
 pub mod rng;
