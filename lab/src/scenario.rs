@@ -16,6 +16,7 @@ use crate::net::{Clock, Net};
 use crate::profile::Profile;
 use crate::rng::{Ppm, Rng};
 use crate::units::{BitRate, Time};
+use crate::watch::SKEW_SHARE;
 use crate::workload::{Agent, Ending, Fate, Plan, Reader, StreamPlan};
 
 /// A run of two endpoints: node 0 opens, node 1 answers.
@@ -160,8 +161,17 @@ impl Scenario {
             fixed(&HEALED)
         };
         let floor: Duration = self.path.iter().map(|path| fixed(path).min(most)).sum();
-        // A clock that is slow by as much as the generator makes one reads less.
-        floor - floor / 500
+        // A clock that is slow reads less.
+        floor - floor / SKEW_SHARE
+    }
+
+    /// What clocks that run fast or slow may have added up to at `now`.
+    #[must_use]
+    pub fn clock_slack(&self, now: Instant) -> Duration {
+        if self.faults.iter().all(|faults| faults.skew_ppm == 0) {
+            return Duration::ZERO;
+        }
+        now.saturating_duration_since(Instant::ZERO) / SKEW_SHARE
     }
 
     /// Brings the faults of nodes into a network whose first two nodes are those of the scenario.
