@@ -210,3 +210,6 @@ impl ControllerState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

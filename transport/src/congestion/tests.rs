@@ -1,0 +1,176 @@
+//! What must hold of every controller, whatever happens to it.
+
+use alloc::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ids::PacketNumber;
+use crate::send::loss::DeclaredLost;
+use crate::wire::ack::EcnCounts;
+
+const ALL: [ControllerChoice; 4] = [
+    ControllerChoice::NewReno,
+    ControllerChoice::Cubic,
+    ControllerChoice::Bbr,
+    ControllerChoice::BbrTolerant,
+];
+
+/// One event: its kind, how long after the one before, and what it carries.
+type Step = (u8, u64, u64, u64, u64, bool);
+
+fn step() -> impl Strategy<Value = Step> {
+    let nanos = prop_oneof![
+        0u64..1_000_000,
+        0u64..10_000_000_000,
+        0u64..10_000_000_000_000
+    ];
+    let bytes = prop_oneof![0u64..3_000, 0u64..1 << 40];
+    (
+        0u8..7,
+        nanos,
+        bytes.clone(),
+        bytes.clone(),
+        bytes,
+        any::<bool>(),
+    )
+}
+
+/// Lets `steps` happen to a controller; its windows.
+fn play(choice: &ControllerChoice, steps: &[Step]) -> Vec<u64> {
+    let mut controller = choice.make(&Setup::new(1_200, 10));
+    let mut rtt = RttEstimator::new(Duration::from_millis(333));
+    let (mut now, mut number, mut total) = (Instant::ZERO, 0, (0, 0));
+    let mut windows = Vec::new();
+    for &(kind, nanos, a, b, c, flag) in steps {
+        let before = now;
+        now = now + Duration::from_nanos(nanos);
+        number += 1;
+        let packet = PacketNumber(number);
+        match kind {
+            0 => controller.on_sent(&Sent {
+                now,
+                number: packet,
+                bytes: a,
+                in_flight: b,
+                idle: flag.then(|| Duration::from_nanos(c)),
+                app_limited: flag,
+            }),
+            1 | 2 => {
+                rtt.on_sample(Duration::from_nanos(nanos), Duration::ZERO);
+                total.0 += a;
+                controller.on_acked(&Acked {
+                    now,
+                    largest: packet,
+                    largest_sent_at: before,
+                    bytes: a,
+                    in_flight_before: b,
+                    in_flight: c,
+                    rtt: &rtt,
+                    rate: RateSample {
+                        delivered_total: total.0,
+                        lost_total: total.1,
+                        prior_delivered: total.0.saturating_sub(b),
+                        delivered: b.min(total.0),
+                        lost: c.min(total.1),
+                        in_flight_at_send: b,
+                        interval: Duration::from_nanos(nanos),
+                        bytes_per_second: flag.then_some(c.saturating_mul(nanos)),
+                        app_limited: kind == 2,
+                    },
+                    window_limited: flag,
+                    ecn: (a % 3 == 0).then_some(EcnSample {
+                        counts: EcnCounts::default(),
+                        newly_marked: a % 2,
+                    }),
+                });
+            }
+            3 => {
+                total.1 += a;
+                controller.on_packet_lost(&LostPacket {
+                    now,
+                    number: packet,
+                    bytes: a,
+                    sent_at: before,
+                    sample: LossSample {
+                        delivered_total: total.0,
+                        lost_since_sent: a.saturating_add(b.min(total.1)),
+                        in_flight_at_send: c,
+                        app_limited: flag,
+                    },
+                });
+            }
+            4 => controller.on_congestion(&Congestion {
+                now,
+                kind: match a % 4 {
+                    0 => CongestionKind::Persistent,
+                    1 => CongestionKind::Ecn,
+                    _ => CongestionKind::Loss,
+                },
+                sent_at: before,
+                bytes: b,
+                in_flight: c,
+            }),
+            5 => controller.on_spurious_loss(&SpuriousLoss {
+                now,
+                lost: DeclaredLost {
+                    at: before,
+                    bytes: a,
+                },
+            }),
+            _ => controller.on_probe_timeout(now, 1),
+        }
+        let _ = controller.pacing_rate(rtt.smoothed());
+        windows.push(controller.window());
+    }
+    windows
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_happens_makes_a_controller_panic_or_stop_sending(
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        for choice in &ALL {
+            for window in play(choice, &steps) {
+                prop_assert!(window >= 1_200, "{choice:?}: {window}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_events_give_the_same_windows(
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        for choice in &ALL {
+            prop_assert_eq!(play(choice, &steps), play(choice, &steps));
+        }
+    }
+}
+
+#[test]
+fn every_controller_has_a_name_and_a_phase_of_its_own() {
+    let states = ALL.map(|choice| {
+        let controller = choice.make(&Setup::new(1_200, 10));
+        let state = ControllerState::of(&*controller, Duration::from_millis(50));
+        assert_eq!(state.window, 12_000);
+        (state.name, state.phase)
+    });
+    assert_eq!(
+        states,
+        [
+            ("new_reno", "slow_start"),
+            ("cubic", "slow_start"),
+            ("bbr", "startup"),
+            ("bbr_tolerant", "startup"),
+        ]
+    );
+}
+
+#[test]
+fn the_default_pace_is_a_window_in_less_than_a_round_trip() {
+    let second = Duration::from_secs(1);
+    assert_eq!(pace(10_000, second, false), 12_500);
+    assert_eq!(pace(10_000, second, true), 20_000);
+    assert_eq!(pace(u64::MAX, Duration::ZERO, true), u64::MAX);
+}
