@@ -24,7 +24,7 @@ async fn transfer(choice: ControllerChoice) -> Result {
     let dialling = client.connect(server.local_addr(), Box::new(PlainInitiator::new()));
     let (dialled, accepted) = tokio::join!(dialling, server.accept());
     let (dialled, accepted) = (dialled?, accepted.ok_or("the server stopped")?);
-    let data: Vec<u8> = (0..BYTES).map(|index| (index % 251) as u8).collect();
+    let data: Vec<u8> = (0..=250).cycle().take(BYTES).collect();
     let mut send = dialled.open_uni().await?;
     let writing = async {
         send.write_all(&data).await?;

@@ -1,5 +1,6 @@
 //! What must hold of every controller, whatever happens to it.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use proptest::prelude::*;
@@ -36,71 +37,46 @@ fn step() -> impl Strategy<Value = Step> {
     )
 }
 
-/// Lets `steps` happen to a controller; its windows.
-fn play(choice: &ControllerChoice, steps: &[Step]) -> Vec<u64> {
-    let mut controller = choice.make(&Setup::new(1_200, 10));
-    let mut rtt = RttEstimator::new(Duration::from_millis(333));
-    let (mut now, mut number, mut total) = (Instant::ZERO, 0, (0, 0));
-    let mut windows = Vec::new();
-    for &(kind, nanos, a, b, c, flag) in steps {
-        let before = now;
-        now = now + Duration::from_nanos(nanos);
-        number += 1;
-        let packet = PacketNumber(number);
+/// A controller to which things happen.
+struct Player {
+    controller: Box<dyn Controller>,
+    rtt: RttEstimator,
+    now: Instant,
+    number: u64,
+    delivered: u64,
+    lost: u64,
+}
+
+impl Player {
+    fn new(choice: &ControllerChoice) -> Self {
+        Self {
+            controller: choice.make(&Setup::new(1_200, 10)),
+            rtt: RttEstimator::new(Duration::from_millis(333)),
+            now: Instant::ZERO,
+            number: 0,
+            delivered: 0,
+            lost: 0,
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        let (kind, nanos, a, b, c, flag) = step;
+        let before = self.now;
+        self.now = self.now + Duration::from_nanos(nanos);
+        self.number += 1;
+        let now = self.now;
         match kind {
-            0 => controller.on_sent(&Sent {
+            0 => self.controller.on_sent(&Sent {
                 now,
-                number: packet,
+                number: PacketNumber(self.number),
                 bytes: a,
                 in_flight: b,
                 idle: flag.then(|| Duration::from_nanos(c)),
                 app_limited: flag,
             }),
-            1 | 2 => {
-                rtt.on_sample(Duration::from_nanos(nanos), Duration::ZERO);
-                total.0 += a;
-                controller.on_acked(&Acked {
-                    now,
-                    largest: packet,
-                    largest_sent_at: before,
-                    bytes: a,
-                    in_flight_before: b,
-                    in_flight: c,
-                    rtt: &rtt,
-                    rate: RateSample {
-                        delivered_total: total.0,
-                        lost_total: total.1,
-                        prior_delivered: total.0.saturating_sub(b),
-                        delivered: b.min(total.0),
-                        lost: c.min(total.1),
-                        in_flight_at_send: b,
-                        interval: Duration::from_nanos(nanos),
-                        bytes_per_second: flag.then_some(c.saturating_mul(nanos)),
-                        app_limited: kind == 2,
-                    },
-                    window_limited: flag,
-                    ecn: (a % 3 == 0).then_some(EcnSample {
-                        counts: EcnCounts::default(),
-                        newly_marked: a % 2,
-                    }),
-                });
-            }
-            3 => {
-                total.1 += a;
-                controller.on_packet_lost(&LostPacket {
-                    now,
-                    number: packet,
-                    bytes: a,
-                    sent_at: before,
-                    sample: LossSample {
-                        delivered_total: total.0,
-                        lost_since_sent: a.saturating_add(b.min(total.1)),
-                        in_flight_at_send: c,
-                        app_limited: flag,
-                    },
-                });
-            }
-            4 => controller.on_congestion(&Congestion {
+            1 | 2 => self.ack(before, step),
+            3 => self.lose(before, step),
+            4 => self.controller.on_congestion(&Congestion {
                 now,
                 kind: match a % 4 {
                     0 => CongestionKind::Persistent,
@@ -111,19 +87,74 @@ fn play(choice: &ControllerChoice, steps: &[Step]) -> Vec<u64> {
                 bytes: b,
                 in_flight: c,
             }),
-            5 => controller.on_spurious_loss(&SpuriousLoss {
+            5 => self.controller.on_spurious_loss(&SpuriousLoss {
                 now,
                 lost: DeclaredLost {
                     at: before,
                     bytes: a,
                 },
             }),
-            _ => controller.on_probe_timeout(now, 1),
+            _ => self.controller.on_probe_timeout(now, 1),
         }
-        let _ = controller.pacing_rate(rtt.smoothed());
-        windows.push(controller.window());
     }
-    windows
+
+    fn ack(&mut self, sent_at: Instant, (kind, nanos, a, b, c, flag): Step) {
+        self.rtt
+            .on_sample(Duration::from_nanos(nanos), Duration::ZERO);
+        self.delivered += a;
+        self.controller.on_acked(&Acked {
+            now: self.now,
+            largest: PacketNumber(self.number),
+            largest_sent_at: sent_at,
+            bytes: a,
+            in_flight_before: b,
+            in_flight: c,
+            rtt: &self.rtt,
+            rate: RateSample {
+                delivered_total: self.delivered,
+                lost_total: self.lost,
+                prior_delivered: self.delivered.saturating_sub(b),
+                delivered: b.min(self.delivered),
+                lost: c.min(self.lost),
+                in_flight_at_send: b,
+                interval: Duration::from_nanos(nanos),
+                bytes_per_second: flag.then_some(c.saturating_mul(nanos)),
+                app_limited: kind == 2,
+            },
+            window_limited: flag,
+            ecn: (a % 3 == 0).then_some(EcnSample {
+                counts: EcnCounts::default(),
+                newly_marked: a % 2,
+            }),
+        });
+    }
+
+    fn lose(&mut self, sent_at: Instant, (_, _, a, b, c, flag): Step) {
+        self.lost += a;
+        self.controller.on_packet_lost(&LostPacket {
+            now: self.now,
+            number: PacketNumber(self.number),
+            bytes: a,
+            sent_at,
+            sample: LossSample {
+                delivered_total: self.delivered,
+                lost_since_sent: a.saturating_add(b.min(self.lost)),
+                in_flight_at_send: c,
+                app_limited: flag,
+            },
+        });
+    }
+}
+
+/// Lets `steps` happen to a controller; its windows and paces.
+fn play(choice: &ControllerChoice, steps: &[Step]) -> Vec<(u64, Option<u64>)> {
+    let mut player = Player::new(choice);
+    let after = |step: &Step| {
+        player.step(*step);
+        let pace = player.controller.pacing_rate(player.rtt.smoothed());
+        (player.controller.window(), pace)
+    };
+    steps.iter().map(after).collect()
 }
 
 proptest! {
@@ -132,8 +163,9 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..60),
     ) {
         for choice in &ALL {
-            for window in play(choice, &steps) {
+            for (window, pace) in play(choice, &steps) {
                 prop_assert!(window >= 1_200, "{choice:?}: {window}");
+                prop_assert!(pace != Some(0), "{choice:?}");
             }
         }
     }
@@ -173,4 +205,5 @@ fn the_default_pace_is_a_window_in_less_than_a_round_trip() {
     assert_eq!(pace(10_000, second, false), 12_500);
     assert_eq!(pace(10_000, second, true), 20_000);
     assert_eq!(pace(u64::MAX, Duration::ZERO, true), u64::MAX);
+    assert_eq!(pace(2_400, 3_600 * second, false), 1, "slow, not unlimited");
 }

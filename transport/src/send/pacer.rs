@@ -53,7 +53,7 @@ impl Pacer {
     /// Sets the rate in bytes per second. None: no limit.
     pub fn set_rate(&mut self, now: Instant, rate: Option<u64>, mtu: usize) {
         self.refill(now);
-        self.rate = rate.unwrap_or(0);
+        self.rate = rate.map_or(0, |rate| rate.max(1));
         let burst = u128::from(self.rate) * BURST_TIME.as_nanos() / 1_000_000_000;
         let burst = u64::try_from(burst).unwrap_or(u64::MAX);
         self.capacity = match self.quantum {
