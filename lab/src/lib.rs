@@ -23,9 +23,9 @@ pub mod mesh;
 pub mod nat;
 pub mod net;
 pub mod pair;
-pub mod plot;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
+pub mod plot;
 pub mod profile;
 pub mod reference;
 pub mod rng;
