@@ -39,6 +39,12 @@ use clap::Parser;
 use cli::Cli;
 use failure::{Exit, Failure};
 
+/// A program with mistakes to choose from is not built (ADR 0720).
+const _: () = assert!(
+    !dunlin_transport::planted::ENABLED,
+    "the feature `planted-bugs` is for tests of dunlin-lab alone"
+);
+
 /// How long the runtime waits for blocking file work when a command has ended.
 const RUNTIME_GRACE: Duration = Duration::from_millis(300);
 
