@@ -177,7 +177,9 @@ impl PeerTable {
     }
 
     fn room_for(&self, source: PeerSource) -> Room {
-        if let PeerSource::Exchange(introducer) = source {
+        if let PeerSource::Exchange(introducer) = source
+            && self.entries.len() >= KNOWN_PER_SOURCE_MAX
+        {
             let introduced = self.entries.values().filter(|entry| {
                 entry.source == PeerSource::Exchange(introducer)
                     && entry.reason == StateReason::PeerExchange
