@@ -20,9 +20,9 @@ pub mod intruder;
 pub mod link;
 pub mod net;
 pub mod pair;
-pub mod plot;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
+pub mod plot;
 pub mod profile;
 pub mod reference;
 pub mod rng;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::link::Element;
+use crate::swarm::SwarmScenario;
 use crate::units::{Size, Time};
 
 /// A scenario, its parameters put in.
@@ -71,6 +72,10 @@ pub struct Experiment {
     /// What goes wrong.
     #[serde(default)]
     pub fault: Vec<Fault>,
+
+    /// A network of overlays.
+    #[serde(default)]
+    pub swarm: Option<SwarmScenario>,
 }
 
 /// What is run.
@@ -81,6 +86,8 @@ pub enum Kind {
     Pair,
     /// Two endpoints whose path, settings, plans and faults are drawn from the seed.
     Torture,
+    /// A network of overlays without transport below.
+    Swarm,
 }
 
 /// How packets are protected.

@@ -2,7 +2,8 @@
 
 use super::model::{Experiment, Kind};
 use super::result::RunResult;
-use super::{pair, torture};
+use super::{pair, swarm, torture};
+use crate::swarm::SwarmScenario;
 
 /// Asked now and then whether to stop.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
@@ -26,5 +27,10 @@ pub fn run(
     match experiment.kind {
         Kind::Pair => pair::run(experiment, (case, seed), keep, stop),
         Kind::Torture => torture::run((case, seed), stop),
+        Kind::Swarm => {
+            let default = SwarmScenario::default();
+            let scenario = experiment.swarm.as_ref().unwrap_or(&default);
+            Ok(swarm::run(scenario, (case, seed)))
+        }
     }
 }
