@@ -13,11 +13,14 @@
 //!
 //! What it deliberately does not: sockets, threads, the wall clock. `docs/lab.md` is its manual.
 
+pub mod capture;
 pub mod experiment;
 pub mod fuzzing;
 pub mod goodput;
 pub mod intruder;
 pub mod link;
+pub mod mesh;
+pub mod nat;
 pub mod net;
 pub mod pair;
 #[cfg(feature = "planted-bugs")]
@@ -30,6 +33,7 @@ pub mod scenario;
 pub mod scheduler;
 pub mod seed;
 pub mod shrink;
+pub mod stack;
 pub mod swarm;
 pub mod tap;
 pub mod trace;

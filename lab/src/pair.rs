@@ -14,6 +14,9 @@ use crate::violation::{Failure, Violation};
 use crate::watch::{Bounds, Ledger, Moment, Watch};
 use crate::workload::{Accepted, Agent, CLOSE_CODE, End, Ending};
 
+/// Patiences for the ends to forget a connection that is over for both applications.
+const LINGERS: u32 = 4;
+
 /// What a run was like.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -80,6 +83,7 @@ impl<'a> Pair<'a> {
             net.link(node, 1 - node, &scenario.path[node]);
             net.replace_link_at(scenario.heal_at, node, 1 - node, &HEALED);
         }
+        scenario.apply_faults(&mut net);
         if let Some((node, at)) = scenario.death {
             net.kill_at(at, node);
         }
@@ -159,7 +163,10 @@ impl<'a> Pair<'a> {
                 self.rebind_if_due();
             }
         }
-        if self.net.now() > self.scenario.heal_at + self.scenario.patience {
+        // Who answered a FIN stays for probe timeouts that it may have measured in a full queue.
+        let over = [0, 1].map(|node| self.agent(node).close_reason().is_some());
+        let lingers = if over == [true; 2] { LINGERS } else { 1 };
+        if self.net.now() > self.scenario.heal_at + self.scenario.patience * lingers {
             return Err(self.unfinished("virtual time ran out"));
         }
         if self.net.steps() > self.scenario.steps_max {

@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use dunlin_session::CipherSuite;
-use dunlin_transport::{EcnMark, EndpointConfig, Instant, StreamDirection};
+use dunlin_transport::wire::{Header, PacketType};
+use dunlin_transport::{CloseReason, EcnMark, EndpointConfig, Instant, StreamDirection};
 
 use crate::profile::Profile;
 use crate::rng::{Ppm, Rng};
@@ -18,7 +19,7 @@ use crate::violation::{Failure, Violation};
 use crate::workload::{Ending, Fate, Plan, StreamPlan};
 
 /// Kinds of reference runs; a seed is of the kind `seed % KINDS`.
-pub const KINDS: u64 = 8;
+pub const KINDS: u64 = 9;
 
 const MS: Duration = Duration::from_millis(1);
 /// Bytes of stream data in a full packet, at least.
@@ -38,6 +39,7 @@ pub fn run(seed: u64) -> Result<(), Failure> {
         4 => blackout(seed, &mut rng),
         5 => fair_streams(seed, &mut rng),
         6 => marked_path(seed, &mut rng),
+        7 => lost_echo(seed, &mut rng),
         _ => key_updates(seed, &mut rng),
     }
 }
@@ -282,7 +284,6 @@ fn fair_streams(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
     let count = rng.between(2, 6);
     let bytes = rng.between(60_000, 150_000);
     setting.plans[0].streams = (0..count).map(|_| bulk(bytes)).collect();
-    setting.config[1].transport.receive_window = 65_536;
     let mut tap = Tap::new(&setting, seed, Clean)?;
     let limit = Instant::ZERO + setting.delay * 400 + Duration::from_secs(2);
     loop {
@@ -346,6 +347,42 @@ fn marked_path(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
         return Err(tap.unexpected(0, "marked packets counted as lost", detail));
     }
     Ok(())
+}
+
+/// Nothing of node 1 arrives any more once it has seen FIN.
+struct Deafen {
+    deaf: bool,
+}
+
+impl Meddler for Deafen {
+    fn on_datagram(&mut self, _: Instant, passage: Passage, out: &mut Vec<Passage>) {
+        let kind = Header::parse(&passage.bytes, 0).map(|header| header.kind);
+        self.deaf |= kind == Ok(PacketType::FinAck);
+        if passage.to == 1 || !self.deaf {
+            out.push(passage);
+        }
+    }
+}
+
+/// Of a graceful end the echo alone is lost: both ends have closed all the same.
+fn lost_echo(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
+    let mut setting = setting(rng);
+    let bytes = rng.between(0, 20_000);
+    setting.plans[0].streams = vec![bulk(bytes)];
+    for config in &mut setting.config {
+        config.transport.idle_timeout = Duration::from_millis(rng.between(1_000, 5_000));
+    }
+    let mut tap = Tap::new(&setting, seed, Deafen { deaf: false })?;
+    tap.run_to_end(Instant::ZERO + Duration::from_secs(20))?;
+    let ends = [0, 1].map(|node| tap.close_reason(node).cloned());
+    let graceful = matches!(
+        ends,
+        [Some(CloseReason::Local), Some(CloseReason::Peer { .. })]
+    );
+    if graceful {
+        return Ok(());
+    }
+    Err(tap.unexpected(0, "a graceful end whose echo was lost", format!("{ends:?}")))
 }
 
 /// A key is replaced when it is due, again and again.

@@ -1,14 +1,22 @@
 //! What a run of two endpoints consists of, and how a seed becomes one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_session::CipherSuite;
 use dunlin_transport::{EndpointConfig, Instant, StreamDirection};
 
-use crate::link::Element;
+use crate::link::capacity::Steps;
+use crate::link::{
+    Blackout, Capacity, CoDel, Distribution, DropTail, DualPi2, Element, GilbertElliott, Queue,
+    RateTrace, Shape,
+};
+use crate::nat::{Dependence, NatConfig, Ports};
+use crate::net::{Clock, Net};
 use crate::profile::Profile;
 use crate::rng::{Ppm, Rng};
-use crate::workload::{Ending, Fate, Plan, Reader, StreamPlan};
+use crate::units::{BitRate, Time};
+use crate::workload::{Agent, Ending, Fate, Plan, Reader, StreamPlan};
 
 /// A run of two endpoints: node 0 opens, node 1 answers.
 #[derive(Clone, Debug)]
@@ -28,10 +36,35 @@ pub struct Scenario {
     /// The node that is seen under another address, as behind a NAT that forgot it, so long after
     /// both ends are connected. It has to send something then to be found: give it a keep-alive.
     pub rebind: Option<(usize, Duration)>,
+    /// What else is wrong with each node.
+    pub faults: [NodeFaults; 2],
+    /// The NAT in front of node 0, if there is one. It has to be sealed: a plain connection does
+    /// not move.
+    pub nat: Option<NatFault>,
     /// Virtual time after healing within which everything must be done.
     pub patience: Duration,
     /// Events within which everything must be done.
     pub steps_max: u64,
+}
+
+/// What is wrong with a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct NodeFaults {
+    /// It does nothing from one time to another.
+    pub pause: Option<(Instant, Instant)>,
+    /// Until the faults stop each input costs it so much time.
+    pub cost: Duration,
+    /// Its clock gains so many millionths, to the end of the run.
+    pub skew_ppm: i32,
+}
+
+/// A NAT that forgets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NatFault {
+    /// Its kind.
+    pub config: NatConfig,
+    /// When it forgets all it knows.
+    pub forgets: Vec<Instant>,
 }
 
 /// The path once faults have stopped.
@@ -57,6 +90,8 @@ impl Scenario {
             ],
             death: None,
             rebind: None,
+            faults: [NodeFaults::default(); 2],
+            nat: None,
             patience: Duration::from_secs(120),
             steps_max: 2_000_000,
         }
@@ -74,6 +109,12 @@ impl Scenario {
             [random_path(&mut rng), random_path(&mut rng)]
         };
         scenario.heal_at = Instant::ZERO + rng_duration(&mut rng, 500, 8_000);
+        if scenario.path.iter().flatten().any(Element::limits_length) {
+            // Acknowledgements ride on packets that are lost for their length until the path
+            // heals. Round-trip times of many seconds are measured, and the time in which a closed
+            // connection answers late packets is three probe timeouts: minutes, then.
+            scenario.patience = Duration::from_secs(400);
+        }
         scenario.config = [random_config(&mut rng), random_config(&mut rng)];
         for node in 0..2 {
             scenario.plans[node] = random_plan(&mut rng, &scenario.config);
@@ -87,16 +128,22 @@ impl Scenario {
                 .copied()
                 .unwrap_or(CipherSuite::Aes128Gcm);
             scenario.profile = Profile::Sealed(cipher);
-            if rng.chance(Ppm::percent(50)) {
+            if rng.chance(Ppm::percent(30)) {
+                scenario.nat = Some(random_nat(&mut rng, scenario.heal_at));
+                // What a NAT has forgotten is found again when node 0 says something.
+                scenario.config[0].transport.keep_alive = Some(Duration::from_secs(1));
+            } else if rng.chance(Ppm::percent(50)) {
                 let node = usize::from(rng.chance(Ppm::percent(50)));
                 scenario.rebind = Some((node, rng_duration(&mut rng, 1, 2_000)));
                 scenario.config[node].transport.keep_alive = Some(Duration::from_secs(1));
             }
         }
+        scenario.faults = [(); 2].map(|()| random_node_faults(&mut rng, scenario.heal_at));
         scenario
     }
 
-    /// What no round trip can beat at `now`: the fixed delays, and those of [`HEALED`].
+    /// What no round trip can beat at `now`, by the clock of any node: the fixed delays, and those
+    /// of [`HEALED`].
     #[must_use]
     pub fn rtt_floor(&self, now: Instant) -> Duration {
         let fixed = |path: &[Element]| -> Duration {
@@ -112,7 +159,30 @@ impl Scenario {
         } else {
             fixed(&HEALED)
         };
-        self.path.iter().map(|path| fixed(path).min(most)).sum()
+        let floor: Duration = self.path.iter().map(|path| fixed(path).min(most)).sum();
+        // A clock that is slow by as much as the generator makes one reads less.
+        floor - floor / 500
+    }
+
+    /// Brings the faults of nodes into a network whose first two nodes are those of the scenario.
+    pub fn apply_faults(&self, net: &mut Net<Agent>) {
+        for (node, faults) in self.faults.iter().enumerate() {
+            net.set_clock(node, Clock::new(Duration::ZERO, faults.skew_ppm));
+            if let Some((from, until)) = faults.pause {
+                net.pause_at(from, until, node);
+            }
+            if !faults.cost.is_zero() {
+                net.slow_at(Instant::ZERO, node, faults.cost);
+                net.slow_at(self.heal_at, node, Duration::ZERO);
+            }
+        }
+        if let Some(fault) = &self.nat {
+            let nat = net.add_nat(fault.config);
+            net.put_behind(0, nat);
+            for at in &fault.forgets {
+                net.forget_nat_at(*at, nat, None);
+            }
+        }
     }
 
     fn choose_ending(&mut self, rng: &mut Rng) {
@@ -139,27 +209,7 @@ fn rng_duration(rng: &mut Rng, low_ms: u32, high_ms: u32) -> Duration {
 
 fn random_path(rng: &mut Rng) -> Vec<Element> {
     let percent = Ppm::percent;
-    let pick = |rng: &mut Rng, options: &[Ppm]| rng.pick(options).copied().unwrap_or_default();
-    let mut path = Vec::new();
-    let longest = rng.pick(&[1, 20, 150, 400]).copied().unwrap_or(1);
-    path.push(Element::Delay {
-        fixed: rng_duration(rng, 0, longest),
-        jitter: if rng.chance(percent(50)) {
-            rng_duration(rng, 0, 30)
-        } else {
-            Duration::ZERO
-        },
-        in_order: rng.chance(percent(50)),
-    });
-    let losses = [
-        Ppm(0),
-        Ppm(0),
-        percent(1),
-        percent(5),
-        percent(20),
-        percent(40),
-    ];
-    path.push(Element::Loss(pick(rng, &losses)));
+    let mut path = vec![random_delay(rng), random_loss(rng)];
     if rng.chance(percent(40)) {
         let chance = pick(rng, &[percent(1), percent(5), percent(25)]);
         path.push(Element::Reorder {
@@ -168,31 +218,191 @@ fn random_path(rng: &mut Rng) -> Vec<Element> {
         });
     }
     if rng.chance(percent(30)) {
-        path.push(Element::Duplicate(pick(
-            rng,
-            &[percent(1), percent(10), percent(50)],
-        )));
+        let chance = pick(rng, &[percent(1), percent(10), percent(50)]);
+        path.push(Element::Duplicate(chance));
     }
     if rng.chance(percent(30)) {
-        path.push(Element::Corrupt(pick(
-            rng,
-            &[percent(1), percent(5), percent(20)],
-        )));
+        let chance = pick(rng, &[percent(1), percent(5), percent(20)]);
+        path.push(Element::Corrupt(chance));
+    }
+    if rng.chance(percent(20)) {
+        let chance = pick(rng, &[percent(1), percent(20), Ppm::ALWAYS]);
+        path.push(Element::EcnMark(chance));
     }
     if rng.chance(percent(40)) {
-        let rates = [200_000, 2_000_000, 20_000_000, 500_000_000];
-        let bits_per_second = rng.pick(&rates).copied().unwrap_or(2_000_000);
-        path.push(Element::Rate {
-            bits_per_second,
-            queue_bytes: rng.between(10_000, 500_000),
+        path.push(random_bottleneck(rng));
+    }
+    if rng.chance(percent(10)) {
+        path.push(Element::Policer {
+            bits_per_second: pick(rng, &[200_000, 2_000_000, 20_000_000]),
+            burst_bytes: rng.between(5_000, 100_000),
         });
     }
+    if rng.chance(percent(10)) {
+        let chance = pick(rng, &[percent(10), Ppm::ALWAYS]);
+        path.push(Element::EcnBleach(chance));
+    }
     if rng.chance(percent(5)) {
-        path.push(Element::Mtu(
-            usize::try_from(rng.between(500, 1_400)).unwrap_or(1_000),
-        ));
+        let bytes = usize::try_from(rng.between(500, 1_400)).unwrap_or(1_000);
+        let silent = rng.chance(percent(50));
+        path.push(if silent {
+            Element::Mtu(bytes)
+        } else {
+            Element::MtuWithIcmp(bytes)
+        });
+    }
+    if rng.chance(percent(15)) {
+        let from = rng_duration(rng, 0, 6_000);
+        let until = from + rng_duration(rng, 1, 2_000);
+        path.push(Element::Blackout(Blackout::Windows(vec![[
+            Time(from),
+            Time(until),
+        ]])));
     }
     path
+}
+
+fn pick<T: Copy + Default>(rng: &mut Rng, options: &[T]) -> T {
+    rng.pick(options).copied().unwrap_or_default()
+}
+
+fn random_delay(rng: &mut Rng) -> Element {
+    let longest = pick(rng, &[1, 20, 150, 400]);
+    let fixed = rng_duration(rng, 0, longest);
+    let jitter = if rng.chance(Ppm::percent(50)) {
+        rng_duration(rng, 0, 30)
+    } else {
+        Duration::ZERO
+    };
+    let in_order = rng.chance(Ppm::percent(50));
+    let distribution = match rng.below(10) {
+        0 | 1 => Distribution::Normal {
+            mean: fixed,
+            deviation: jitter,
+        },
+        2 | 3 => Distribution::Pareto {
+            scale: fixed.max(MS),
+            shape: Shape(u32::try_from(rng.between(800, 5_000)).unwrap_or(2_000)),
+            cap: Duration::from_secs(1),
+        },
+        _ => {
+            return Element::Delay {
+                fixed,
+                jitter,
+                in_order,
+            };
+        }
+    };
+    Element::RandomDelay {
+        distribution,
+        in_order,
+    }
+}
+
+fn random_loss(rng: &mut Rng) -> Element {
+    let percent = Ppm::percent;
+    if rng.chance(percent(25)) {
+        return Element::GilbertElliott(GilbertElliott {
+            good_to_bad: pick(rng, &[Ppm(1_000), percent(1), percent(5)]),
+            bad_to_good: pick(rng, &[percent(5), percent(25), percent(50)]),
+            loss_good: pick(rng, &[Ppm(0), Ppm(1_000), percent(2)]),
+            loss_bad: pick(rng, &[percent(50), Ppm::ALWAYS]),
+        });
+    }
+    let losses = [
+        Ppm(0),
+        Ppm(0),
+        percent(1),
+        percent(5),
+        percent(20),
+        percent(40),
+    ];
+    Element::Loss(pick(rng, &losses))
+}
+
+fn random_bottleneck(rng: &mut Rng) -> Element {
+    let rates = [200_000, 2_000_000, 20_000_000, 500_000_000];
+    let bits_per_second = pick(rng, &rates);
+    let bytes = rng.between(10_000, 500_000);
+    let queue = match rng.below(8) {
+        0 => Queue::CoDel(CoDel {
+            bytes,
+            ..CoDel::default()
+        }),
+        1 => Queue::DualPi2(DualPi2 {
+            bytes,
+            ..DualPi2::default()
+        }),
+        2 => Queue::DropTail(DropTail {
+            bytes,
+            mark_above: Some(bytes / 4),
+        }),
+        _ => {
+            return Element::Rate {
+                bits_per_second,
+                queue_bytes: bytes,
+            };
+        }
+    };
+    let capacity = if rng.chance(Ppm::percent(30)) {
+        // The rate halves and doubles, and there is an outage now and then.
+        let second = rng_duration(rng, 50, 500);
+        let rates = [bits_per_second, bits_per_second / 4, 0];
+        let times = [Duration::ZERO, second, second * 2];
+        let steps = times.map(Time).into_iter().zip(rates.map(BitRate));
+        Capacity::Trace(Arc::new(RateTrace::Steps(Steps {
+            steps: steps.collect(),
+            repeat: Some(Time(second * 2 + rng_duration(rng, 1, 300))),
+        })))
+    } else {
+        Capacity::Constant(bits_per_second)
+    };
+    Element::Bottleneck { capacity, queue }
+}
+
+fn random_node_faults(rng: &mut Rng, heal_at: Instant) -> NodeFaults {
+    let mut faults = NodeFaults::default();
+    if rng.chance(Ppm::percent(15)) {
+        let from = Instant::ZERO + rng_duration(rng, 0, 6_000);
+        let until = (from + rng_duration(rng, 1, 3_000)).min(heal_at);
+        faults.pause = (from < until).then_some((from, until));
+    }
+    if rng.chance(Ppm::percent(15)) {
+        faults.cost = Duration::from_micros(rng.between(1, 2_000));
+    }
+    if rng.chance(Ppm::percent(30)) {
+        let skew = i32::try_from(rng.below(2_001)).unwrap_or(0);
+        faults.skew_ppm = skew - 1_000;
+    }
+    faults
+}
+
+fn random_nat(rng: &mut Rng, heal_at: Instant) -> NatFault {
+    let kinds = [
+        Dependence::EndpointIndependent,
+        Dependence::AddressDependent,
+        Dependence::AddressAndPortDependent,
+    ];
+    let mut kind = || rng.pick(&kinds).copied().unwrap_or(kinds[0]);
+    let config = NatConfig {
+        mapping: kind(),
+        filtering: kind(),
+        ports: if rng.chance(Ppm::percent(50)) {
+            Ports::Random
+        } else {
+            Ports::Sequential
+        },
+        timeout: rng_duration(rng, 30_000, 300_000),
+        hairpinning: false,
+    };
+    let count = rng.below(4);
+    let heal_ms = heal_at.as_nanos() / 1_000_000;
+    let mut times = (0..count).map(|_| rng.between(0, heal_ms));
+    let forgets = times
+        .by_ref()
+        .map(|ms| Instant::from_nanos(ms * 1_000_000))
+        .collect();
+    NatFault { config, forgets }
 }
 
 fn random_config(rng: &mut Rng) -> EndpointConfig {
@@ -303,11 +513,36 @@ mod tests {
 
     #[test]
     fn seeds_reach_every_kind_of_ending_and_element() {
-        let scenarios: Vec<_> = (0..200).map(Scenario::from_seed).collect();
+        let scenarios: Vec<_> = (0..400).map(Scenario::from_seed).collect();
         assert!(scenarios.iter().any(|scenario| scenario.death.is_some()));
         assert!(scenarios.iter().any(|scenario| scenario.rebind.is_some()));
         for wanted in [
-            "WhenDone", "CloseAt", "AbortAt", "Corrupt", "Mtu", "Rate", "Reset", "Paced", "Sealed",
+            "WhenDone",
+            "CloseAt",
+            "AbortAt",
+            "Corrupt",
+            "Mtu",
+            "MtuWithIcmp",
+            "Rate",
+            "Reset",
+            "Paced",
+            "Sealed",
+            "Normal",
+            "Pareto",
+            "GilbertElliott",
+            "CoDel",
+            "DualPi2",
+            "DropTail",
+            "Steps",
+            "EcnMark",
+            "EcnBleach",
+            "Policer",
+            "Blackout",
+            "pause: Some",
+            "skew_ppm: -",
+            "NatFault",
+            "Duplicate",
+            "Reorder",
         ] {
             let found = scenarios
                 .iter()

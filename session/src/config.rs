@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::Refusal;
+use crate::key_log::KeyLogger;
 use crate::limits::{KEY_UPDATE_PACKETS, USER_AGENT_MAX};
 use crate::node_id::NodeId;
 use crate::suite::CipherSuite;
@@ -31,6 +32,9 @@ pub struct SessionConfig {
     /// Packets after which a sending key is replaced; at most the cipher's limit divided by eight
     /// is used. Default: [`KEY_UPDATE_PACKETS`].
     pub key_update_packets: u64,
+    /// Where the secrets of connections go, for the analysis of captures. **Whoever reads it reads
+    /// the connections.** Default: nowhere.
+    pub key_log: Option<KeyLogger>,
 }
 
 impl Default for SessionConfig {
@@ -44,6 +48,7 @@ impl Default for SessionConfig {
             user_agent: concat!("dunlin/", env!("CARGO_PKG_VERSION")).to_owned(),
             ciphers: CipherSuite::by_speed(),
             key_update_packets: KEY_UPDATE_PACKETS,
+            key_log: None,
         }
     }
 }

@@ -113,6 +113,17 @@ impl Identity {
         }
     }
 
+    /// Somebody who claims to be `public` and signs with the key of `seed`.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn claiming(public: PublicIdentity, seed: [u8; 32]) -> Self {
+        Self {
+            public,
+            node_id: public.node_id(),
+            ..Self::from_seed(seed)
+        }
+    }
+
     /// What others may know.
     #[must_use]
     pub fn public(&self) -> &PublicIdentity {

@@ -35,16 +35,22 @@ pub mod ids;
 mod io;
 pub mod limits;
 mod messages;
+#[cfg(feature = "std")]
+pub mod pcapng;
 pub mod plain;
 #[cfg_attr(not(feature = "planted-bugs"), doc(hidden))]
 pub mod planted;
 pub mod protect;
+#[cfg(feature = "std")]
+pub mod qlog;
 mod range_set;
 mod recv;
 pub mod send;
 mod stats;
 mod streams;
+pub mod tap;
 pub mod time;
+pub mod trace;
 pub mod wire;
 
 pub use config::{EndpointConfig, TransportConfig};

@@ -15,7 +15,7 @@ use crate::violation::Failure;
 use crate::workload::{Ending, Fate, Plan, StreamPlan};
 
 /// Kinds of intruders.
-pub(super) const KINDS: u64 = 5;
+pub(super) const KINDS: u64 = 6;
 
 /// Whose address the intruder bears.
 const STRANGER: usize = 7;
@@ -27,8 +27,10 @@ enum Trick {
     Resets,
     /// Confirm messages in somebody's name, ahead of the genuine one.
     Confirms,
-    /// Single packets arrive from another address, and not from their own.
+    /// For a while packets arrive from another address, and not from their own.
     Detours,
+    /// The last word before a silence comes from another address.
+    LastWord,
     /// Every packet comes again later, some twice.
     Replays,
     /// The SYN comes again from many addresses.
@@ -39,6 +41,8 @@ struct Intruder {
     trick: Trick,
     chance: Ppm,
     rng: Rng,
+    /// Until when packets take the detour.
+    detour: Instant,
     /// The connection IDs of both ends, as overheard.
     ids: [ConnectionId; 2],
     syns: usize,
@@ -64,8 +68,11 @@ impl Intruder {
         let mut body = vec![0; length];
         dunlin_transport::protect::Random::fill(&mut self.rng, &mut body);
         if kind == PacketType::Rst {
-            // By the application, code 9.
-            body = vec![0, 9];
+            // By the application, code 9, and a reason long enough for a header mask's sample.
+            body.fill(b'x');
+            body.iter_mut()
+                .zip([0, 9])
+                .for_each(|(byte, value)| *byte = value);
         }
         let mut header = Header::new(kind, self.ids[to]);
         header.sequence = u32::try_from(self.rng.below(1 << 32)).unwrap_or(0);
@@ -80,14 +87,14 @@ impl Intruder {
 }
 
 impl Meddler for Intruder {
-    fn on_datagram(&mut self, _: Instant, mut passage: Passage, out: &mut Vec<Passage>) {
+    fn on_datagram(&mut self, now: Instant, mut passage: Passage, out: &mut Vec<Passage>) {
         self.listen(&passage);
         let to = passage.to;
         let genuine = passage.clone();
         match self.trick {
             Trick::Resets if self.ids[to] != ConnectionId::NONE => {
                 if self.rng.chance(self.chance) {
-                    let forged = self.forged(PacketType::Rst, to, 2);
+                    let forged = self.forged(PacketType::Rst, to, 40);
                     out.push(forged);
                 }
             }
@@ -100,11 +107,16 @@ impl Meddler for Intruder {
                     out.push(forged);
                 }
             }
-            Trick::Detours => {
-                let sealed = route(&genuine.bytes).is_ok_and(|id| id != ConnectionId::NONE)
-                    && forge::read(&genuine.bytes)
-                        .is_none_or(|(header, _)| header.flags.contains(Flags::SEALED));
-                if to == 1 && sealed && self.rng.chance(self.chance) {
+            Trick::Detours if to == 1 && is_sealed(&genuine) => {
+                if self.rng.chance(self.chance) {
+                    self.detour = now + Duration::from_millis(self.rng.between(0, 500));
+                }
+                if now <= self.detour {
+                    passage.source = address(STRANGER);
+                }
+            }
+            Trick::LastWord if to == 1 && is_sealed(&genuine) => {
+                if genuine.bytes.len() < 120 && self.rng.below(2) == 0 {
                     passage.source = address(STRANGER);
                 }
             }
@@ -132,12 +144,20 @@ impl Meddler for Intruder {
     }
 }
 
+/// Whether it holds no handshake message.
+fn is_sealed(passage: &Passage) -> bool {
+    route(&passage.bytes).is_ok_and(|id| id != ConnectionId::NONE)
+        && forge::read(&passage.bytes)
+            .is_none_or(|(header, _)| header.flags.contains(Flags::SEALED))
+}
+
 /// The run of a kind; `turn` varies it.
 pub(super) fn run(kind: u64, turn: u64) -> Result<(), Failure> {
     let tricks = [
         Trick::Resets,
         Trick::Confirms,
         Trick::Detours,
+        Trick::LastWord,
         Trick::Replays,
         Trick::Syns,
     ];
@@ -146,18 +166,29 @@ pub(super) fn run(kind: u64, turn: u64) -> Result<(), Failure> {
     let mut rng = Rng::new(turn).split(0x0b + kind);
     let mut config = EndpointConfig::default();
     config.transport.handshake_timeout = Duration::from_secs(3);
-    // Detoured packets count, and PONGs among them.
-    config.transport.keep_alive = Some(Duration::from_millis(rng.between(20, 200)));
+    // Silence is where a new address is believed or not: PONGs end it, or nothing does.
+    config.transport.keep_alive =
+        (trick == Trick::Detours).then(|| Duration::from_millis(rng.between(20, 200)));
+    let silence = matches!(trick, Trick::Detours | Trick::LastWord);
+    let ending = match silence {
+        true => Ending::CloseAt(Instant::ZERO + Duration::from_millis(1_500)),
+        false => Ending::WhenDone,
+    };
+    let most = if trick == Trick::LastWord {
+        2_000
+    } else {
+        80_000
+    };
     let stream = StreamPlan {
         direction: StreamDirection::Bidirectional,
-        bytes: rng.between(20_000, 80_000),
-        answer: rng.between(20_000, 80_000),
+        bytes: rng.between(most / 4, most),
+        answer: rng.between(most / 4, most),
         fate: Fate::Finish,
     };
     let opens = Plan {
         streams: vec![stream],
         messages: vec![100; 3],
-        ending: Some(Ending::WhenDone),
+        ending: Some(ending),
         ..Plan::default()
     };
     let setting = Setting {
@@ -169,6 +200,7 @@ pub(super) fn run(kind: u64, turn: u64) -> Result<(), Failure> {
     let intruder = Intruder {
         trick,
         chance: Ppm::percent(10),
+        detour: Instant::ZERO,
         rng: rng.split(1),
         ids: [ConnectionId::NONE; 2],
         syns: 0,

@@ -3,15 +3,17 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::instruments::Instrument;
 
 /// What an instrument saw.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Finding {
+    /// Which instrument.
+    pub instrument: &'static Instrument,
     /// The first seed that fails.
     pub seed: u64,
     /// What it saw, in words.
@@ -65,30 +67,34 @@ pub fn replay(instrument: &Instrument, seed: u64) -> Option<String> {
     }
 }
 
-/// Gives `instrument` the seeds of `seeds` on `threads` threads and returns the lowest that fails.
-/// The answer does not depend on the number of threads.
+/// Gives each seed of `0..seeds` to each of `instruments`, and returns what the lowest seed that
+/// fails showed to the first instrument that saw it. The answer does not depend on `threads`.
 #[must_use]
-pub fn hunt(
-    instrument: &Instrument,
-    seeds: core::ops::Range<u64>,
-    threads: usize,
-) -> Option<Finding> {
-    let next = AtomicU64::new(seeds.start);
-    let found: Mutex<Option<Finding>> = Mutex::new(None);
-    let lowest = AtomicU64::new(seeds.end);
+pub fn hunt(instruments: &[&'static Instrument], seeds: u64, threads: usize) -> Option<Finding> {
+    let count = instruments.len() as u64;
+    let end = seeds * count;
+    let (next, lowest) = (AtomicU64::new(0), AtomicU64::new(end));
+    let found: Mutex<Option<(u64, Finding)>> = Mutex::new(None);
     let search = || {
         loop {
-            let seed = next.fetch_add(1, Ordering::SeqCst);
-            if seed >= lowest.load(Ordering::SeqCst) {
+            let turn = next.fetch_add(1, Ordering::SeqCst);
+            if turn >= lowest.load(Ordering::SeqCst) {
                 return;
             }
+            let index = usize::try_from(turn % count).unwrap_or(0);
+            let (Some(&instrument), seed) = (instruments.get(index), turn / count) else {
+                return;
+            };
             if let Some(violation) = replay(instrument, seed) {
-                lowest.fetch_min(seed, Ordering::SeqCst);
-                let mut found = found
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
-                if found.as_ref().is_none_or(|other| seed < other.seed) {
-                    *found = Some(Finding { seed, violation });
+                lowest.fetch_min(turn, Ordering::SeqCst);
+                let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                if found.as_ref().is_none_or(|(other, _)| turn < *other) {
+                    let finding = Finding {
+                        instrument,
+                        seed,
+                        violation,
+                    };
+                    *found = Some((turn, finding));
                 }
             }
         }
@@ -99,7 +105,16 @@ pub fn hunt(
             scope.spawn(search);
         }
     });
-    found
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.map(|(_, finding)| finding)
+}
+
+/// [`replay`] on a thread of its own, which has kept nothing.
+#[must_use]
+pub fn replay_afresh(instrument: &Instrument, seed: u64) -> Option<String> {
+    thread::scope(|scope| {
+        let run = scope.spawn(|| replay(instrument, seed));
+        run.join()
+            .unwrap_or_else(|payload| Some(message(&*payload)))
+    })
 }

@@ -2,13 +2,13 @@
 
 use dunlin_session::CipherSuite;
 
-use super::{Layer, fuzz};
+use super::{Layer, fuzz, impostors};
 use crate::pair;
 use crate::profile::Profile;
 use crate::scenario::Scenario;
 
 /// One way to look for mistakes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Instrument {
     /// Its name in the table.
     pub name: &'static str,
@@ -59,6 +59,16 @@ pub const INSTRUMENTS: &[Instrument] = &[
             fuzz::wire(seed);
             Ok(())
         },
+    },
+    Instrument {
+        name: "impostors",
+        layers: SEALED,
+        run: impostors::run,
+    },
+    Instrument {
+        name: "mesh",
+        layers: PEERS,
+        run: |seed| crate::mesh::run(seed),
     },
     Instrument {
         name: "fuzz handshake_messages",

@@ -8,10 +8,13 @@
 
 mod fuzz;
 mod hunt;
+mod impostors;
 mod instruments;
+mod report;
 
-pub use hunt::{Finding, hunt, quietly, replay};
+pub use hunt::{Finding, hunt, quietly, replay, replay_afresh};
 pub use instruments::{INSTRUMENTS, Instrument};
+pub use report::{Row, assurance, names_in, with_table};
 
 use dunlin_overlay::planted as overlay;
 use dunlin_session::planted as session;
@@ -60,6 +63,14 @@ impl Planted {
         }
     }
 
+    /// The instruments that can judge it.
+    #[must_use]
+    pub fn instruments(self) -> Vec<&'static Instrument> {
+        let layer = self.layer();
+        let judges = |instrument: &&Instrument| instrument.layers.contains(&layer);
+        INSTRUMENTS.iter().filter(judges).collect()
+    }
+
     /// Which crate it is in.
     #[must_use]
     pub const fn layer(self) -> Layer {
@@ -70,6 +81,19 @@ impl Planted {
         }
     }
 }
+
+/// Mistakes that no instrument finds, and why. They stay in the table.
+pub const MISSED: &[(&str, &str)] = &[
+    (
+        "nonce-truncated",
+        "both ends make the same mistake and agree; only test vectors or another implementation can \
+         tell",
+    ),
+    (
+        "max-data-lost",
+        "every header carries the limit as well, so a lost MAX_DATA costs nothing",
+    ),
+];
 
 /// Plants a mistake for the whole process; None: everything is as it should be.
 pub fn select(planted: Option<Planted>) {

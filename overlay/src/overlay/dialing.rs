@@ -267,10 +267,13 @@ impl Overlay {
         let bootstraps = self
             .wanted_bootstraps()
             .map(|bootstrap| self.bootstrap_due(bootstrap));
+        if !self.wants_peers() {
+            return bootstraps.min();
+        }
         let peers = self
             .candidates()
             .map(|(_, entry)| entry.backoff.not_before());
-        bootstraps.chain(peers.filter(|_| self.wants_peers())).min()
+        bootstraps.chain(peers).min()
     }
 
     /// When the next dial has taken too long.

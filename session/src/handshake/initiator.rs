@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dunlin_transport::Side;
 use dunlin_transport::protect::{Established, HandshakeError, Initiator, Random};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -206,7 +207,14 @@ impl Initiator for SessionInitiator {
         let keys = as_initiator(secrets.finish(provider, &th3));
         Ok((
             confirm,
-            established(&self.config, &self.provider, cipher, keys, introduction),
+            established(
+                &self.config,
+                &self.provider,
+                cipher,
+                keys,
+                (Side::Initiator, &self.params),
+                introduction,
+            ),
         ))
     }
 }

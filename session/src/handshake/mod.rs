@@ -21,9 +21,11 @@ pub use responder::SessionAcceptor;
 
 use std::sync::Arc;
 
+use dunlin_transport::Side;
 use dunlin_transport::protect::Established;
 
 use crate::config::SessionConfig;
+use crate::key_log::ConnectionKeyLog;
 use crate::peer::PeerInfo;
 use crate::protection::{KeyLimits, SealedProtection};
 use crate::provider::{CryptoProvider, Secret};
@@ -45,8 +47,12 @@ fn established(
     provider: &Arc<dyn CryptoProvider>,
     cipher: CipherSuite,
     (outgoing, incoming, exporter): (Secret, Secret, Secret),
+    (side, own_params): (Side, &[u8]),
     introduction: Introduction<'_>,
 ) -> Established {
+    let theirs = introduction.params;
+    let log = config.key_log.as_ref();
+    let log = log.map(|log| ConnectionKeyLog::new(log, side, own_params, theirs));
     let limits = KeyLimits::new(cipher, config.key_update_packets);
     let peer = PeerInfo {
         node_id: introduction.public.node_id(),
@@ -59,8 +65,12 @@ fn established(
         provider: Arc::clone(provider),
     };
     Established {
-        protection: Box::new(SealedProtection::new(
-            provider, cipher, outgoing, incoming, limits,
+        protection: Box::new(SealedProtection::logged(
+            provider,
+            cipher,
+            (outgoing, incoming),
+            limits,
+            log,
         )),
         peer_params: introduction.params.to_vec(),
         peer: Arc::new(peer),

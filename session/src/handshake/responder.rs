@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use dunlin_transport::Instant;
 use dunlin_transport::protect::{
     Acceptor, HandshakeError, Random, Responder, Syn as IncomingSyn, SynDecision, Verdict,
 };
+use dunlin_transport::{Instant, Side};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -67,8 +67,8 @@ impl SessionAcceptor {
     }
 
     /// Lets it answer SYNs that address another node: for tests of who is believed.
-    #[cfg(test)]
-    pub(super) fn answer_for(&mut self, node_id: NodeId) {
+    #[cfg(any(test, feature = "planted-bugs"))]
+    pub fn answer_for(&mut self, node_id: NodeId) {
         let key = mac1_key(&*self.shared.provider, &self.network, &node_id);
         self.addressed.push((node_id, key));
     }
@@ -156,6 +156,10 @@ impl SessionAcceptor {
             syn_ack: [clear, sealed].concat(),
             th2,
             secrets,
+            params: match shared.config.key_log {
+                Some(_) => params.to_vec(),
+                None => Vec::new(),
+            },
         })
     }
 }
@@ -204,6 +208,8 @@ struct SessionResponder {
     syn_ack: Vec<u8>,
     th2: [u8; 32],
     secrets: HandshakeSecrets,
+    /// Our transport parameters, for the key log; empty when there is none.
+    params: Vec<u8>,
 }
 
 impl SessionResponder {
@@ -271,6 +277,7 @@ impl Responder for SessionResponder {
             &self.shared.provider,
             self.cipher,
             keys,
+            (Side::Responder, &self.params),
             introduction,
         );
         Ok(match judgement {

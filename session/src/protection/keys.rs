@@ -5,6 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::hkdf::{derive, expand_label};
+use crate::key_log::DirectionKeyLog;
 use crate::planted::{self, Bug};
 use crate::provider::{AeadKey, CryptoError, CryptoProvider, HeaderKey, NONCE_LEN, Secret};
 use crate::schedule::{packet_key, raw_key};
@@ -69,6 +70,7 @@ pub(super) struct KeyChain {
     provider: Arc<dyn CryptoProvider>,
     suite: CipherSuite,
     secret: Secret,
+    log: Option<DirectionKeyLog>,
 }
 
 impl KeyChain {
@@ -76,17 +78,22 @@ impl KeyChain {
         provider: Arc<dyn CryptoProvider>,
         suite: CipherSuite,
         secret: Secret,
+        log: Option<DirectionKeyLog>,
     ) -> Self {
         Self {
             provider,
             suite,
             secret,
+            log,
         }
     }
 
     /// The next key; the first call gives that of phase 0.
     pub(super) fn next_key(&mut self) -> PacketKey {
         let key = PacketKey::new(&*self.provider, self.suite, &self.secret);
+        if let Some(log) = &mut self.log {
+            log.next(&self.secret);
+        }
         self.secret = derive(&*self.provider, &self.secret, "ku", &[]);
         key
     }

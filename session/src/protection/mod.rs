@@ -17,6 +17,7 @@ use std::time::Duration;
 use dunlin_transport::protect::{Flow, OpenError, PacketProtection};
 use dunlin_transport::{Instant, PacketNumber};
 
+use crate::key_log::ConnectionKeyLog;
 use crate::limits::PREVIOUS_KEYS_PROBE_TIMEOUTS;
 use crate::planted::{self, Bug};
 use crate::provider::{CryptoProvider, Secret, TAG_LEN};
@@ -63,10 +64,22 @@ impl SealedProtection {
         incoming: Secret,
         limits: KeyLimits,
     ) -> Self {
+        Self::logged(provider, suite, (outgoing, incoming), limits, None)
+    }
+
+    /// The same; `log` is told every secret.
+    pub(crate) fn logged(
+        provider: &Arc<dyn CryptoProvider>,
+        suite: CipherSuite,
+        (outgoing, incoming): (Secret, Secret),
+        limits: KeyLimits,
+        log: Option<ConnectionKeyLog>,
+    ) -> Self {
+        let (send_log, receive_log) = log.map(ConnectionKeyLog::split).unzip();
         let send_header = HeaderProtection::new(&**provider, suite, &outgoing);
         let receive_header = HeaderProtection::new(&**provider, suite, &incoming);
-        let mut send_chain = KeyChain::new(Arc::clone(provider), suite, outgoing);
-        let mut receive_chain = KeyChain::new(Arc::clone(provider), suite, incoming);
+        let mut send_chain = KeyChain::new(Arc::clone(provider), suite, outgoing, send_log);
+        let mut receive_chain = KeyChain::new(Arc::clone(provider), suite, incoming, receive_log);
         Self {
             send: SendKeys {
                 current: send_chain.next_key(),

@@ -10,6 +10,7 @@
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
 //! | `path` | where packets go |
+//! | `tracing` | what an observer is told |
 
 mod acks;
 mod api;
@@ -20,6 +21,7 @@ mod path;
 mod receive;
 pub mod state;
 mod timers;
+mod tracing;
 mod transmit;
 
 use alloc::boxed::Box;
@@ -29,7 +31,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::config::TransportConfig;
-use crate::congestion::{Controller, NewReno};
+use crate::congestion::{Controller, Setup};
 use crate::flow::{ReceiveFlow, SendFlow};
 use crate::ids::{ConnectionId, PacketNumber, Side};
 use crate::io::Event;
@@ -40,10 +42,12 @@ use crate::recv::packets::ReceivedPackets;
 use crate::send::in_flight::SentPackets;
 use crate::send::loss::LossDetector;
 use crate::send::pacer::Pacer;
+use crate::send::rate::RateSampler;
 use crate::send::rtt::RttEstimator;
 use crate::stats::Stats;
 use crate::streams::Streams;
 use crate::time::Instant;
+use crate::trace::Tracer;
 use crate::wire::params::TransportParams;
 use closing::Closing;
 use contents::Contents;
@@ -75,6 +79,7 @@ pub struct Connection {
     loss: LossDetector,
     congestion: Box<dyn Controller>,
     pacer: Pacer,
+    rate: RateSampler,
     /// The path passes ECN marks, as far as we know.
     ecn_usable: bool,
     /// Packets of ours that the peer saw marked CE.
@@ -102,6 +107,8 @@ pub struct Connection {
     timers: Timers,
     events: VecDeque<Event>,
     stats: Stats,
+    /// Tells an observer, if there is one.
+    trace: Option<Box<Tracer>>,
 }
 
 impl Connection {
@@ -161,6 +168,13 @@ impl Connection {
     ) -> Self {
         let mtu = config.mtu;
         let shift = crate::wire::params::window_shift(config.receive_window);
+        let setup = Setup {
+            now,
+            mtu,
+            initial_window: config.initial_window_packets * mtu as u64,
+            // The endpoint chose it at random.
+            seed: u64::from(local_cid.0),
+        };
         Self {
             side,
             state: State::SynSent,
@@ -177,8 +191,9 @@ impl Connection {
             sent: SentPackets::new(PacketNumber(0)),
             rtt: RttEstimator::new(config.initial_rtt),
             loss: LossDetector::default(),
-            congestion: NewReno::boxed(mtu, config.initial_window_packets),
+            congestion: config.controller.make(&setup),
             pacer: Pacer::new(mtu),
+            rate: RateSampler::default(),
             ecn_usable: true,
             ecn_marked: 0,
             unsampled: None,
@@ -197,6 +212,7 @@ impl Connection {
             timers: Timers::new(now),
             events: VecDeque::new(),
             stats: Stats::default(),
+            trace: None,
             config,
         }
     }
@@ -221,6 +237,7 @@ impl Connection {
         self.send_flow = SendFlow::new(params.max_data, params.window_shift);
         self.streams.on_params(params);
         self.timers.on_established(now, &self.config, params);
+        self.trace_params(now);
         self.events.push_back(Event::Connected {
             peer: established.peer,
             incoming: self.side == Side::Responder,

@@ -92,6 +92,11 @@ impl Opening {
         true
     }
 
+    /// Number of the last SYN that was sent.
+    pub(super) fn last_number(&self) -> PacketNumber {
+        PacketNumber(self.number.0.saturating_sub(1))
+    }
+
     /// Whether `sequence` belongs to a SYN that was sent.
     pub(super) const fn has_sent(&self, sequence: u32) -> bool {
         let back = self.number.truncated().wrapping_sub(sequence);

@@ -43,6 +43,11 @@ impl Path {
         self.remote
     }
 
+    /// The address that is being proven.
+    pub(super) fn candidate(&self) -> Option<SocketAddr> {
+        self.candidate.map(|candidate| candidate.address)
+    }
+
     /// An authenticated packet of `bytes` came from `from`; `newest` when its number is the
     /// largest so far.
     pub(super) fn on_packet(

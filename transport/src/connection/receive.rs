@@ -17,6 +17,7 @@ use crate::protect::{Flow, HandshakeError, OpenError, Random};
 use crate::recv::packets::Arrival;
 use crate::streams::Placed;
 use crate::time::Instant;
+use crate::trace::DropReason;
 use crate::wire::ack::AckFrame;
 use crate::wire::extension;
 use crate::wire::frame::{Frame, Frames};
@@ -61,12 +62,14 @@ impl Connection {
     fn handle_syn_ack(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> usize {
         let Some((header, payload, length)) = read_plain(datagram) else {
             self.stats.packets_rejected += 1;
+            self.trace_dropped(now, from, DropReason::Profile, datagram.len());
             return 0;
         };
         let Some(opening) = &mut self.opening else {
             return 0;
         };
         if header.kind != PacketType::SynAck || from != self.path.remote() {
+            self.trace_dropped(now, from, DropReason::Unexpected, length);
             return 0;
         }
         let result = if header.flags.contains(Flags::RETRY) {
@@ -74,6 +77,9 @@ impl Connection {
         } else {
             opening.on_syn_ack(now, payload).map(Some)
         };
+        if result.is_ok() {
+            self.trace_handshake_received(now, from, &header, (length, payload.len()));
+        }
         match result {
             Ok(None) => {}
             Ok(Some(opened)) => {
@@ -86,7 +92,10 @@ impl Connection {
                 // Something that must be acknowledged, so that a lost confirm message is noticed.
                 self.ping = true;
             }
-            Err(HandshakeError::Rejected(_)) => self.stats.packets_rejected += 1,
+            Err(HandshakeError::Rejected(_)) => {
+                self.stats.packets_rejected += 1;
+                self.trace_dropped(now, from, DropReason::Handshake, length);
+            }
             Err(HandshakeError::Fatal(reason)) => self.lose(CloseReason::Handshake(reason)),
         }
         length
@@ -104,25 +113,31 @@ impl Connection {
         };
         if !protection.unmask(datagram) {
             self.stats.packets_rejected += 1;
+            self.trace_dropped(now, from, DropReason::Profile, datagram.len());
             return 0;
         }
         let header = match Header::parse(datagram, protection.checksum_salt(Flow::Incoming)) {
             Ok(header) if header.flags.contains(Flags::SEALED) == protection.is_sealed() => header,
-            _ => {
+            unreadable => {
                 protection.unmask(datagram);
-                return self.handle_unreadable(datagram);
+                let reason = unreadable
+                    .err()
+                    .map_or(DropReason::Profile, DropReason::Header);
+                return self.handle_unreadable((now, from), reason, datagram);
             }
         };
         let length = usize::try_from(header.payload_len).unwrap_or(usize::MAX);
         let length = HEADER_LEN.saturating_add(length);
         let Some(packet) = datagram.get_mut(..length) else {
             self.stats.packets_rejected += 1;
+            self.trace_dropped(now, from, DropReason::Length, datagram.len());
             return 0;
         };
         if matches!(header.kind, PacketType::Syn | PacketType::SynAck) {
             // A handshake message that came again. Only the plain profile reads it here: sealed
             // packets cannot have these types.
             self.stats.packets_duplicate += 1;
+            self.trace_dropped(now, from, DropReason::Unexpected, length);
             return length;
         }
         let expected = self.received.expected();
@@ -132,6 +147,7 @@ impl Connection {
         }
         if !self.received.is_new(number) {
             self.stats.packets_duplicate += 1;
+            self.trace_dropped(now, from, DropReason::Duplicate, length);
             return length;
         }
         if planted::is(Bug::MarkedBeforeAuthentication) {
@@ -147,11 +163,13 @@ impl Connection {
             }
             Err(OpenError::Mismatch) => {
                 self.stats.packets_rejected += 1;
+                self.trace_dropped(now, from, DropReason::Undecryptable, length);
                 if planted::is(Bug::IdleRestartedByGarbage) {
                     self.timers.on_received(now);
                 }
             }
             Err(OpenError::IntegrityLimit) => {
+                self.trace_dropped(now, from, DropReason::Undecryptable, length);
                 self.on_violation(now, PeerViolation::IntegrityLimit);
             }
         }
@@ -160,13 +178,19 @@ impl Connection {
 
     /// What the session's keys do not fit may be the confirm message again, because our answer to
     /// it was lost: answered by an acknowledgement, and what follows it is looked at.
-    fn handle_unreadable(&mut self, datagram: &[u8]) -> usize {
+    fn handle_unreadable(
+        &mut self,
+        (now, from): (Instant, SocketAddr),
+        reason: DropReason,
+        datagram: &[u8],
+    ) -> usize {
         if self.side == Side::Responder
             && self.loss.largest_acked().is_none()
             && let Some((header, _, length)) = read_plain(datagram)
             && header.kind == PacketType::Ack
         {
             self.received.acknowledge_now();
+            self.trace_dropped(now, from, DropReason::Duplicate, length);
             return length;
         }
         if planted::is(Bug::PlainResetBelieved)
@@ -176,6 +200,7 @@ impl Connection {
             return self.on_reset_packet(body).map_or(0, |()| length);
         }
         self.stats.packets_rejected += 1;
+        self.trace_dropped(now, from, reason, datagram.len());
         0
     }
 
@@ -188,13 +213,18 @@ impl Connection {
         random: &mut dyn Random,
     ) {
         self.confirm = None;
+        self.trace_received(now, (from, ecn), (number, header), payload);
         if self.state == State::Reset {
             self.on_straggler();
             return;
         }
         let arrival = match self.act(now, from, header, payload) {
             Ok(Some(arrival)) => Arrival { ecn, ..arrival },
-            Ok(None) => return,
+            Ok(None) => {
+                let bytes = HEADER_LEN + payload.len() + self.trailer_len();
+                self.trace_dropped(now, from, DropReason::Bound, bytes);
+                return;
+            }
             Err(violation) => {
                 self.on_violation(now, violation);
                 return;
@@ -206,18 +236,15 @@ impl Connection {
             .is_none_or(|largest| number > largest);
         self.received.mark(now, number, arrival);
         self.timers.on_received(now);
-        if self.migrates() {
+        if self
+            .protection
+            .as_ref()
+            .is_some_and(|protection| protection.is_sealed())
+        {
             let bytes = (HEADER_LEN + payload.len() + self.trailer_len()) as u64;
             self.path
                 .on_packet(now, from, bytes, newest, || random.next_u64());
         }
-    }
-
-    /// Whether a packet from another address can change the path: only who has the keys may do that.
-    fn migrates(&self) -> bool {
-        self.protection
-            .as_ref()
-            .is_some_and(|protection| protection.is_sealed())
     }
 
     /// Acts on an opened packet. None: it met a bound and counts as not received.
@@ -280,12 +307,7 @@ impl Connection {
             PacketType::Fragment => return self.act_on_fragment(packet),
             PacketType::Ping => {
                 let token = packet.token()?;
-                // Without migration an answer to another address would keep alive a connection
-                // whose acknowledgements all go elsewhere.
-                let answered = self.migrates() || from == self.path.remote();
-                let room =
-                    self.pongs.len() < QUEUED_PONGS_MAX || planted::is(Bug::PongsWithoutBound);
-                if answered && room {
+                if self.pongs.len() < QUEUED_PONGS_MAX || planted::is(Bug::PongsWithoutBound) {
                     self.pongs.push_back((from, token));
                 }
             }

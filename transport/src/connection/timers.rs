@@ -10,6 +10,7 @@ use crate::config::TransportConfig;
 use crate::error::CloseReason;
 use crate::planted::{self, Bug};
 use crate::time::Instant;
+use crate::trace::Timer;
 use crate::wire::params::TransportParams;
 
 /// Deadlines that belong to no part.
@@ -113,6 +114,7 @@ impl Connection {
                     .filter(|opening| opening.is_expired(now));
                 if let Some(opening) = expired {
                     let peer_speaks_other_version = opening.other_version;
+                    self.trace_timer(now, Timer::Handshake);
                     self.lose(CloseReason::HandshakeTimeout {
                         peer_speaks_other_version,
                     });
@@ -123,6 +125,7 @@ impl Connection {
                     && let Some(next) = self.state.next(Input::LingerOver)
                 {
                     self.state = next;
+                    self.trace_timer(now, Timer::Linger);
                 }
             }
             State::Established | State::Closing | State::FinSent => {
@@ -133,6 +136,7 @@ impl Connection {
 
     fn handle_transfer_timeout(&mut self, now: Instant) {
         if self.idle_time().is_some_and(|at| at <= now) {
+            self.trace_timer(now, Timer::Idle);
             // FIN leaves only when everything was acknowledged: of the graceful end just the echo is
             // missing.
             let graceful = self.state == State::FinSent && !planted::is(Bug::FinAckLostIsTimeout);
@@ -144,8 +148,10 @@ impl Connection {
             return;
         }
         if self.loss.loss_time().is_some_and(|at| at <= now) {
+            self.trace_timer(now, Timer::Loss);
             self.detect_lost(now);
         } else if self.probe_time().is_some_and(|at| at <= now) {
+            self.trace_timer(now, Timer::Probe);
             self.on_probe_timeout(now);
         }
         if self.timers.pacing.is_some_and(|at| at <= now) {
@@ -153,6 +159,7 @@ impl Connection {
         }
         if self.timers.keep_alive_time().is_some_and(|at| at <= now) {
             self.ping = true;
+            self.trace_timer(now, Timer::KeepAlive);
             // Even if the PING cannot leave now, the next one is an interval away.
             self.timers.on_eliciting_sent(now);
         }
@@ -169,7 +176,7 @@ impl Connection {
             .then(|| self.timers.last_received + timeout.max(self.probe_timeout() * 3))
     }
 
-    fn probe_time(&self) -> Option<Instant> {
+    pub(super) fn probe_time(&self) -> Option<Instant> {
         if planted::is(Bug::ProbeTimerOnlyOnce) && self.loss.probe_count() > 0 {
             return None;
         }

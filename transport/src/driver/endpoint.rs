@@ -46,9 +46,17 @@ impl Endpoint {
         )?;
         let mtu = options.config.transport.clone().clamped().mtu;
         let random = options.random.unwrap_or_else(|| Box::new(OsRandom));
-        let core = crate::Endpoint::new(options.config, random, options.acceptor);
+        let mut core = crate::Endpoint::new(options.config, random, options.acceptor);
+        if let Some(observer) = options.observer {
+            core.set_observer(observer);
+        }
         let shared = Arc::new(Shared::new(core, Clock::start(), socket.local_addr()?));
-        runtime.spawn(EndpointTask::new(Arc::clone(&shared), socket, mtu));
+        runtime.spawn(EndpointTask::new(
+            Arc::clone(&shared),
+            socket,
+            mtu,
+            options.tap,
+        ));
         Ok(Self {
             inner: Arc::new(Inner { shared }),
         })

@@ -4,6 +4,8 @@ use std::fmt;
 
 use crate::config::EndpointConfig;
 use crate::protect::{Acceptor, Random};
+use crate::tap::Tap;
+use crate::trace::Observer;
 
 /// Settings of a bound endpoint.
 pub struct EndpointOptions {
@@ -13,6 +15,10 @@ pub struct EndpointOptions {
     pub acceptor: Option<Box<dyn Acceptor>>,
     /// Randomness; None: the operating system's.
     pub random: Option<Box<dyn Random>>,
+    /// Told what connections do; None: nobody.
+    pub observer: Option<Box<dyn Observer>>,
+    /// Sees every datagram; None: nobody does.
+    pub tap: Option<Box<dyn Tap>>,
     /// Bytes of the socket's send buffer, as far as the system grants them. 4 MiB: the usual
     /// system limit, about 30 ms at 1 Gbit/s.
     pub send_buffer_size: usize,
@@ -44,6 +50,8 @@ impl Default for EndpointOptions {
             config: EndpointConfig::default(),
             acceptor: None,
             random: None,
+            observer: None,
+            tap: None,
             send_buffer_size: 4 << 20,
             receive_buffer_size: 4 << 20,
             gso: true,

@@ -1,7 +1,7 @@
 //! The UDP socket: batches in, batches out, offloads where the kernel has them.
 
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{EcnCodepoint, RecvMeta, UdpSockRef, UdpSocketState};
@@ -94,14 +94,15 @@ impl Socket {
         }
     }
 
-    /// The datagrams of the first `count` buffers, trains taken apart.
+    /// The datagrams of the first `count` buffers, trains taken apart: from where, mark, to which
+    /// of our addresses (if the system tells), bytes.
     ///
     /// A source port of zero is skipped: no answer could be sent, and the attempt would make the
     /// kernel return the error that signals missing offload.
     pub(super) fn datagrams(
         &mut self,
         count: usize,
-    ) -> impl Iterator<Item = (SocketAddr, Option<EcnMark>, &mut [u8])> {
+    ) -> impl Iterator<Item = (SocketAddr, Option<EcnMark>, Option<IpAddr>, &mut [u8])> {
         self.buffer
             .chunks_exact_mut(RECEIVE_BUFFER_SIZE)
             .zip(&self.meta)
@@ -112,7 +113,7 @@ impl Socket {
                 let length = meta.len.min(buffer.len());
                 buffer[..length]
                     .chunks_mut(meta.stride.max(1))
-                    .map(move |datagram| (meta.addr, ecn, datagram))
+                    .map(move |datagram| (meta.addr, ecn, meta.dst_ip, datagram))
             })
     }
 

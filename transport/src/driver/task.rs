@@ -1,6 +1,7 @@
 //! The task of an endpoint: the only one that touches the socket.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,6 +11,9 @@ use tokio::time::Sleep;
 use super::socket::{Outgoing, Socket};
 use super::state::{Shared, State};
 use super::wake::Wakes;
+use crate::io::EcnMark;
+use crate::protect::Flow;
+use crate::tap::{Tap, Tapped};
 use crate::{Instant, limits};
 
 /// Rounds of receive-and-send before other tasks of the runtime get their turn. Guess: sixteen full
@@ -25,6 +29,8 @@ pub(super) struct EndpointTask {
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
     wakes: Wakes,
+    /// Sees every datagram.
+    tap: Option<Box<dyn Tap>>,
 }
 
 /// What a round left to do.
@@ -38,7 +44,12 @@ struct Round {
 
 impl EndpointTask {
     /// A task over a bound socket. `mtu`: bytes of the largest packet.
-    pub(super) fn new(shared: Arc<Shared>, socket: Socket, mtu: usize) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        socket: Socket,
+        mtu: usize,
+        tap: Option<Box<dyn Tap>>,
+    ) -> Self {
         let timer = tokio::time::sleep(std::time::Duration::ZERO);
         Self {
             shared,
@@ -49,6 +60,7 @@ impl EndpointTask {
             timer: Box::pin(timer),
             armed: None,
             wakes: Wakes::default(),
+            tap,
         }
     }
 
@@ -79,11 +91,23 @@ impl EndpointTask {
             socket,
             outgoing,
             wakes,
+            tap,
             ..
         } = self;
         let now = shared.clock.now();
+        let bound = shared.local_addr;
         let (round, incoming, closing) = shared.look(|state| {
-            for (from, ecn, datagram) in socket.datagrams(received) {
+            for (from, ecn, to, datagram) in socket.datagrams(received) {
+                if let Some(tap) = tap {
+                    let local = SocketAddr::new(to.unwrap_or(bound.ip()), bound.port());
+                    see(
+                        &mut **tap,
+                        now,
+                        (Flow::Incoming, local, from),
+                        ecn,
+                        datagram,
+                    );
+                }
                 state.core.handle_datagram(now, from, ecn, datagram);
             }
             if state
@@ -96,7 +120,17 @@ impl EndpointTask {
             let blocked = !outgoing.is_empty();
             if !blocked {
                 let most = self.datagrams_per_batch;
-                outgoing.fill(|buffer| state.core.poll_transmit(now, most, buffer));
+                outgoing.fill(|buffer| {
+                    let transmit = state.core.poll_transmit(now, most, buffer);
+                    if let (Some(tap), Some(sent)) = (&mut *tap, transmit) {
+                        let way = (Flow::Outgoing, bound, sent.destination);
+                        let segment = sent.segment_size.unwrap_or(sent.size).max(1);
+                        for datagram in buffer.chunks(segment) {
+                            see(&mut **tap, now, way, sent.ecn, datagram);
+                        }
+                    }
+                    transmit
+                });
             }
             let incoming = state.dispatch_events(now, wakes);
             let idle = received == 0 && (blocked || outgoing.is_empty());
@@ -141,6 +175,25 @@ impl EndpointTask {
         }
         fired
     }
+}
+
+fn see(
+    tap: &mut dyn Tap,
+    now: Instant,
+    (flow, local, remote): (Flow, SocketAddr, SocketAddr),
+    ecn: Option<EcnMark>,
+    bytes: &[u8],
+) {
+    tap.on_datagram(
+        now,
+        &Tapped {
+            flow,
+            local,
+            remote,
+            ecn,
+            bytes,
+        },
+    );
 }
 
 fn is_over(state: &State) -> bool {

@@ -8,6 +8,7 @@
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod half_open;
+mod tracing;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,6 +28,7 @@ use crate::limits::{
 use crate::planted::{self, Bug};
 use crate::protect::{Acceptor, Initiator, Random, Syn, SynDecision, Verdict};
 use crate::time::Instant;
+use crate::trace::{Answer, DropReason, Observer};
 use crate::wire::header::route;
 use crate::wire::params::TransportParams;
 use crate::wire::{Cursor, DecodeError, Flags, Header, PacketType, version};
@@ -63,6 +65,8 @@ pub struct Endpoint {
     timers: BTreeSet<(Instant, ConnectionHandle)>,
     /// Answers that belong to no connection.
     replies: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// Told what happens, if anybody wants to know.
+    observer: Option<Box<dyn Observer>>,
 }
 
 impl Endpoint {
@@ -90,7 +94,13 @@ impl Endpoint {
             eventful: BTreeSet::new(),
             timers: BTreeSet::new(),
             replies: VecDeque::new(),
+            observer: None,
         }
+    }
+
+    /// From now on `observer` is asked about every connection that begins.
+    pub fn set_observer(&mut self, observer: Box<dyn Observer>) {
+        self.observer = Some(observer);
     }
 
     /// Opens a connection; [`Event::Connected`] or [`Event::Closed`] tells how that went.
@@ -112,7 +122,7 @@ impl Endpoint {
         let (cid, first) = (self.fresh_cid(), self.first_number());
         let transport = self.config.transport.clone();
         let connection = Connection::connect(now, transport, (cid, first), remote, initiator);
-        let handle = self.add(cid, connection);
+        let handle = self.add(now, cid, connection);
         self.opening.insert(handle);
         Ok(handle)
     }
@@ -136,10 +146,13 @@ impl Endpoint {
                 }
                 Ok(cid) => self.handle_routed(now, (from, ecn), cid, rest),
                 Err(DecodeError::Version(_)) => {
-                    self.handle_other_version(from, rest);
+                    self.handle_other_version(now, from, rest);
                     return;
                 }
-                Err(_) => return,
+                Err(error) => {
+                    self.trace_dropped(now, from, DropReason::Header(error), rest);
+                    return;
+                }
             };
             match rest.get_mut(taken..) {
                 Some(next) if taken > 0 && !next.is_empty() => rest = next,
@@ -159,6 +172,7 @@ impl Endpoint {
             if let Some(slot) = self.connections.get_mut(&handle) {
                 slot.deadline = None;
                 slot.connection.handle_timeout(now);
+                slot.connection.trace_settled(now);
             }
             self.touch(handle);
         }
@@ -187,7 +201,9 @@ impl Endpoint {
                 self.is_ready.remove(&handle);
                 continue;
             };
-            if let Some(transmit) = slot.connection.poll_transmit(now, max_datagrams, buf) {
+            let transmit = slot.connection.poll_transmit(now, max_datagrams, buf);
+            slot.connection.trace_settled(now);
+            if let Some(transmit) = transmit {
                 self.ready.push_back(handle);
                 return Some(transmit);
             }
@@ -270,8 +286,14 @@ impl Endpoint {
             .all(|slot| slot.connection.state() == State::Closed)
     }
 
-    fn add(&mut self, cid: ConnectionId, connection: Connection) -> ConnectionHandle {
+    fn add(
+        &mut self,
+        now: Instant,
+        cid: ConnectionId,
+        mut connection: Connection,
+    ) -> ConnectionHandle {
         let handle = ConnectionHandle(self.next_handle);
+        self.introduce(now, handle, cid, &mut connection);
         self.next_handle += 1;
         self.routes.insert(cid, handle);
         let slot = Slot {
@@ -301,18 +323,20 @@ impl Endpoint {
             let taken = slot
                 .connection
                 .handle_packet(now, (from, ecn), rest, random);
+            slot.connection.trace_settled(now);
             self.touch(handle);
             return taken;
         }
         if self.half_open.contains(cid) {
-            self.handle_confirm(now, cid, rest)
+            self.handle_confirm((now, from), cid, rest)
         } else {
+            self.trace_dropped(now, from, DropReason::UnknownConnection, rest);
             0
         }
     }
 
     /// A packet of another version: a reply to our SYN, or a stranger who gets a version reply.
-    fn handle_other_version(&mut self, from: SocketAddr, packet: &[u8]) {
+    fn handle_other_version(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) {
         if let Some((sequence, _)) = version::parse(packet) {
             for handle in &self.opening {
                 if let Some(slot) = self.connections.get_mut(handle) {
@@ -320,30 +344,24 @@ impl Endpoint {
                 }
             }
         } else if let Some(reply) = version::reply(packet).filter(|_| self.acceptor.is_some()) {
-            self.reply(from, reply.to_vec());
+            self.reply(now, from, Answer::Version, reply.to_vec());
         }
     }
 
     fn handle_syn(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) {
-        let Some((header, payload, length)) = read_plain(packet) else {
+        let Some((remote_cid, payload, length)) = read_syn(packet) else {
+            self.trace_dropped(now, from, DropReason::Handshake, packet);
             return;
         };
-        let mut cursor = Cursor::new(payload);
-        let Ok(remote_cid) = cursor.u32().map(ConnectionId) else {
-            return;
-        };
-        if header.kind != PacketType::Syn || remote_cid == ConnectionId::NONE {
-            return;
-        }
-        let payload = cursor.take_rest();
         if let Some((cid, half)) = self.half_open.find_same(from, remote_cid, payload)
             && !planted::is(Bug::SynRetransmissionNewState)
         {
             let reply = syn_ack(now, cid, half);
-            self.reply_within(from, reply, length);
+            self.reply_within((now, from), Answer::SynAck, reply, length);
             return;
         }
         if self.connections.len() >= self.config.max_connections {
+            self.trace_dropped(now, from, DropReason::Refused, packet);
             return;
         }
         let Some(acceptor) = &self.acceptor else {
@@ -358,13 +376,13 @@ impl Endpoint {
         let cid = fresh_cid(&mut *self.random, &self.routes, &self.half_open);
         let params = TransportParams::of(&self.config.transport, cid).encode();
         match acceptor.on_syn(now, &syn, &params, &mut *self.random) {
-            SynDecision::Ignore => {}
+            SynDecision::Ignore => self.trace_dropped(now, from, DropReason::Refused, packet),
             SynDecision::Retry(payload) => {
                 let mut reply = Vec::new();
                 let mut header = Header::new(PacketType::SynAck, remote_cid);
                 header.flags = Flags::RETRY;
                 write_plain(&mut reply, header, &payload);
-                self.reply_within(from, reply, length);
+                self.reply_within((now, from), Answer::Retry, reply, length);
             }
             SynDecision::Accept(responder) => {
                 let next_number = self.first_number();
@@ -381,20 +399,27 @@ impl Endpoint {
                 let lifetime = self.config.transport.handshake_timeout;
                 self.half_open
                     .insert(now, lifetime, self.config.max_half_open, cid, half);
-                self.reply_within(from, reply, length);
+                self.reply_within((now, from), Answer::SynAck, reply, length);
             }
         }
     }
 
     /// The confirm message of a half-open handshake came, perhaps.
-    fn handle_confirm(&mut self, now: Instant, cid: ConnectionId, packet: &[u8]) -> usize {
+    fn handle_confirm(
+        &mut self,
+        (now, from): (Instant, SocketAddr),
+        cid: ConnectionId,
+        packet: &[u8],
+    ) -> usize {
         let Some((header, payload, length)) = read_plain(packet) else {
+            self.trace_dropped(now, from, DropReason::Profile, packet);
             return 0;
         };
         let Some(half) = self.half_open.get(cid) else {
             return 0;
         };
         if header.kind != PacketType::Ack {
+            self.trace_dropped(now, from, DropReason::Unexpected, packet);
             return 0;
         }
         let (established, refusal) = match half.responder.on_confirm(payload) {
@@ -405,6 +430,7 @@ impl Endpoint {
                 reason,
             }) => (established, Some((code, reason))),
             Err(_) => {
+                self.trace_dropped(now, from, DropReason::Handshake, packet);
                 if planted::is(Bug::ForgedConfirmKillsHandshake) {
                     self.half_open.remove(cid);
                 }
@@ -427,23 +453,30 @@ impl Endpoint {
         if let Some((code, reason)) = refusal {
             connection.refuse(now, code, reason);
         }
-        let handle = self.add(cid, connection);
+        let handle = self.add(now, cid, connection);
         if let Some(slot) = self.connections.get_mut(&handle) {
             slot.released = refusal.is_some();
         }
         length
     }
 
-    fn reply(&mut self, to: SocketAddr, packet: Vec<u8>) {
+    fn reply(&mut self, now: Instant, to: SocketAddr, answer: Answer, packet: Vec<u8>) {
         if self.replies.len() < STATELESS_REPLIES_MAX {
+            self.trace_answered(now, to, answer, packet.len());
             self.replies.push_back((to, packet));
         }
     }
 
     /// Replies to an unproven address with no more bytes than came from it (`docs/wire.md` W-RCV-3).
-    fn reply_within(&mut self, to: SocketAddr, packet: Vec<u8>, received: usize) {
+    fn reply_within(
+        &mut self,
+        (now, to): (Instant, SocketAddr),
+        answer: Answer,
+        packet: Vec<u8>,
+        received: usize,
+    ) {
         if packet.len() <= received {
-            self.reply(to, packet);
+            self.reply(now, to, answer, packet);
         }
     }
 
@@ -478,6 +511,7 @@ impl Endpoint {
                 self.routes.remove(&slot.cid);
             }
             if slot.released {
+                slot.connection.trace_last();
                 self.connections.remove(&handle);
                 self.eventful.remove(&handle);
             }
@@ -493,6 +527,15 @@ impl Endpoint {
         let number = configured.unwrap_or_else(|| self.random.next_u32() >> 1);
         PacketNumber(u64::from(number))
     }
+}
+
+/// A SYN: the initiator's connection ID, the session's part, and bytes in all.
+fn read_syn(packet: &[u8]) -> Option<(ConnectionId, &[u8], usize)> {
+    let (header, payload, length) = read_plain(packet)?;
+    let mut cursor = Cursor::new(payload);
+    let cid = ConnectionId(cursor.u32().ok()?);
+    let is_syn = header.kind == PacketType::Syn && cid != ConnectionId::NONE;
+    is_syn.then(|| (cid, cursor.take_rest(), length))
 }
 
 fn fresh_cid(

@@ -137,14 +137,14 @@ impl Flight {
         self.outstanding.retain(|number, _| !range.contains(number));
         // Only then are packets that count as lost looked at: the threshold grows by mistakes seen
         // before this acknowledgement moved the largest number.
-        while let Some(mistake) = self.loss.take_spurious(&range) {
+        while let Some((named, mistake)) = self.loss.take_spurious(&range) {
             let (number, bytes) = self
                 .lost
                 .range(range.clone())
                 .next()
                 .expect("declared lost");
             let number = *number;
-            assert_eq!(mistake.bytes, *bytes);
+            assert_eq!((named.0, mistake.bytes), (number, *bytes));
             self.lost.remove(&number);
             if let Some(largest) = self.largest {
                 let distance = largest.saturating_sub(number) + 1;

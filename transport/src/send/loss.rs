@@ -71,6 +71,14 @@ pub struct Thresholds {
     delay: Duration,
 }
 
+impl Thresholds {
+    /// Whether `number` is so far below the largest acknowledged one that its age does not matter.
+    #[must_use]
+    pub fn is_overtaken(&self, number: PacketNumber) -> bool {
+        Some(number) <= self.number
+    }
+}
+
 impl LossDetector {
     /// The largest number that was acknowledged.
     #[must_use]
@@ -81,6 +89,12 @@ impl LossDetector {
     /// An ack-eliciting packet left.
     pub const fn on_sent(&mut self, now: Instant) {
         self.last_eliciting_sent = now;
+    }
+
+    /// How long ago the last ack-eliciting packet left.
+    #[must_use]
+    pub const fn time_since_sent(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.last_eliciting_sent)
     }
 
     /// Something was newly acknowledged.
@@ -123,7 +137,7 @@ impl LossDetector {
         number: PacketNumber,
         sent: Instant,
     ) -> bool {
-        if sent <= thresholds.sent_at || Some(number) <= thresholds.number {
+        if sent <= thresholds.sent_at || thresholds.is_overtaken(number) {
             return true;
         }
         if planted::is(Bug::LossTimerForgotten) {
@@ -149,7 +163,10 @@ impl LossDetector {
 
     /// Takes a packet of an acknowledged range that had been declared lost, wrongly. Widens the
     /// packet threshold.
-    pub fn take_spurious(&mut self, range: &RangeInclusive<u64>) -> Option<DeclaredLost> {
+    pub fn take_spurious(
+        &mut self,
+        range: &RangeInclusive<u64>,
+    ) -> Option<(PacketNumber, DeclaredLost)> {
         let (&number, &lost) = self.remembered.range(range.clone()).next()?;
         self.remembered.remove(&number);
         if let Some(largest) = self.largest_acked {
@@ -159,7 +176,7 @@ impl LossDetector {
                 .max(distance)
                 .min(PACKET_THRESHOLD_MAX);
         }
-        Some(lost)
+        Some((PacketNumber(number), lost))
     }
 
     /// When to look for lost packets again.
@@ -258,12 +275,18 @@ mod tests {
         loss.on_acknowledged(PacketNumber(20));
         loss.remember_lost(PacketNumber(12), LOST);
         assert_eq!(loss.take_spurious(&(0..=11)), None);
-        assert_eq!(loss.take_spurious(&(11..=13)), Some(LOST));
+        assert_eq!(
+            loss.take_spurious(&(11..=13)),
+            Some((PacketNumber(12), LOST))
+        );
         assert_eq!(loss.packet_threshold(), 9);
         assert_eq!(loss.take_spurious(&(11..=13)), None);
         loss.on_acknowledged(PacketNumber(1_000_000));
         loss.remember_lost(PacketNumber(13), LOST);
-        assert_eq!(loss.take_spurious(&(13..=13)), Some(LOST));
+        assert_eq!(
+            loss.take_spurious(&(13..=13)),
+            Some((PacketNumber(13), LOST))
+        );
         assert_eq!(loss.packet_threshold(), PACKET_THRESHOLD_MAX);
     }
 

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::send::Reset;
+use super::send::{Reset, SendStream};
 use super::{Control, DIRECTIONS, Streams, index};
 use crate::ids::StreamId;
 use crate::io::Event;
@@ -18,6 +18,17 @@ impl Streams {
         self.ready
             .iter()
             .any(|id| self.send.get(id).is_some_and(|s| s.has_work(credit)))
+    }
+
+    /// A stream with unsent bytes that its own credit holds back.
+    #[must_use]
+    pub(crate) fn out_of_credit(&self) -> Option<StreamId> {
+        let held = |stream: &SendStream| {
+            let sent = stream.buffer.sent();
+            stream.reset.is_none() && sent >= stream.limit && sent < stream.buffer.written()
+        };
+        let mut held_back = self.send.iter().filter(|(_, stream)| held(stream));
+        held_back.next().map(|(id, _)| *id)
     }
 
     /// The next piece to send, of at most `max(id, offset)` bytes where `max` takes the frame's own

@@ -274,6 +274,51 @@ fn only_records_of_peers_seen_at_their_address_are_passed_on() {
 }
 
 #[test]
+fn a_peer_that_was_heard_of_first_is_passed_on_once_it_is_seen_at_its_address() {
+    let mut bench = Bench::new();
+    bench.connect(1);
+    let question = question_to(&bench, 1).expect("asked");
+    // The very record that node 2 will give itself.
+    bench.deliver(1, &answer(question, &[record(2, 1, address(2))]));
+    let ask = |id| {
+        let count = u16::MAX;
+        Message::GetPeers(GetPeers { id, count }).encode()
+    };
+    bench.deliver(1, &ask(8));
+    let sent = bench.sent_to(1);
+    let Message::Peers(before) = decoded(&sent[0]) else {
+        panic!("an answer")
+    };
+    assert_eq!(before.records, [], "it was only heard of");
+    bench.connect(2);
+    bench.deliver(1, &ask(9));
+    let sent = bench.sent_to(1);
+    let Message::Peers(after) = decoded(&sent[0]) else {
+        panic!("an answer")
+    };
+    assert_eq!(after.records, [record(2, 1, address(2)).signed()]);
+}
+
+#[test]
+fn a_record_that_is_no_news_is_passed_over_before_its_signature_is_checked() {
+    let mut bench = Bench::new();
+    bench.connect(1);
+    let question = question_to(&bench, 1).expect("asked");
+    let known = record(2, 5, address(2));
+    let mut forged = known.signed();
+    forged.signature[5] ^= 1;
+    let records = vec![known.signed(), forged];
+    let id = question;
+    bench.deliver(1, &Message::Peers(Peers { id, records }).encode());
+    assert_eq!(bench.overlay.stats().records_refused, 1);
+    assert_eq!(bench.overlay.stats().violations, 0);
+    // The node's own hello is another matter: it is to be the known record, or to verify.
+    bench.link(2, Direction::Inbound);
+    bench.deliver(2, &encode_hello(|hello| hello.record = Some(forged)));
+    assert_eq!(bench.overlay.stats().violations, 1);
+}
+
+#[test]
 fn answers_are_bounded_in_size_and_rate() {
     let mut bench = Bench::with(OverlayConfig {
         max_peers: 60,

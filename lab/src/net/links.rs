@@ -1,0 +1,121 @@
+//! The links of a network: who is joined to whom, and what sits in between.
+
+use std::collections::BTreeMap;
+
+use dunlin_transport::Instant;
+
+use crate::link::{Datagram, Element, Link, Onward};
+use crate::rng::Rng;
+
+/// A program on the path that reads and changes what passes: an attacker, or a broken box.
+pub trait Middlebox: Send {
+    /// A datagram passes. It may be changed; false: it goes no further. What is put into `extra`
+    /// follows it.
+    fn on_datagram(
+        &mut self,
+        now: Instant,
+        datagram: &mut Datagram,
+        extra: &mut Vec<Datagram>,
+    ) -> bool;
+}
+
+pub(super) struct Entry {
+    pub(super) link: Link,
+    /// The node at its far end.
+    pub(super) to: usize,
+    middlebox: Option<Box<dyn Middlebox>>,
+}
+
+#[derive(Default)]
+pub(super) struct Links {
+    list: Vec<Entry>,
+    index: BTreeMap<(usize, usize), u32>,
+    /// For pairs without a link of their own.
+    default: Option<(Vec<Element>, Rng)>,
+}
+
+impl Links {
+    pub(super) fn get(&self, from: usize, to: usize) -> Option<&Link> {
+        let number = self.index.get(&(from, to))?;
+        self.list
+            .get(usize::try_from(*number).ok()?)
+            .map(|entry| &entry.link)
+    }
+
+    pub(super) fn at(&mut self, number: u32) -> Option<&mut Entry> {
+        self.list.get_mut(usize::try_from(number).ok()?)
+    }
+
+    /// The number of the link from one node to another, made by the default if there is one.
+    pub(super) fn find(&mut self, from: usize, to: usize) -> Option<u32> {
+        if let Some(number) = self.index.get(&(from, to)) {
+            return Some(*number);
+        }
+        let (elements, rng) = self.default.as_ref()?;
+        // Always from the same state: which pair comes first changes nothing.
+        let rng = rng.clone().split(label(from, to));
+        let link = Link::new(elements, rng);
+        Some(self.insert(from, to, link))
+    }
+
+    /// Lays a path; where there was one it is replaced.
+    pub(super) fn lay(&mut self, from: usize, to: usize, elements: &[Element], rng: &mut Rng) {
+        let rng = rng.split(label(from, to));
+        match self.find_laid(from, to) {
+            Some(entry) => entry.link.replace(elements),
+            None => {
+                self.insert(from, to, Link::new(elements, rng));
+            }
+        }
+    }
+
+    pub(super) fn find_laid(&mut self, from: usize, to: usize) -> Option<&mut Entry> {
+        let number = *self.index.get(&(from, to))?;
+        self.at(number)
+    }
+
+    pub(super) fn set_default(&mut self, elements: &[Element], rng: Rng) {
+        self.default = Some((elements.to_vec(), rng));
+    }
+
+    /// Puts a box at the beginning of a link; false: there is no such link.
+    pub(super) fn intercept(&mut self, from: usize, to: usize, by: Box<dyn Middlebox>) -> bool {
+        let entry = self
+            .find(from, to)
+            .and_then(|number| self.at(number))
+            .map(|entry| entry.middlebox = Some(by));
+        entry.is_some()
+    }
+
+    fn insert(&mut self, from: usize, to: usize, link: Link) -> u32 {
+        let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        self.list.push(Entry {
+            link,
+            to,
+            middlebox: None,
+        });
+        self.index.insert((from, to), number);
+        number
+    }
+}
+
+impl Entry {
+    /// A datagram enters, past the middlebox if there is one.
+    pub(super) fn enter(&mut self, now: Instant, mut datagram: Datagram, onward: &mut Onward) {
+        let Some(middlebox) = &mut self.middlebox else {
+            self.link.enter(now, datagram, onward);
+            return;
+        };
+        let mut extra = Vec::new();
+        if middlebox.on_datagram(now, &mut datagram, &mut extra) {
+            self.link.enter(now, datagram, onward);
+        }
+        for datagram in extra {
+            self.link.enter(now, datagram, onward);
+        }
+    }
+}
+
+const fn label(from: usize, to: usize) -> u64 {
+    ((from as u64) << 32) | to as u64
+}
