@@ -47,6 +47,10 @@ fn check_head(experiment: &Experiment) -> Checked {
     if swarm == (false, true) {
         return foreign("swarm", kind_text(experiment.kind));
     }
+    let stack = (experiment.kind == Kind::Stack, experiment.stack.is_some());
+    if stack == (false, true) {
+        return foreign("stack", kind_text(experiment.kind));
+    }
     match (experiment.kind, &experiment.path) {
         (Kind::Pair, None) => {
             let example = "[path] forward = [{ delay = \"10ms\" }]";
@@ -63,6 +67,7 @@ const fn kind_text(kind: Kind) -> &'static str {
         Kind::Pair => "kind = \"pair\"",
         Kind::Torture => "kind = \"torture\", which draws everything from the seed",
         Kind::Swarm => "kind = \"swarm\", which has a section of its own",
+        Kind::Stack => "kind = \"stack\", which has a section of its own",
     }
 }
 
@@ -206,21 +211,25 @@ fn check_fault(fault: &Fault) -> Checked {
     let given = [
         fault.rebind.is_some(),
         fault.kill.is_some(),
+        fault.pause.is_some(),
         fault.blackout.is_some(),
         fault.path.is_some(),
     ];
     if given.into_iter().filter(|given| *given).count() != 1 {
         return refuse(
             "",
-            "has to have exactly one of rebind, kill, blackout, path",
+            "has to have exactly one of rebind, kill, pause, blackout, path",
         );
     }
-    match (fault.blackout, fault.lasts) {
-        (Some(_), None) => {
+    match (
+        fault.blackout.is_some() || fault.pause.is_some(),
+        fault.lasts,
+    ) {
+        (true, None) => {
             let example = "lasts = \"2s\"";
             return Err(("lasts".into(), Mistake::Missing { example }));
         }
-        (None, Some(_)) => return foreign("lasts", "anything but a blackout"),
+        (false, Some(_)) => return foreign("lasts", "anything but a blackout or a pause"),
         _ => {}
     }
     fault

@@ -35,6 +35,7 @@ pub const LIBRARY: &[Named] = library![
     "mass-crash",
     "partition-heal",
     "churn",
+    "full-stack",
     "torture",
 ];
 

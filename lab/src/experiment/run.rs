@@ -3,7 +3,6 @@
 use super::model::{Experiment, Kind};
 use super::result::RunResult;
 use super::{pair, swarm, torture};
-use crate::swarm::SwarmScenario;
 
 /// Asked now and then whether to stop.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
@@ -28,9 +27,12 @@ pub fn run(
         Kind::Pair => pair::run(experiment, (case, seed), keep, stop),
         Kind::Torture => torture::run((case, seed), stop),
         Kind::Swarm => {
-            let default = SwarmScenario::default();
-            let scenario = experiment.swarm.as_ref().unwrap_or(&default);
-            Ok(swarm::run(scenario, (case, seed)))
+            let scenario = experiment.swarm.clone().unwrap_or_default();
+            Ok(swarm::run(&scenario, (case, seed)))
+        }
+        Kind::Stack => {
+            let scenario = experiment.stack.clone().unwrap_or_default();
+            Ok(swarm::run_stack(&scenario, (case, seed)))
         }
     }
 }

@@ -1,35 +1,61 @@
-//! A network of overlays as an experiment.
+//! Networks of overlays, alone or on the full stack, as experiments.
 
 use super::result::{Figure, RunResult, Worse};
 use crate::plot::Unit;
+use crate::stack::StackScenario;
 use crate::swarm::{SwarmReport, SwarmScenario, run as run_swarm};
 
-/// Runs a network.
-pub(super) fn run(scenario: &SwarmScenario, (case, seed): (usize, u64)) -> RunResult {
-    let mut result = RunResult {
+/// Runs a network of overlays.
+pub(super) fn run(scenario: &SwarmScenario, at: (usize, u64)) -> RunResult {
+    match run_swarm(scenario, at.1) {
+        Err(failure) => failed(at, failure.to_string()),
+        Ok(report) => result(at, &report),
+    }
+}
+
+/// Runs a network of full-stack nodes.
+pub(super) fn run_stack(scenario: &StackScenario, at: (usize, u64)) -> RunResult {
+    match crate::stack::run(scenario, at.1) {
+        Err(failure) => failed(at, failure.to_string()),
+        Ok(report) => {
+            let mut result = result(at, &report.network);
+            result.datagrams = report.datagrams;
+            let count = |name: &str, value| Figure::new(name, Unit::Count, value, Worse::Higher);
+            result.figures.push(count("datagrams", report.datagrams));
+            result.figures.push(count("handshakes", report.handshakes));
+            result
+        }
+    }
+}
+
+fn failed((case, seed): (usize, u64), violation: String) -> RunResult {
+    RunResult {
         case,
         seed,
         trace_hash: 0,
         virtual_ns: 0,
         datagrams: 0,
         figures: Vec::new(),
+        violation: Some(violation),
+        recording: None,
+    }
+}
+
+fn result((case, seed): (usize, u64), report: &SwarmReport) -> RunResult {
+    RunResult {
+        case,
+        seed,
+        trace_hash: report.trace_hash,
+        virtual_ns: u64::try_from(report.virtual_time.as_nanos()).unwrap_or(u64::MAX),
+        datagrams: report.messages,
+        figures: figures(report),
         violation: None,
         recording: None,
-    };
-    match run_swarm(scenario, seed) {
-        Err(failure) => result.violation = Some(failure.to_string()),
-        Ok(report) => {
-            result.trace_hash = report.trace_hash;
-            result.virtual_ns = u64::try_from(report.virtual_time.as_nanos()).unwrap_or(u64::MAX);
-            result.datagrams = report.messages;
-            result.figures = figures(&report);
-        }
     }
-    result
 }
 
 /// The figures of a report. Its decimals become integers here.
-pub(super) fn figures(report: &SwarmReport) -> Vec<Figure> {
+fn figures(report: &SwarmReport) -> Vec<Figure> {
     let count = |name: &str, value, worse| Figure::new(name, Unit::Count, value, worse);
     let share = |name: &str, part: u64, whole: u64| {
         let value = u128::from(part) * 1_000_000 / u128::from(whole.max(1));
