@@ -32,10 +32,10 @@ impl Connection {
         }
         let mut acked = Vec::new();
         match frame {
-            None => self.take_acked(now, largest.0..=largest.0, &mut acked),
+            None => self.take_acked(now, largest.0..=largest.0, &mut acked)?,
             Some(frame) => {
                 for range in frame.ranges(largest.0) {
-                    self.take_acked(now, range?, &mut acked);
+                    self.take_acked(now, range?, &mut acked)?;
                 }
             }
         }
@@ -74,13 +74,17 @@ impl Connection {
         now: Instant,
         range: RangeInclusive<u64>,
         acked: &mut Vec<(PacketNumber, SentPacket<Contents>)>,
-    ) {
+    ) -> Result<(), PeerViolation> {
+        if self.skipped.is_named_by(&range) {
+            return Err(PeerViolation::AckOfUnsentPacket);
+        }
         self.sent
             .take_range(&range, |number, packet| acked.push((number, packet)));
         while let Some(lost) = self.loss.take_spurious(&range) {
             self.stats.packets_spuriously_lost += 1;
             self.congestion.on_spurious_loss(now, &lost);
         }
+        Ok(())
     }
 
     /// A sample, when the largest number is newly acknowledged (RFC 9002 §5.1). Only a frame tells

@@ -189,6 +189,9 @@ impl Connection {
         random: &mut dyn Random,
     ) {
         self.confirm = None;
+        if self.skipped.is_unarmed() {
+            self.skipped.arm(self.sent.next_number(), random.next_u32());
+        }
         if self.state == State::Reset {
             self.on_straggler();
             return;

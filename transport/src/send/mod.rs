@@ -6,3 +6,4 @@ pub mod in_flight;
 pub mod loss;
 pub mod pacer;
 pub mod rtt;
+pub(crate) mod skipped;
