@@ -124,8 +124,8 @@ impl Line {
                 self.arrive(datagram, &mut attack);
                 continue;
             }
-            for index in 0..2 {
-                if timers[index].is_some_and(|at| at <= self.now) {
+            for (index, timer) in timers.into_iter().enumerate() {
+                if timer.is_some_and(|at| at <= self.now) {
                     self.ends[index].handle_timeout(self.now);
                     self.settle(index);
                 }

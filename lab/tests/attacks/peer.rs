@@ -37,8 +37,19 @@ fn writes_without_end(duel: &mut Duel) {
     while connection.write(stream, &[7; 65_536]).is_ok() {}
 }
 
-/// What acknowledgements do the window grow by, when each of `rounds` flights is acknowledged in
-/// `parts`?
+/// These numbers, which rise, as ranges, highest first.
+fn ranges_of(numbers: &[u64]) -> Vec<std::ops::RangeInclusive<u64>> {
+    let mut ranges: Vec<std::ops::RangeInclusive<u64>> = Vec::new();
+    for number in numbers {
+        match ranges.first_mut() {
+            Some(newest) if *newest.end() + 1 == *number => *newest = *newest.start()..=*number,
+            _ => ranges.insert(0, *number..=*number),
+        }
+    }
+    ranges
+}
+
+/// How far does the window open, when each of `rounds` flights is acknowledged in `parts`?
 fn window_after(rounds: usize, parts: usize) -> u64 {
     let mut duel = duel();
     writes_without_end(&mut duel);
@@ -47,16 +58,11 @@ fn window_after(rounds: usize, parts: usize) -> u64 {
         heard.extend(duel.advance(RTT));
         let eliciting = heard.iter().filter(|it| it.header.kind == PacketType::Data);
         let numbers: Vec<u64> = eliciting.map(|it| it.number).collect();
-        if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
-            let step = (last - first + 1).div_ceil(parts as u64).max(1);
-            let mut top = *first;
-            while top <= *last {
-                let end = (top + step - 1).min(*last);
-                duel.acknowledge(&[top..=end], None);
-                // What was said before, said again: worth nothing.
-                duel.acknowledge(&[*first..=end], None);
-                top = end + 1;
-            }
+        let step = numbers.len().div_ceil(parts).max(1);
+        for end in (step..=numbers.len()).step_by(step) {
+            duel.acknowledge(&ranges_of(&numbers[end - step..end]), None);
+            // What was said before, said again: worth nothing.
+            duel.acknowledge(&ranges_of(&numbers[..end]), None);
         }
     }
     duel.connection()
@@ -304,4 +310,57 @@ fn empty_messages_are_bounded_by_their_number() {
     let received = std::iter::from_fn(|| connection.receive_message()).count();
     assert!(received <= limits::RECEIVED_MESSAGES_MAX, "{received}");
     assert_eq!(violation(&duel), None);
+}
+
+/// Attack T7: a receiver that acknowledges everything up to the newest number it can guess, without
+/// caring what arrived, is found out by the first number that was left out. It had won no more than
+/// the flight that was under way.
+#[test]
+fn acknowledging_blindly_is_found_out() {
+    for seed in 0..20 {
+        let mut duel = Duel::new(SEALED, &EndpointConfig::default(), seed).expect("a handshake");
+        writes_without_end(&mut duel);
+        let first = duel.largest;
+        let mut packets = 0;
+        for _ in 0..40 {
+            packets += duel.drain().len();
+            packets += duel.advance(Duration::from_millis(1)).len();
+            // All numbers in one range: what an acker does that has not looked.
+            duel.acknowledge(&[first..=duel.largest], None);
+            if violation(&duel).is_some() {
+                break;
+            }
+        }
+        assert_eq!(violation(&duel), Some(PeerViolation::AckOfUnsentPacket));
+        assert!(
+            (64..2_000).contains(&packets),
+            "found out after {packets} packets"
+        );
+    }
+}
+
+/// The same transfer by a receiver that names only what arrived goes on.
+#[test]
+fn an_honest_receiver_is_never_taken_for_a_blind_one() {
+    let mut duel = duel();
+    writes_without_end(&mut duel);
+    let mut numbers: Vec<u64> = Vec::new();
+    let mut packets = 0;
+    let mut holes = 0;
+    for _ in 0..200 {
+        let mut heard = duel.drain();
+        heard.extend(duel.advance(Duration::from_millis(5)));
+        packets += heard.len();
+        numbers.extend(heard.iter().map(|it| it.number));
+        let ranges = ranges_of(&numbers);
+        holes = holes.max(ranges.len() - 1);
+        numbers.drain(..numbers.len().saturating_sub(5_000));
+        duel.acknowledge(&ranges, None);
+        let connection = duel.connection_mut().expect("a connection");
+        let stream = StreamId::new(Side::Responder, StreamDirection::Unidirectional, 0);
+        while connection.write(stream, &[7; 65_536]).is_ok() {}
+    }
+    assert_eq!(violation(&duel), None);
+    assert!(packets > 500, "{packets}");
+    assert!(holes > 0, "numbers were left out");
 }

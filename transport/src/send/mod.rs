@@ -8,3 +8,4 @@ pub mod loss;
 pub mod pacer;
 pub mod rate;
 pub mod rtt;
+pub(crate) mod skipped;
