@@ -8,4 +8,5 @@
 mod faults;
 mod network;
 mod process;
+mod traces;
 mod transfer;
