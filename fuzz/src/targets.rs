@@ -54,6 +54,7 @@ pub fn find(name: &str) -> Option<&'static Target> {
 }
 
 const KIB: usize = 1_024;
+const MIB: usize = 1_024 * KIB;
 
 macro_rules! targets {
     ($($name:ident: $body:path, $per_byte:expr, $constant:expr;)*) => {
@@ -68,38 +69,38 @@ macro_rules! targets {
 
 targets! {
     header: dunlin_transport::fuzzing::header, 0, 0;
-    wire_parts: dunlin_transport::fuzzing::wire_parts, 2, 64;
-    ack_ranges: dunlin_transport::fuzzing::ack_ranges, 64, KIB;
-    frames: dunlin_transport::fuzzing::frames, 64, KIB;
+    wire_parts: dunlin_transport::fuzzing::wire_parts, 2, 256;
+    ack_ranges: dunlin_transport::fuzzing::ack_ranges, 64, 4 * KIB;
+    frames: dunlin_transport::fuzzing::frames, 256, 4 * KIB;
     params: dunlin_transport::fuzzing::params, 2, KIB;
-    range_set: dunlin_transport::fuzzing::range_set, 64, 16 * KIB;
-    received_packets: dunlin_transport::fuzzing::received_packets, 64, 16 * KIB;
-    assembler: dunlin_transport::fuzzing::assembler, 64, 128 * KIB;
-    send_buffer: dunlin_transport::fuzzing::send_buffer, 1_024, 256 * KIB;
+    range_set: dunlin_transport::fuzzing::range_set, 64, 32 * KIB;
+    received_packets: dunlin_transport::fuzzing::received_packets, 32, 16 * KIB;
+    assembler: dunlin_transport::fuzzing::assembler, 32, 128 * KIB;
+    send_buffer: dunlin_transport::fuzzing::send_buffer, 1_024, 128 * KIB;
     loss_recovery: dunlin_transport::fuzzing::loss_recovery, 512, 64 * KIB;
     pacer: dunlin_transport::fuzzing::pacer, 0, 0;
     flow_control: dunlin_transport::fuzzing::flow_control, 4, KIB;
-    messages_in: dunlin_transport::fuzzing::messages_in, 1_024, 64 * KIB;
-    messages_out: dunlin_transport::fuzzing::messages_out, 1_024, 64 * KIB;
+    messages_in: dunlin_transport::fuzzing::messages_in, 512, 64 * KIB;
+    messages_out: dunlin_transport::fuzzing::messages_out, 512, 64 * KIB;
     streams_pair: dunlin_transport::fuzzing::streams_pair, 2_048, 512 * KIB;
-    streams_hostile: dunlin_transport::fuzzing::streams_hostile, 2_048, 256 * KIB;
-    stream_fairness: dunlin_transport::fuzzing::stream_fairness, 2_048, 128 * KIB;
-    half_open: dunlin_transport::fuzzing::half_open, 64, 8 * KIB;
-    handshake_messages: dunlin_session::fuzzing::handshake_messages, 16, 256 * KIB;
-    open_packet: dunlin_session::fuzzing::open_packet, 4, 64 * KIB;
-    session_texts: bodies::session_texts, 8, 4 * KIB;
-    providers: dunlin_session::fuzzing::providers, 16, 256 * KIB;
-    overlay_message: dunlin_overlay::fuzzing::overlay_message, 64, 4 * KIB;
+    streams_hostile: dunlin_transport::fuzzing::streams_hostile, 1_024, 256 * KIB;
+    stream_fairness: dunlin_transport::fuzzing::stream_fairness, 2_048, 64 * KIB;
+    half_open: dunlin_transport::fuzzing::half_open, 64, 4 * KIB;
+    handshake_messages: dunlin_session::fuzzing::handshake_messages, 16, 64 * KIB;
+    open_packet: dunlin_session::fuzzing::open_packet, 4, 16 * KIB;
+    session_texts: bodies::session_texts, 8, 2 * KIB;
+    providers: dunlin_session::fuzzing::providers, 16, 64 * KIB;
+    overlay_message: dunlin_overlay::fuzzing::overlay_message, 16, 2 * KIB;
     overlay_record: dunlin_overlay::fuzzing::overlay_record, 8, 16 * KIB;
-    overlay_operations: dunlin_overlay::fuzzing::overlay_operations, 2_048, 2_048 * KIB;
+    overlay_operations: dunlin_overlay::fuzzing::overlay_operations, 1_024, 256 * KIB;
     seen_set: dunlin_overlay::fuzzing::seen_set, 64, 4 * KIB;
-    token_bucket: dunlin_overlay::fuzzing::token_bucket, 32, KIB;
-    connection_pair: dunlin_lab::fuzzing::connection_pair, 65_536, 4_096 * KIB;
-    endpoints: dunlin_lab::fuzzing::endpoints, 16_384, 4_096 * KIB;
+    token_bucket: dunlin_overlay::fuzzing::token_bucket, 32, 4 * KIB;
+    connection_pair: dunlin_lab::fuzzing::connection_pair, 65_536, 4 * MIB;
+    endpoints: dunlin_lab::fuzzing::endpoints, 16_384, MIB;
     event_queue: dunlin_lab::fuzzing::event_queue, 64, 4 * KIB;
     transfer_messages: dunlin_node::transfer::fuzzing::transfer_messages, 64, 4 * KIB;
-    node_texts: bodies::node_texts, 64, 4 * KIB;
-    command_line: dunlin_node::fuzzing::command_line, 1_024, 2_048 * KIB;
+    node_texts: bodies::node_texts, 512, 4 * KIB;
+    command_line: dunlin_node::fuzzing::command_line, 256, 512 * KIB;
 }
 
 /// Targets that are several bodies on the same bytes.

@@ -27,7 +27,7 @@ fn names_in(folder: &Path) -> BTreeSet<String> {
 
 fn random_input(target: &Target, seed: u64) -> Vec<u8> {
     let mut rng = Rng::new(seed ^ target.name.len() as u64);
-    let longest = if seed % 4 == 0 { 2_000 } else { 120 };
+    let longest = if seed.is_multiple_of(4) { 2_000 } else { 120 };
     let mut data = vec![0; usize::try_from(rng.between(0, longest)).expect("small")];
     rng.fill(&mut data);
     data

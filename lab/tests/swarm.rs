@@ -318,6 +318,69 @@ fn a_node_that_slept_for_long_goes_on_with_what_it_knew() {
     assert_delivered(&swarm, b"I am back", 7);
 }
 
+#[test]
+fn a_partition_that_does_not_heal_shows_as_two_pieces_and_missing_deliveries() {
+    let scenario = SwarmScenario {
+        nodes: 30,
+        join_over: SECOND,
+        warm_up: 60 * SECOND,
+        broadcasts: 4,
+        partition: Some(Partition {
+            at: 10 * SECOND,
+            until: 500 * SECOND,
+            fraction: Ppm::percent(50),
+        }),
+        duration: Some(90 * SECOND),
+        ..SwarmScenario::default()
+    };
+    let report = run(&scenario, 1);
+    assert_eq!((report.pieces, report.complete), (2, 0));
+    assert_eq!(report.expected, 4 * 29);
+    assert_eq!(
+        report.delivered,
+        4 * 14,
+        "the origin's half, without the origin"
+    );
+}
+
+#[test]
+fn a_scenario_reads_from_text_with_units_and_refuses_unknown_names() {
+    let text = r#"{
+        "nodes": 1000,
+        "latency": { "min": "5ms", "max": "0.1s" },
+        "crash": { "at": "60s", "fraction": "50%" },
+        "churn": { "from": "1min", "until": "2min", "per_minute": 0.01, "restart": "known-peers" }
+    }"#;
+    let scenario: SwarmScenario = serde_json::from_str(text).unwrap();
+    assert_eq!(scenario.nodes, 1000);
+    assert_eq!(scenario.latency.max, Duration::from_millis(100));
+    assert_eq!(scenario.crash.unwrap().fraction, Ppm::percent(50));
+    assert_eq!(scenario.crash.unwrap().restart_after, None);
+    let churn = scenario.churn.unwrap();
+    assert_eq!(
+        (churn.per_minute, churn.silent),
+        (Ppm::percent(1), Ppm::ALWAYS)
+    );
+    assert_eq!(churn.restart, Restart::KnownPeers);
+    assert_eq!(scenario.broadcasts, SwarmScenario::default().broadcasts);
+
+    let written = serde_json::to_string(&scenario).unwrap();
+    let again: SwarmScenario = serde_json::from_str(&written).unwrap();
+    assert_eq!(again, scenario);
+
+    for wrong in [
+        r#"{ "node": 1000 }"#,
+        r#"{ "warm_up": "60" }"#,
+        r#"{ "crash": { "at": "60s", "fraction": "200%" } }"#,
+        r#"{ "crash": { "at": "60s", "fraction": "50%", "when": "1s" } }"#,
+    ] {
+        assert!(
+            serde_json::from_str::<SwarmScenario>(wrong).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
 /// Everything at once, then time to heal: the network becomes whole and later broadcasts reach all.
 #[test]
 fn torture_of_fifty_overlays_ends_in_a_whole_network() {

@@ -72,4 +72,14 @@ mod regressions {
     fn torture_4994_an_acknowledgement_behind_a_pong_is_news() {
         torture(4_994);
     }
+
+    #[test]
+    fn torture_2658_a_lost_confirm_message_is_repeated_in_front_of_long_fragments() {
+        torture(2_658);
+    }
+
+    #[test]
+    fn torture_109_answers_to_a_new_address_leave_enough_for_its_challenge() {
+        torture(109);
+    }
 }

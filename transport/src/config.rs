@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::congestion::ControllerChoice;
 use crate::limits;
 
 /// Settings of a connection.
@@ -40,6 +41,8 @@ pub struct TransportConfig {
     pub initial_rtt: Duration,
     /// Initial congestion window in packets (10: RFC 6928, RFC 9002 §7.2).
     pub initial_window_packets: u64,
+    /// The congestion controller (NewReno: the simplest that the standards describe).
+    pub controller: ControllerChoice,
     /// First packet number; None: random below 2^31. Set by tests of wrap-around.
     pub first_packet_number: Option<u32>,
 }
@@ -61,6 +64,7 @@ impl Default for TransportConfig {
             max_ack_delay: Duration::from_millis(25),
             initial_rtt: Duration::from_millis(333),
             initial_window_packets: 10,
+            controller: ControllerChoice::NewReno,
             first_packet_number: None,
         }
     }

@@ -43,14 +43,31 @@ fn check_head(experiment: &Experiment) -> Checked {
     if experiment.duration.0.is_zero() {
         return refuse("duration", "is 0: nothing would be measured");
     }
+    let swarm = (experiment.kind == Kind::Swarm, experiment.swarm.is_some());
+    if swarm == (false, true) {
+        return foreign("swarm", kind_text(experiment.kind));
+    }
+    let stack = (experiment.kind == Kind::Stack, experiment.stack.is_some());
+    if stack == (false, true) {
+        return foreign("stack", kind_text(experiment.kind));
+    }
     match (experiment.kind, &experiment.path) {
         (Kind::Pair, None) => {
             let example = "[path] forward = [{ delay = \"10ms\" }]";
             Err(("path".into(), Mistake::Missing { example }))
         }
         (Kind::Pair, Some(path)) => check_path("path", path),
-        (Kind::Torture, Some(_)) => foreign("path", "kind = \"torture\", which draws its paths"),
-        (Kind::Torture, None) => Ok(()),
+        (kind, Some(_)) => foreign("path", kind_text(kind)),
+        (_, None) => Ok(()),
+    }
+}
+
+const fn kind_text(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Pair => "kind = \"pair\"",
+        Kind::Torture => "kind = \"torture\", which draws everything from the seed",
+        Kind::Swarm => "kind = \"swarm\", which has a section of its own",
+        Kind::Stack => "kind = \"stack\", which has a section of its own",
     }
 }
 
@@ -70,9 +87,9 @@ fn check_path(key: &str, path: &Path) -> Checked {
 }
 
 fn check_flows(experiment: &Experiment) -> Checked {
-    if experiment.kind == Kind::Torture {
+    if experiment.kind != Kind::Pair {
         return match experiment.flow.first() {
-            Some(_) => foreign("flow", "kind = \"torture\", which draws its plans"),
+            Some(_) => foreign("flow", kind_text(experiment.kind)),
             None => Ok(()),
         };
     }
@@ -177,8 +194,8 @@ fn check_flow(flow: &Flow) -> Checked {
 }
 
 fn check_faults(experiment: &Experiment) -> Checked {
-    if experiment.kind == Kind::Torture && !experiment.fault.is_empty() {
-        return foreign("fault", "kind = \"torture\", which draws its faults");
+    if experiment.kind != Kind::Pair && !experiment.fault.is_empty() {
+        return foreign("fault", kind_text(experiment.kind));
     }
     for (index, fault) in experiment.fault.iter().enumerate() {
         let at = |(key, mistake): (String, Mistake)| {
@@ -194,21 +211,25 @@ fn check_fault(fault: &Fault) -> Checked {
     let given = [
         fault.rebind.is_some(),
         fault.kill.is_some(),
+        fault.pause.is_some(),
         fault.blackout.is_some(),
         fault.path.is_some(),
     ];
     if given.into_iter().filter(|given| *given).count() != 1 {
         return refuse(
             "",
-            "has to have exactly one of rebind, kill, blackout, path",
+            "has to have exactly one of rebind, kill, pause, blackout, path",
         );
     }
-    match (fault.blackout, fault.lasts) {
-        (Some(_), None) => {
+    match (
+        fault.blackout.is_some() || fault.pause.is_some(),
+        fault.lasts,
+    ) {
+        (true, None) => {
             let example = "lasts = \"2s\"";
             return Err(("lasts".into(), Mistake::Missing { example }));
         }
-        (None, Some(_)) => return foreign("lasts", "anything but a blackout"),
+        (false, Some(_)) => return foreign("lasts", "anything but a blackout or a pause"),
         _ => {}
     }
     fault

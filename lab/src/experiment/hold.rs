@@ -98,7 +98,7 @@ impl Hold {
             return Err(fail("before \"of\" stands a share or a number"));
         }
         Ok(Self {
-            text: text.into(),
+            text: claim.trim().into(),
             statistic,
             figure: (*figure).into(),
             operator,
@@ -108,7 +108,7 @@ impl Hold {
         })
     }
 
-    /// The sentence.
+    /// The sentence without its condition.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -236,26 +236,29 @@ impl Operator {
     }
 }
 
+const OPERATORS: [(&str, Operator); 6] = [
+    ("==", Operator::Equal),
+    ("!=", Operator::Unequal),
+    ("<=", Operator::AtMost),
+    (">=", Operator::AtLeast),
+    ("<", Operator::Below),
+    (">", Operator::Above),
+];
+
 fn operator_of(text: &str) -> Option<Operator> {
-    Some(match text {
-        "==" => Operator::Equal,
-        "!=" => Operator::Unequal,
-        "<=" => Operator::AtMost,
-        ">=" => Operator::AtLeast,
-        "<" => Operator::Below,
-        ">" => Operator::Above,
-        _ => return None,
-    })
+    let found = OPERATORS.iter().find(|(word, _)| *word == text);
+    found.map(|(_, operator)| *operator)
 }
 
 /// Whether `left op right` is true of two literals. Literals that are no quantities, such as names,
 /// are equal or not.
 fn comparison(text: &str) -> Result<bool, String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let [left, operator, right] = words.as_slice() else {
-        return Err(format!("\"{text}\" is no comparison"));
-    };
-    let operator = operator_of(operator).ok_or_else(|| format!("\"{operator}\" is no operator"))?;
+    let text = text.trim();
+    let split = OPERATORS.iter().find_map(|(word, operator)| {
+        let (left, right) = text.split_once(&format!(" {word} "))?;
+        Some((left.trim(), *operator, right.trim()))
+    });
+    let (left, operator, right) = split.ok_or_else(|| format!("\"{text}\" is no comparison"))?;
     match (left.parse::<Quantity>(), right.parse::<Quantity>()) {
         (Ok(left), Ok(right)) => {
             let unit = if left.is_number() {

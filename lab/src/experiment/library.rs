@@ -22,10 +22,25 @@ macro_rules! library {
 }
 
 /// Every scenario, in the order of `dunlin lab list`.
-pub const LIBRARY: &[Named] = library!["bulk", "torture"];
+pub const LIBRARY: &[Named] = library![
+    "bulk",
+    "request-response",
+    "bufferbloat",
+    "fairness",
+    "migration",
+    "satellite",
+    "wifi-jitter",
+    "cellular",
+    "gossip-broadcast",
+    "mass-crash",
+    "partition-heal",
+    "churn",
+    "full-stack",
+    "torture",
+];
 
 /// Traces that they name.
-const FILES: &[(&str, &str)] = &[];
+const FILES: &[(&str, &str)] = &[("cellular.csv", include_str!("../../scenarios/cellular.csv"))];
 
 impl Named {
     /// Its document.

@@ -28,5 +28,6 @@ pub mod run;
 mod settings;
 pub mod study;
 pub mod summary;
+mod swarm;
 pub mod table;
 mod torture;

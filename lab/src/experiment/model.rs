@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::link::Element;
+use crate::stack::StackScenario;
+use crate::swarm::SwarmScenario;
 use crate::units::{Size, Time};
 
 /// A scenario, its parameters put in.
@@ -71,6 +73,13 @@ pub struct Experiment {
     /// What goes wrong.
     #[serde(default)]
     pub fault: Vec<Fault>,
+
+    /// A network of overlays.
+    #[serde(default)]
+    pub swarm: Option<SwarmScenario>,
+    /// A network of full-stack nodes.
+    #[serde(default)]
+    pub stack: Option<StackScenario>,
 }
 
 /// What is run.
@@ -81,6 +90,10 @@ pub enum Kind {
     Pair,
     /// Two endpoints whose path, settings, plans and faults are drawn from the seed.
     Torture,
+    /// A network of overlays without transport below.
+    Swarm,
+    /// A network of full-stack nodes: transport, handshake, overlay.
+    Stack,
 }
 
 /// How packets are protected.
@@ -185,7 +198,7 @@ pub struct Flow {
 pub struct Fault {
     /// When.
     pub at: Time,
-    /// For how long a blackout lasts.
+    /// For how long a blackout or a pause lasts.
     #[serde(default)]
     pub lasts: Option<Time>,
     /// This end is seen under another address from then on.
@@ -194,6 +207,9 @@ pub struct Fault {
     /// This end falls silent for ever.
     #[serde(default)]
     pub kill: Option<End>,
+    /// This end stands still, as a machine that sleeps; what arrived meanwhile comes late.
+    #[serde(default)]
+    pub pause: Option<End>,
     /// Nothing passes.
     #[serde(default)]
     pub blackout: Option<Direction>,
@@ -246,6 +262,22 @@ pub struct Settings {
     pub initial_rtt: Option<Time>,
     /// Initial congestion window in packets.
     pub initial_window_packets: Option<u64>,
+    /// Congestion controller.
+    pub controller: Option<Controller>,
+}
+
+/// Congestion controllers by name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Controller {
+    /// RFC 9002.
+    NewReno,
+    /// RFC 9438.
+    Cubic,
+    /// BBR as the transport ships it.
+    Bbr,
+    /// BBR that forgives more loss.
+    BbrTolerant,
 }
 
 impl Flow {

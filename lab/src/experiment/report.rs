@@ -49,9 +49,8 @@ pub fn report(outcome: &Outcome, study: &Study, judged: &[Judgement]) -> Result<
             if label.is_empty() { "" } else { ", " }
         );
         page.heading(&title);
-        for chart in run.recording.iter().flat_map(charts_of) {
-            page.chart(&chart)?;
-        }
+        let charts: Vec<_> = run.recording.iter().flat_map(charts_of).collect();
+        page.charts(&charts)?;
     }
     page.heading("Scenario file");
     let sets = &outcome.sets;
@@ -89,7 +88,7 @@ fn distributions(page: &mut Page, outcome: &Outcome, study: &Study) -> Result<()
     let runs: Vec<_> = outcome.runs.iter().collect();
     let show = &study.head().show;
     let shown = |name: &&str| show.is_empty() || show.iter().any(|wanted| wanted == name);
-    page.heading("Over the seeds");
+    let mut charts = Vec::new();
     for name in names(&runs).into_iter().filter(shown).take(CHARTS_MAX) {
         let groups: Vec<(String, Vec<u64>)> = (0..outcome.cases.len())
             .map(|case| {
@@ -118,8 +117,12 @@ fn distributions(page: &mut Page, outcome: &Outcome, study: &Study) -> Result<()
                 share_of: "share of seeds".into(),
                 groups,
             };
-            page.chart(&distribution.chart())?;
+            charts.push(distribution.chart());
         }
+    }
+    if !charts.is_empty() {
+        page.heading("Over the seeds");
+        page.charts(&charts)?;
     }
     Ok(())
 }

@@ -96,6 +96,8 @@ pub fn readable(unit: Unit, value: u64) -> String {
             (1_000, " µs"),
             (1, " ns"),
         ],
+        // Above two it is a factor rather than a share.
+        Unit::Millionths if value >= 2_000_000 => &[(1_000_000, "")],
         Unit::Millionths => &[(10_000, " %")],
         Unit::Count => &[(1, "")],
     };
@@ -249,6 +251,7 @@ mod tests {
             (Unit::Nanoseconds, 123_456_789_000, "123 s"),
             (Unit::Millionths, 1_000_000, "100.0 %"),
             (Unit::Millionths, 943, "0.09 %"),
+            (Unit::Millionths, 13_620_000, "13.6"),
             (Unit::Bytes, 0, "0 B"),
             (Unit::Count, 12, "12"),
             (Unit::Bytes, u64::MAX, "18446744074 GB"),

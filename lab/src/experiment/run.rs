@@ -2,7 +2,7 @@
 
 use super::model::{Experiment, Kind};
 use super::result::RunResult;
-use super::{pair, torture};
+use super::{pair, swarm, torture};
 
 /// Asked now and then whether to stop.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
@@ -26,5 +26,13 @@ pub fn run(
     match experiment.kind {
         Kind::Pair => pair::run(experiment, (case, seed), keep, stop),
         Kind::Torture => torture::run((case, seed), stop),
+        Kind::Swarm => {
+            let scenario = experiment.swarm.clone().unwrap_or_default();
+            Ok(swarm::run(&scenario, (case, seed)))
+        }
+        Kind::Stack => {
+            let scenario = experiment.stack.clone().unwrap_or_default();
+            Ok(swarm::run_stack(&scenario, (case, seed)))
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Settings of a scenario file as the transport takes them.
 
 use dunlin_session::CipherSuite;
+use dunlin_transport::congestion::ControllerChoice;
 use dunlin_transport::{EndpointConfig, TransportConfig};
 
-use super::model::{Experiment, ProfileName, Settings};
+use super::model::{Controller, Experiment, ProfileName, Settings};
 use crate::profile::Profile;
 
 impl Settings {
@@ -51,12 +52,27 @@ impl Settings {
             &mut config.initial_window_packets,
             self.initial_window_packets,
         );
+        set(
+            &mut config.controller,
+            self.controller.map(Controller::choice),
+        );
     }
 }
 
 fn set<T>(setting: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *setting = value;
+    }
+}
+
+impl Controller {
+    const fn choice(self) -> ControllerChoice {
+        match self {
+            Self::NewReno => ControllerChoice::NewReno,
+            Self::Cubic => ControllerChoice::Cubic,
+            Self::Bbr => ControllerChoice::Bbr,
+            Self::BbrTolerant => ControllerChoice::BbrTolerant,
+        }
     }
 }
 

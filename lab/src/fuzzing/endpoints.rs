@@ -285,8 +285,12 @@ impl World {
         let is_syn = |datagram: &[u8]| {
             Header::parse(datagram, 0).is_ok_and(|header| header.kind == PacketType::Syn)
         };
-        let syns = self.remembered.iter().filter(|(_, (_, it))| is_syn(it));
-        let syn = syns.last().map(|(_, (_, datagram))| datagram.clone());
+        let mut syns = self
+            .remembered
+            .iter()
+            .rev()
+            .filter(|(_, (_, it))| is_syn(it));
+        let syn = syns.next().map(|(_, (_, datagram))| datagram.clone());
         if let Some(mut datagram) = syn
             && !self.is_surplus_syn(&datagram)
         {

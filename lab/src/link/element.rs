@@ -197,6 +197,12 @@ impl Element {
         }
     }
 
+    /// Whether it drops what is too long.
+    #[must_use]
+    pub const fn limits_length(&self) -> bool {
+        matches!(self, Self::Mtu(_) | Self::MtuWithIcmp(_))
+    }
+
     /// Checks that its numbers make sense.
     ///
     /// # Errors

@@ -91,6 +91,17 @@ impl Page {
         Ok(())
     }
 
+    /// Charts with their headings, side by side where there is room.
+    ///
+    /// # Errors
+    /// One of them cannot be drawn.
+    pub fn charts(&mut self, charts: &[Chart]) -> Result<(), DrawError> {
+        self.body.push_str("<div class=\"charts\">\n");
+        let drawn = charts.iter().try_for_each(|chart| self.chart(chart));
+        self.body.push_str("</div>\n");
+        drawn
+    }
+
     /// The file.
     #[must_use]
     pub fn html(&self) -> String {
@@ -156,10 +167,12 @@ fn hex(colour: RGBColor) -> String {
 const STYLE: &str = "\
 :root { color-scheme: light dark; --ink: #1a1a1b; --paper: #ffffff; --line: #d4d4d8; --soft: #f4f4f6; --bad: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e4e6; --paper: #17181b; --line: #3a3b40; --soft: #222327; --bad: #ff8a80; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
 figure { margin: 1.2rem 0; } figcaption { font-weight: 600; }
 svg { width: 100%; height: auto; }
+p, pre { max-width: 62rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)); gap: 0 1.5rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }

@@ -18,7 +18,7 @@ pub(crate) trait World {
     type Failure;
 
     /// Who runs and what was delivered.
-    fn judge(&self) -> &Judge;
+    fn judge<R>(&self, look: impl FnOnce(&Judge) -> R) -> R;
     /// Runs until `at`.
     fn run_until(&mut self, at: Instant) -> Result<(), Self::Failure>;
     /// One more node.
@@ -30,9 +30,9 @@ pub(crate) trait World {
     /// A node says goodbye; a moment later it is crashed.
     fn leave(&mut self, node: usize) -> Result<(), Self::Failure>;
     /// A node stops without a word.
-    fn crash(&mut self, node: usize);
+    fn crash(&mut self, node: usize) -> Result<(), Self::Failure>;
     /// A node stands still.
-    fn pause(&mut self, node: usize);
+    fn pause(&mut self, node: usize) -> Result<(), Self::Failure>;
     /// A node comes back.
     fn restart(&mut self, node: usize, how: Restart) -> Result<(), Self::Failure>;
     /// The network falls into two parts.
@@ -188,12 +188,12 @@ impl<'a> Director<'a> {
                 }
             }
             Step::Request => self.request(world)?,
-            Step::Crash => self.crash(world),
+            Step::Crash => self.crash(world)?,
             Step::CrashEnds => self.crash_ends(world)?,
             Step::Partition => self.partition(world),
             Step::Heal => world.heal(),
             Step::Leave => self.leave(now, world)?,
-            Step::Gone(node) => world.crash(node),
+            Step::Gone(node) => world.crash(node)?,
             Step::Back(node) => {
                 let how = self.scenario.churn.map(|churn| churn.restart);
                 world.restart(node, how.unwrap_or_default())?;
@@ -205,14 +205,14 @@ impl<'a> Director<'a> {
     }
 
     fn any<W: World>(&mut self, world: &W) -> Option<usize> {
-        let running: Vec<_> = world.judge().running().collect();
+        let running: Vec<_> = world.judge(|judge| judge.running().collect());
         self.rng.pick(&running).copied()
     }
 
     fn origin<W: World>(&mut self, world: &W) -> Option<usize> {
         match self.scenario.origin {
             Origin::Random => self.any(world),
-            Origin::First => world.judge().running().next(),
+            Origin::First => world.judge(|judge| judge.running().next()),
         }
     }
 
@@ -229,27 +229,28 @@ impl<'a> Director<'a> {
         let Some(node) = self.any(world) else {
             return Ok(());
         };
-        let peers: Vec<_> = world.judge().peers_of(node).collect();
+        let peers: Vec<_> = world.judge(|judge| judge.peers_of(node).collect());
         let peer = self.rng.pick(&peers).copied();
-        if let Some(peer) = peer.and_then(|peer| world.judge().id_of(peer)) {
+        if let Some(peer) = peer.and_then(|peer| world.judge(|judge| judge.id_of(peer))) {
             let payload = self.payload();
             world.request(node, peer, payload)?;
         }
         Ok(())
     }
 
-    fn crash<W: World>(&mut self, world: &mut W) {
+    fn crash<W: World>(&mut self, world: &mut W) -> Result<(), W::Failure> {
         let Some(crash) = self.scenario.crash else {
-            return;
+            return Ok(());
         };
-        let running: Vec<_> = world.judge().running().collect();
+        let running: Vec<_> = world.judge(|judge| judge.running().collect());
         self.crashed = self.sample(running, crash.fraction);
         for &node in &self.crashed {
             match crash.restart {
-                Restart::Resumed => world.pause(node),
-                Restart::Empty | Restart::KnownPeers => world.crash(node),
+                Restart::Resumed => world.pause(node)?,
+                Restart::Empty | Restart::KnownPeers => world.crash(node)?,
             }
         }
+        Ok(())
     }
 
     fn crash_ends<W: World>(&mut self, world: &mut W) -> Result<(), W::Failure> {
@@ -280,9 +281,9 @@ impl<'a> Director<'a> {
         };
         let mut back = now + churn.away;
         if churn.restart == Restart::Resumed {
-            world.pause(node);
+            world.pause(node)?;
         } else if self.rng.chance(churn.silent) {
-            world.crash(node);
+            world.crash(node)?;
         } else {
             world.leave(node)?;
             self.timeline.schedule(now + GOODBYE, Step::Gone(node));
@@ -296,20 +297,19 @@ impl<'a> Director<'a> {
         let Some(node) = self.any(world) else {
             return;
         };
-        let peers: Vec<_> = world.judge().peers_of(node).collect();
+        let peers: Vec<_> = world.judge(|judge| judge.peers_of(node).collect());
         if let Some(&peer) = self.rng.pick(&peers) {
             world.cut(node, peer);
         }
     }
 
     fn look<W: World>(&mut self, now: Instant, world: &W) {
-        let judge = world.judge();
         let enough = usize::try_from(self.scenario.degree / 2).unwrap_or(0);
         let enough = enough.min(self.scenario.node_count().saturating_sub(1));
-        if self.joined == self.scenario.node_count()
-            && judge.running().all(|node| judge.degree(node) >= enough)
-            && judge.pieces() == 1
-        {
+        let is_whole = |judge: &Judge| {
+            judge.running().all(|node| judge.degree(node) >= enough) && judge.pieces() == 1
+        };
+        if self.joined == self.scenario.node_count() && world.judge(is_whole) {
             self.whole_at = Some(now.saturating_duration_since(Instant::ZERO));
         } else {
             self.timeline.schedule(now + LOOK_EVERY, Step::Look);

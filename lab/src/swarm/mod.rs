@@ -23,9 +23,11 @@ pub mod units;
 mod violation;
 mod world;
 
+pub(crate) use self::director::{Director, World};
 pub use self::judge::{Judge, Reaction, TOPIC};
 pub use self::report::{BroadcastReport, Distribution, Requests, SwarmReport};
 pub use self::run::run;
+pub(crate) use self::run::{bootstraps, overlay_config};
 pub use self::scenario::{
     Churn, Crash, Cuts, LatencyRange, NODES_MAX, Origin, Partition, Restart, SwarmScenario,
 };

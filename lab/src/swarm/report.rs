@@ -37,6 +37,8 @@ pub struct SwarmReport {
     pub hops: Distribution,
     /// Connected peers of the nodes that run at the end.
     pub degree: Distribution,
+    /// Peers that the nodes know which run at the end, connected or not.
+    pub known: Distribution,
     /// Pieces in which the network of running nodes is at the end: 1 is whole.
     pub pieces: usize,
     /// When the network was first whole with all nodes joined and none below half the aimed degree,

@@ -6,7 +6,7 @@ use dunlin_session::NodeId;
 
 use super::director::{Director, World};
 use super::judge::Judge;
-use super::report::SwarmReport;
+use super::report::{Distribution, SwarmReport};
 use super::scenario::{Restart, SwarmScenario};
 use super::violation::SwarmFailure;
 use super::world::{Climate, Swarm};
@@ -66,8 +66,8 @@ struct Directed {
 impl World for Directed {
     type Failure = SwarmFailure;
 
-    fn judge(&self) -> &Judge {
-        self.swarm.judge()
+    fn judge<R>(&self, look: impl FnOnce(&Judge) -> R) -> R {
+        look(self.swarm.judge())
     }
 
     fn run_until(&mut self, at: Instant) -> Result<(), SwarmFailure> {
@@ -97,12 +97,14 @@ impl World for Directed {
             .map(drop)
     }
 
-    fn crash(&mut self, node: usize) {
+    fn crash(&mut self, node: usize) -> Result<(), SwarmFailure> {
         self.swarm.crash(node);
+        Ok(())
     }
 
-    fn pause(&mut self, node: usize) {
+    fn pause(&mut self, node: usize) -> Result<(), SwarmFailure> {
         self.swarm.pause(node);
+        Ok(())
     }
 
     fn restart(&mut self, node: usize, how: Restart) -> Result<(), SwarmFailure> {
@@ -144,6 +146,7 @@ impl SwarmReport {
             latency_ms: Default::default(),
             hops: Default::default(),
             degree: Default::default(),
+            known: Default::default(),
             pieces: 0,
             whole_at: None,
             requests: Default::default(),
@@ -173,6 +176,11 @@ impl Swarm {
 
     /// Fills in the figures of the simulation.
     fn report(&mut self, report: &mut SwarmReport) {
+        let known = self.judge.running().map(|node| self.overlay(node).stats());
+        let mut known: Vec<u32> = known
+            .map(|stats| u32::try_from(stats.known).unwrap_or(u32::MAX))
+            .collect();
+        report.known = Distribution::of(&mut known, 1.0);
         for stats in self.all_stats() {
             report.copies += stats.broadcasts_received + stats.broadcasts_duplicate;
             report.dials += stats.dials;

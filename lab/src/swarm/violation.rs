@@ -1,6 +1,7 @@
 //! What must never happen in a network of overlays.
 
 use dunlin_overlay::{BroadcastId, BrokenInvariant, Instant, PeerViolation};
+use dunlin_transport::CloseReason;
 
 /// Something that must never happen did.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum SwarmViolation {
     /// An honest node was accused of a fault.
     #[error("accuses an honest node: {0:?}")]
     Accusation(PeerViolation),
+    /// A connection ended because one end says that the other broke the transport or the handshake.
+    #[error("a connection between honest nodes ended with: {0}")]
+    Connection(CloseReason),
     /// The story that a node tells of its peers contradicts itself.
     #[error("tells of a peer: {how}")]
     PeerStory {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use dunlin_lab::link::Element;
+use dunlin_lab::link::{Blackout, Element};
 use dunlin_lab::net::byzantine::{Prober, Sink};
 use dunlin_lab::net::{Clock, Net, SOCKET_BUFFER};
 use dunlin_lab::profile::Profile;
 use dunlin_lab::rng::Rng;
+use dunlin_lab::units::Time;
 use dunlin_lab::workload::{Agent, Plan};
+use dunlin_session::CipherSuite;
 use dunlin_transport::{CloseReason, Instant, Side};
 
 use super::{MS, add_pair, at, config, connect, received, run_until, sending};
@@ -148,4 +150,35 @@ fn a_router_that_says_too_big_is_heard_by_the_host_and_counted() {
     assert_eq!(net.host::<Sink>(1).unwrap().too_big, 1);
     assert_eq!(net.host::<Sink>(2).unwrap().datagrams, 1);
     assert_eq!(net.link_stats(0, 2).unwrap().too_big_told, 1);
+}
+
+#[test]
+fn a_lost_confirm_message_is_repeated_though_what_follows_it_fills_a_datagram() {
+    // The initiator's first flight gets lost: the message that completes the handshake and, behind
+    // it, fragments of a message. None of these fits a datagram together with the former.
+    let lost = [[Time(15 * MS), Time(25 * MS)]];
+    for profile in [Profile::Plain, Profile::Sealed(CipherSuite::Aes128Gcm)] {
+        let mut rng = Rng::new(7);
+        let mut net = Net::new(rng.split(0));
+        let plan = Plan {
+            messages: vec![12_000],
+            ..Plan::default()
+        };
+        let sides = [
+            (Side::Initiator, plan.clone(), Plan::default()),
+            (Side::Responder, Plan::default(), plan),
+        ];
+        for (node, (side, own, other)) in sides.into_iter().enumerate() {
+            let endpoint = profile.endpoint(node, &config(), node == 1, &mut rng);
+            net.add(endpoint, Agent::new(node, side, own, other));
+        }
+        let blackout = Element::Blackout(Blackout::Windows(lost.to_vec()));
+        net.link(0, 1, &[blackout, Element::delay(10 * MS)]);
+        net.link(1, 0, &[Element::delay(10 * MS)]);
+        let remote = Net::<Agent>::address_of(1);
+        connect(&mut net, profile, &mut rng, (0, 1), remote);
+        run_until(&mut net, at(5));
+        assert!(net.link_stats(0, 1).unwrap().blacked_out > 1);
+        assert_eq!(net.app(1).unwrap().messages_received(), 1, "{profile:?}");
+    }
 }

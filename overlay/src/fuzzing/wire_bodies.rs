@@ -6,7 +6,7 @@ use dunlin_session::Identity;
 
 use super::{CAST, Input, NETWORK, START_MILLIS};
 use crate::wire::{
-    self, BroadcastFrame, RECORD_CONTEXT, RecordFields, SignedRecord, VerifiedRecord,
+    self, BroadcastFrame, CheckedRecord, RECORD_CONTEXT, RecordFields, SignedRecord, VerifiedRecord,
 };
 use crate::{Capabilities, Roles, limits};
 
@@ -94,14 +94,17 @@ pub fn overlay_record(data: &[u8]) {
             body: &body,
             signature: identity.sign(RECORD_CONTEXT, &body),
         };
-        if let Ok(record) = VerifiedRecord::verify(&resigned, NETWORK, START_MILLIS) {
+        let checked = CheckedRecord::check(&resigned, NETWORK, START_MILLIS);
+        if let Ok(checked) = checked
+            && let Ok(record) = checked.verify()
+        {
             // Under another commitment to a second key the same key is another node.
             let mut others = cast.identities.iter().map(Identity::node_id);
             assert!(
                 others.all(|id| id != record.id() || id == identity.node_id()),
                 "nobody speaks for another"
             );
-            assert!(record.addresses().len() <= limits::RECORD_ADDRESSES_MAX);
+            assert!(checked.addresses().len() <= limits::RECORD_ADDRESSES_MAX);
             assert!(record.is_current(START_MILLIS));
             assert_eq!(record.signed(), resigned, "relayed as it was signed");
         }

@@ -178,8 +178,7 @@ impl Overlay {
             return;
         }
         let mut candidates: Vec<_> = self
-            .candidates()
-            .filter(|(_, entry)| entry.backoff.not_before() <= now)
+            .due_candidates(now)
             .filter_map(|(id, entry)| Some((entry.backoff.failures(), id, entry.next_address()?)))
             .collect();
         self.rng.shuffle(&mut candidates);
@@ -259,6 +258,12 @@ impl Overlay {
         })
     }
 
+    /// Known peers that may be dialled at once.
+    pub(super) fn due_candidates(&self, now: Instant) -> impl Iterator<Item = (NodeId, &Entry)> {
+        let is_due = move |entry: &Entry| entry.backoff.not_before() <= now;
+        self.candidates().filter(move |(_, entry)| is_due(entry))
+    }
+
     /// When the next dial is due; `None` while none is wanted.
     pub(super) fn next_dial(&self) -> Option<Instant> {
         if !self.may_dial() {
@@ -267,10 +272,13 @@ impl Overlay {
         let bootstraps = self
             .wanted_bootstraps()
             .map(|bootstrap| self.bootstrap_due(bootstrap));
+        if !self.wants_peers() {
+            return bootstraps.min();
+        }
         let peers = self
             .candidates()
             .map(|(_, entry)| entry.backoff.not_before());
-        bootstraps.chain(peers.filter(|_| self.wants_peers())).min()
+        bootstraps.chain(peers).min()
     }
 
     /// When the next dial has taken too long.

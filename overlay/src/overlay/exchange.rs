@@ -16,7 +16,7 @@ use crate::peers::table::PeerSource;
 use crate::planted::{self, Bug};
 use crate::types::Capabilities;
 use crate::wire::{
-    GetPeers, Message, Peers, RecordError, SignedRecord, VerifiedRecord, is_dialable,
+    CheckedRecord, GetPeers, Message, Peers, RecordError, SignedRecord, VerifiedRecord, is_dialable,
 };
 
 impl Overlay {
@@ -141,7 +141,8 @@ impl Overlay {
         self.learn_records(now, peer, &answer.records);
     }
 
-    /// Verifies records that `from` handed us and keeps those of nodes worth knowing.
+    /// Verifies records that `from` handed us and keeps those of nodes worth knowing. What would
+    /// change nothing is passed over before its signature costs anything.
     pub(super) fn learn_records(
         &mut self,
         now: Instant,
@@ -153,9 +154,11 @@ impl Overlay {
             return;
         };
         for signed in records {
-            match VerifiedRecord::verify(signed, &self.config.network, unix_millis) {
-                Ok(record) => self.learn_record(now, from, introducer, record),
-                Err(RecordError::Time) => self.counters.records_refused += 1,
+            let learned = CheckedRecord::check(signed, &self.config.network, unix_millis)
+                .and_then(|record| self.learn_record(now, from, introducer, &record));
+            match learned {
+                Ok(true) => self.counters.records_learned += 1,
+                Ok(false) | Err(RecordError::Time) => self.counters.records_refused += 1,
                 Err(RecordError::Malformed | RecordError::Network | RecordError::Signature) => {
                     self.counters.records_refused += 1;
                     return self.on_violation(now, from, PeerViolation::RecordInvalid);
@@ -164,36 +167,37 @@ impl Overlay {
         }
     }
 
+    /// Takes a record in, if it is news, there is room for it and it verifies. True: it did.
     fn learn_record(
         &mut self,
         now: Instant,
         from: NodeId,
         introducer: core::net::IpAddr,
-        record: VerifiedRecord,
-    ) {
-        let id = record.id();
-        let dialable: Vec<_> = record
-            .addresses()
-            .iter()
-            .copied()
+        record: &CheckedRecord<'_>,
+    ) -> Result<bool, RecordError> {
+        let (id, source) = (record.id(), PeerSource::Exchange(from));
+        let addresses = record.addresses().iter().copied();
+        let dialable: Vec<_> = addresses
             .filter(|&address| is_dialable(address, introducer))
             .collect();
-        if id == self.me || dialable.is_empty() {
-            return;
+        let is_news = id != self.me
+            && !dialable.is_empty()
+            && self.table.is_newer(id, record.sequence())
+            && self.table.has_room(id, source);
+        if !is_news {
+            return Ok(false);
         }
-        let known = self
-            .table
-            .insert(now, id, PeerSource::Exchange(from), &mut self.out);
-        if known && self.table.update_record(record, dialable) {
-            self.counters.records_learned += 1;
-            // Vouched for again only once it is seen at one of its addresses.
-            if let Some(entry) = self.table.get_mut(id)
-                && !self.live.contains_key(&id)
-            {
-                entry.relayable = false;
-            }
-        } else {
-            self.counters.records_refused += 1;
+        let record = record.verify()?;
+        let known = self.table.insert(now, id, source, &mut self.out);
+        if !known || !self.table.update_record(record, dialable) {
+            return Ok(false);
         }
+        // Vouched for again only once it is seen at one of its addresses.
+        if let Some(entry) = self.table.get_mut(id)
+            && !self.live.contains_key(&id)
+        {
+            entry.relayable = false;
+        }
+        Ok(true)
     }
 }

@@ -18,8 +18,8 @@ use crate::peers::state::{PeerState, StateReason};
 use crate::planted::{self, Bug};
 use crate::types::{Capabilities, DisconnectReason, LinkId, Refusal, Roles};
 use crate::wire::{
-    Hello, HelloReply, Message, RecordError, RecordFields, SignedRecord, VerifiedRecord,
-    WireAddress, is_dialable,
+    CheckedRecord, Hello, HelloReply, Message, RecordError, RecordFields, SignedRecord,
+    VerifiedRecord, WireAddress, is_dialable,
 };
 use crate::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
 
@@ -168,10 +168,11 @@ impl Overlay {
         }
     }
 
-    /// The record in a peer's hello: it must be its own.
+    /// The record in a peer's hello: it must be its own. One that another peer has named before is
+    /// the same to the byte and is not verified again.
     fn on_own_record_of(&mut self, now: Instant, peer: NodeId, signed: &SignedRecord<'_>) {
         let unix_millis = self.unix_millis(now);
-        let record = match VerifiedRecord::verify(signed, &self.config.network, unix_millis) {
+        let record = match CheckedRecord::check(signed, &self.config.network, unix_millis) {
             Ok(record) if record.id() == peer || planted::is(Bug::RecordOfAnotherPeer) => record,
             Ok(_) => return self.on_violation(now, peer, PeerViolation::RecordNotOwn),
             Err(RecordError::Time) => return,
@@ -182,19 +183,23 @@ impl Overlay {
         let Some(remote) = self.live.get(&peer).map(|live| live.remote().ip()) else {
             return;
         };
-        let listed: Vec<_> = record.addresses().to_vec();
-        let dialable = listed
-            .iter()
-            .copied()
-            .filter(|&a| is_dialable(a, remote))
-            .collect();
-        if self.table.update_record(record, dialable)
+        let listed = record.addresses().iter().copied();
+        let dialable = listed.filter(|&a| is_dialable(a, remote)).collect();
+        let known = self.table.get(peer).and_then(|entry| entry.record.as_ref());
+        let verified = match known {
+            Some(known) if record.is(known) => known.clone(),
+            _ => match record.verify() {
+                Ok(verified) => verified,
+                Err(_) => return self.on_violation(now, peer, PeerViolation::RecordInvalid),
+            },
+        };
+        if self.table.confirm_record(verified, dialable)
             && let Some(entry) = self.table.get_mut(peer)
         {
             let seen_there = |address: &std::net::SocketAddr| {
                 address.ip().to_canonical() == remote.to_canonical()
             };
-            entry.relayable = listed.iter().any(seen_there);
+            entry.relayable = record.addresses().iter().any(seen_there);
         }
     }
 
@@ -211,7 +216,10 @@ impl Overlay {
             self.connect_if_ready(now, peer);
         } else if !live.is_connected() {
             let refusal = Refusal::from_code(reply.verdict);
-            self.learn_records(now, peer, &reply.alternatives);
+            // They are for who has nobody left to try: each costs a signature check and a place.
+            if self.due_candidates(now).nth(ALTERNATIVES_MAX).is_none() {
+                self.learn_records(now, peer, &reply.alternatives);
+            }
             self.refuse_link(now, peer, StateReason::RefusedByPeer(refusal));
         }
     }

@@ -84,6 +84,7 @@ impl Overlay {
             live.all(|entry| matches!(entry.state, PeerState::Handshaking | PeerState::Connected)),
             "a link agrees with its peer's state",
         )?;
+        rule(banned == self.table.banned(), "bans are counted")?;
         rule(banned <= limits::BANS_MAX, "BANS_MAX")
     }
 }

@@ -4,6 +4,7 @@ use dunlin_session::NodeId;
 
 use super::Overlay;
 use crate::Instant;
+use crate::peers::live::Live;
 use crate::planted::{self, Bug};
 use crate::types::DisconnectReason;
 use crate::wire::{Message, Ping};
@@ -54,31 +55,28 @@ impl Overlay {
     }
 
     fn ping_peers(&mut self, now: Instant) {
-        let connected: Vec<NodeId> = self
+        let is_due = |live: &Live| match live.ping.outstanding {
+            Some((_, _, deadline)) => deadline <= now,
+            None => live.ping.due <= now,
+        };
+        let due: Vec<NodeId> = self
             .live
             .iter()
-            .filter(|(_, l)| l.is_connected())
+            .filter(|(_, live)| live.is_connected() && is_due(live))
             .map(|(&peer, _)| peer)
             .collect();
-        for peer in connected {
+        for peer in due {
             let nonce = self.rng.next_u64();
             let next = now + self.jittered(self.config.ping_interval);
             let deadline = now + self.config.ping_timeout;
             let Some(live) = self.live.get_mut(&peer) else {
                 continue;
             };
-            if live
-                .ping
-                .outstanding
-                .take_if(|(_, _, deadline)| *deadline <= now)
-                .is_some()
-            {
-                live.ping.missed += u32::from(!planted::is(Bug::PingNeverMissed));
-                live.ping.due = now;
-            }
+            let missed = live.ping.outstanding.take().is_some();
+            live.ping.missed += u32::from(missed && !planted::is(Bug::PingNeverMissed));
             if live.ping.missed >= MISSED_PINGS_MAX {
                 self.disconnect(now, peer, DisconnectReason::InactivityTimeout);
-            } else if live.ping.outstanding.is_none() && live.ping.due <= now {
+            } else {
                 live.ping.outstanding = Some((nonce, now, deadline));
                 live.ping.due = next;
                 self.send_message(peer, &Message::Ping(Ping { nonce }));

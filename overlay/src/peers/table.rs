@@ -82,6 +82,18 @@ impl Entry {
 #[derive(Default)]
 pub(crate) struct PeerTable {
     entries: BTreeMap<NodeId, Entry>,
+    /// How many of them are banned.
+    banned: usize,
+}
+
+/// Where a new entry can go.
+enum Room {
+    /// There is a free place.
+    Free,
+    /// In the place of this one.
+    InsteadOf(NodeId),
+    /// Nowhere.
+    None,
 }
 
 impl PeerTable {
@@ -98,6 +110,11 @@ impl PeerTable {
     /// All of them, by ID.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &Entry)> {
         self.entries.iter().map(|(&id, entry)| (id, entry))
+    }
+
+    /// How many are banned.
+    pub(crate) fn banned(&self) -> usize {
+        self.banned
     }
 
     /// How many are known.
@@ -146,18 +163,33 @@ impl PeerTable {
         true
     }
 
+    /// Whether [`Self::insert`] would succeed.
+    pub(crate) fn has_room(&self, id: NodeId, source: PeerSource) -> bool {
+        self.entries.contains_key(&id) || !matches!(self.room_for(source), Room::None)
+    }
+
     fn make_room(&mut self, source: PeerSource) -> bool {
-        if let PeerSource::Exchange(introducer) = source {
+        match self.room_for(source) {
+            Room::Free => true,
+            Room::InsteadOf(victim) => self.entries.remove(&victim).is_some(),
+            Room::None => false,
+        }
+    }
+
+    fn room_for(&self, source: PeerSource) -> Room {
+        if let PeerSource::Exchange(introducer) = source
+            && self.entries.len() >= KNOWN_PER_SOURCE_MAX
+        {
             let introduced = self.entries.values().filter(|entry| {
                 entry.source == PeerSource::Exchange(introducer)
                     && entry.reason == StateReason::PeerExchange
             });
             if introduced.count() >= KNOWN_PER_SOURCE_MAX {
-                return false;
+                return Room::None;
             }
         }
         if self.entries.len() < KNOWN_PEERS_MAX {
-            return true;
+            return Room::Free;
         }
         let hearsay = matches!(source, PeerSource::Exchange(_));
         let victim = self
@@ -171,9 +203,8 @@ impl PeerTable {
                     core::cmp::Reverse(entry.touched),
                     **id,
                 )
-            })
-            .map(|(&id, _)| id);
-        victim.is_some_and(|id| self.entries.remove(&id).is_some())
+            });
+        victim.map_or(Room::None, |(&id, _)| Room::InsteadOf(id))
     }
 
     /// Removes a peer that is not worth keeping.
@@ -201,6 +232,8 @@ impl PeerTable {
         if !is_transition(from, to) {
             return;
         }
+        self.banned += usize::from(to == PeerState::Banned);
+        self.banned -= usize::from(from == PeerState::Banned);
         (entry.state, entry.reason, entry.touched) = (to, reason, now);
         if to != PeerState::Banned {
             entry.banned_until = None;
@@ -233,14 +266,16 @@ impl PeerTable {
             entry.banned_until = Some(until);
             entry.relayable = false;
         }
+        if self.banned <= BANS_MAX {
+            return;
+        }
         let banned: Vec<_> = self
             .entries
             .iter()
             .filter(|(_, entry)| entry.state == PeerState::Banned)
             .map(|(&id, entry)| (entry.banned_until, id))
             .collect();
-        let first = banned.iter().filter(|(_, other)| *other != id).min();
-        if let Some(&(_, first)) = first.filter(|_| banned.len() > BANS_MAX) {
+        if let Some(&(_, first)) = banned.iter().filter(|(_, other)| *other != id).min() {
             self.transition(
                 now,
                 first,
@@ -253,6 +288,9 @@ impl PeerTable {
 
     /// Ends the bans that are due.
     pub(crate) fn end_bans(&mut self, now: Instant, out: &mut Outbox) {
+        if self.banned == 0 {
+            return;
+        }
         let due: Vec<_> = self
             .entries
             .iter()
@@ -266,32 +304,56 @@ impl PeerTable {
 
     /// When the next ban ends.
     pub(crate) fn next_ban_end(&self) -> Option<Instant> {
+        if self.banned == 0 {
+            return None;
+        }
         self.entries
             .values()
             .filter_map(|entry| entry.banned_until)
             .min()
     }
 
-    /// Takes a verified record in. False when it is not newer than what we have, or the peer is
-    /// unknown. `dialable` are those of its addresses that may be dialled.
+    /// Whether a record of that number would be news of that node.
+    pub(crate) fn is_newer(&self, id: NodeId, sequence: u64) -> bool {
+        let known = self
+            .entries
+            .get(&id)
+            .and_then(|entry| entry.record.as_ref());
+        known.is_none_or(|known| known.sequence() < sequence)
+            || planted::is(Bug::OlderRecordAccepted)
+    }
+
+    /// Takes a verified record in that somebody named. False when it is not newer than what we
+    /// have, or the peer is unknown. `dialable` are those of its addresses that may be dialled.
     pub(crate) fn update_record(
         &mut self,
         record: VerifiedRecord,
         dialable: Vec<SocketAddr>,
     ) -> bool {
+        self.is_newer(record.id(), record.sequence()) && self.keep_record(record, dialable)
+    }
+
+    /// Takes a verified record in that its node gave itself. False when it is older than what we
+    /// have, contradicts it, or the peer is unknown.
+    pub(crate) fn confirm_record(
+        &mut self,
+        record: VerifiedRecord,
+        dialable: Vec<SocketAddr>,
+    ) -> bool {
+        let known = self.entries.get(&record.id());
+        let known = known.and_then(|entry| entry.record.as_ref());
+        let is_good = known.is_none_or(|k| k.sequence() < record.sequence() || *k == record)
+            || planted::is(Bug::OlderRecordAccepted);
+        is_good && self.keep_record(record, dialable)
+    }
+
+    fn keep_record(&mut self, record: VerifiedRecord, dialable: Vec<SocketAddr>) -> bool {
         let Some(entry) = self.entries.get_mut(&record.id()) else {
             return false;
         };
-        if entry
-            .record
-            .as_ref()
-            .is_some_and(|known| known.sequence() >= record.sequence())
-            && !planted::is(Bug::OlderRecordAccepted)
-        {
-            return false;
-        }
         entry.addresses = dialable.into_iter().map(canonical).collect();
         entry.addresses.truncate(RECORD_ADDRESSES_MAX);
+        entry.addresses.shrink_to_fit();
         entry.record = Some(record);
         true
     }

@@ -13,7 +13,7 @@ use minicbor::{Decode, Decoder, Encode};
 pub(crate) use self::address::{WireAddress, canonical, is_dialable};
 pub(crate) use self::broadcast::{BroadcastBody, BroadcastFrame, check_broadcast, sign_broadcast};
 pub(crate) use self::record::{
-    RECORD_CONTEXT, RecordError, RecordFields, SignedRecord, VerifiedRecord,
+    CheckedRecord, RECORD_CONTEXT, RecordError, RecordFields, SignedRecord, VerifiedRecord,
 };
 use crate::error::DecodeError;
 use crate::limits;

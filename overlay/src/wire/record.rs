@@ -6,8 +6,8 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use dunlin_session::{Identity, NodeId, PublicIdentity};
 use minicbor::decode::Error;
 use minicbor::{Decode, Decoder, Encode};
@@ -68,15 +68,25 @@ pub(crate) enum RecordError {
     Time,
 }
 
-/// A record whose signature was checked (or made here): the only form that is kept or relayed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct VerifiedRecord {
-    body: Bytes,
-    signature: [u8; 64],
+/// A record that passed every check but the signature's.
+pub(crate) struct CheckedRecord<'b> {
+    signed: SignedRecord<'b>,
+    identity: PublicIdentity,
     id: NodeId,
     sequence: u64,
     unix_millis: u64,
     addresses: Vec<SocketAddr>,
+}
+
+/// A record whose signature was checked (or made here): the only form that is kept or relayed.
+/// Tables of peers consist of these, so it is small: one allocation, shared by its clones.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct VerifiedRecord {
+    /// Signature (64 bytes), then body.
+    signed: Arc<[u8]>,
+    id: NodeId,
+    sequence: u64,
+    unix_millis: u64,
 }
 
 /// What a node says in its own record.
@@ -110,17 +120,16 @@ impl VerifiedRecord {
             capabilities: fields.capabilities.0,
             roles: fields.roles.0,
         });
+        let signature = identity.sign(RECORD_CONTEXT, &body);
         Self {
-            signature: identity.sign(RECORD_CONTEXT, &body),
-            body: Bytes::from(body),
+            signed: joined(&signature, &body),
             id: identity.node_id(),
             sequence: fields.sequence,
             unix_millis: fields.unix_millis,
-            addresses,
         }
     }
 
-    /// Checks a record that came from outside; the cheap checks come first, the signature last.
+    /// Checks a record that came from outside, its signature included.
     ///
     /// # Errors
     /// [`RecordError`], the first check that failed.
@@ -129,41 +138,18 @@ impl VerifiedRecord {
         network: &str,
         unix_millis_now: u64,
     ) -> Result<Self, RecordError> {
-        if signed.body.len() > limits::RECORD_LEN_MAX {
-            return Err(RecordError::Malformed);
-        }
-        profile::check(signed.body).map_err(|_| RecordError::Malformed)?;
-        let body: RecordBody<'_> =
-            minicbor::decode(signed.body).map_err(|_| RecordError::Malformed)?;
-        if body.network != network {
-            return Err(RecordError::Network);
-        }
-        if !is_current(body.unix_millis, unix_millis_now, limits::RECORD_AGE_MAX) {
-            return Err(RecordError::Time);
-        }
-        let identity = PublicIdentity::from_bytes(&body.identity);
-        if !identity.verify(RECORD_CONTEXT, signed.body, &signed.signature) {
-            return Err(RecordError::Signature);
-        }
-        Ok(Self {
-            body: Bytes::copy_from_slice(signed.body),
-            signature: signed.signature,
-            id: identity.node_id(),
-            sequence: body.sequence,
-            unix_millis: body.unix_millis,
-            addresses: body
-                .addresses
-                .iter()
-                .filter_map(|address| address.0)
-                .collect(),
-        })
+        CheckedRecord::check(signed, network, unix_millis_now)?.verify()
     }
 
     /// As it travels.
     pub(crate) fn signed(&self) -> SignedRecord<'_> {
+        let (signature, body) = self
+            .signed
+            .split_first_chunk()
+            .expect("it was made of a signature and a body");
         SignedRecord {
-            body: &self.body,
-            signature: self.signature,
+            body,
+            signature: *signature,
         }
     }
 
@@ -186,11 +172,82 @@ impl VerifiedRecord {
     pub(crate) fn is_current(&self, unix_millis_now: u64) -> bool {
         is_current(self.unix_millis, unix_millis_now, limits::RECORD_AGE_MAX)
     }
+}
 
-    /// Where the node says it listens (at most [`limits::RECORD_ADDRESSES_MAX`]).
+impl<'b> CheckedRecord<'b> {
+    /// Every check of a record from outside that costs no cryptography.
+    ///
+    /// # Errors
+    /// [`RecordError`], the first check that failed.
+    pub(crate) fn check(
+        signed: &SignedRecord<'b>,
+        network: &str,
+        unix_millis_now: u64,
+    ) -> Result<Self, RecordError> {
+        if signed.body.len() > limits::RECORD_LEN_MAX {
+            return Err(RecordError::Malformed);
+        }
+        profile::check(signed.body).map_err(|_| RecordError::Malformed)?;
+        let body: RecordBody<'_> =
+            minicbor::decode(signed.body).map_err(|_| RecordError::Malformed)?;
+        if body.network != network {
+            return Err(RecordError::Network);
+        }
+        if !is_current(body.unix_millis, unix_millis_now, limits::RECORD_AGE_MAX) {
+            return Err(RecordError::Time);
+        }
+        let identity = PublicIdentity::from_bytes(&body.identity);
+        let addresses = body.addresses.iter().filter_map(|address| address.0);
+        Ok(Self {
+            signed: *signed,
+            identity,
+            id: identity.node_id(),
+            sequence: body.sequence,
+            unix_millis: body.unix_millis,
+            addresses: addresses.collect(),
+        })
+    }
+
+    /// The node that it says it is of (not yet proven).
+    pub(crate) fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Its place among the records of that node (not yet proven).
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Where the node says it listens (not yet proven; at most [`limits::RECORD_ADDRESSES_MAX`]).
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
+
+    /// Whether it is, to the byte, one that was verified before.
+    pub(crate) fn is(&self, verified: &VerifiedRecord) -> bool {
+        self.signed == verified.signed()
+    }
+
+    /// Checks the signature.
+    ///
+    /// # Errors
+    /// [`RecordError::Signature`].
+    pub(crate) fn verify(&self) -> Result<VerifiedRecord, RecordError> {
+        let SignedRecord { body, signature } = self.signed;
+        if !self.identity.verify(RECORD_CONTEXT, body, &signature) {
+            return Err(RecordError::Signature);
+        }
+        Ok(VerifiedRecord {
+            signed: joined(&signature, body),
+            id: self.id,
+            sequence: self.sequence,
+            unix_millis: self.unix_millis,
+        })
+    }
+}
+
+fn joined(signature: &[u8; 64], body: &[u8]) -> Arc<[u8]> {
+    signature.iter().chain(body).copied().collect()
 }
 
 /// Whether a signed time is neither older than `age_max` nor further in the future than clocks may
@@ -274,12 +331,12 @@ mod tests {
     #[test]
     fn rejects_every_flipped_bit_of_body_and_signature() {
         let record = sample(1, 1);
-        for bit in 0..record.body.len() * 8 {
-            let mut body = record.body.to_vec();
+        for bit in 0..record.signed().body.len() * 8 {
+            let mut body = record.signed().body.to_vec();
             body[bit / 8] ^= 1 << (bit % 8);
             let forged = SignedRecord {
                 body: &body,
-                signature: record.signature,
+                signature: record.signed().signature,
             };
             assert!(
                 VerifiedRecord::verify(&forged, "test", NOW).is_err(),
@@ -313,7 +370,12 @@ mod tests {
     #[test]
     fn addresses_are_taken_up_to_the_limit_and_refused_one_past_it() {
         let max = limits::RECORD_ADDRESSES_MAX;
-        assert_eq!(sample(1, max + 1).addresses().len(), max);
+        let full = sample(1, max + 1);
+        let checked = CheckedRecord::check(&full.signed(), "test", NOW);
+        assert_eq!(
+            checked.map(|checked| checked.addresses().len()).ok(),
+            Some(max)
+        );
         let body = |count: usize| {
             to_bytes(RecordBody {
                 network: "test",
@@ -334,7 +396,7 @@ mod tests {
         // A field of a later version fills the body; the signature stays good.
         let identity = Identity::from_seed([1; 32]);
         let padded = |len: usize| {
-            let mut body = sample(1, 1).body.to_vec();
+            let mut body = sample(1, 1).signed().body.to_vec();
             body[0] += 1; // one more entry in the map
             body.push(0x18);
             body.push(99);

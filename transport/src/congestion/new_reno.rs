@@ -2,26 +2,22 @@
 //! 3465), with undo after a spurious loss.
 //!
 //! Discrepancies: RFC 9002 has no undo; here a recovery period that turns out to rest on spurious
-//! losses only (as many as were declared) restores the window it began with (the idea of RFC 4015).
+//! losses only restores the window it began with ([`Recovery`]).
 
-use alloc::boxed::Box;
+use core::time::Duration;
 
-use super::{Acked, Congestion, CongestionKind, Controller};
-use crate::ids::PacketNumber;
+use super::resume::{Advice, CarefulResume};
+use super::{
+    Acked, Congestion, CongestionKind, Controller, MINIMUM_WINDOW_PACKETS, Recovery, RttEstimator,
+    SavedPath, Sent, Setup, SpuriousLoss, pace, slow_start_phase,
+};
 use crate::planted::{self, Bug};
-use crate::send::loss::DeclaredLost;
-use crate::time::Instant;
 
-/// Smallest window in packets (RFC 9002 §7.2).
-const MINIMUM_WINDOW_PACKETS: u64 = 2;
-
-/// What to restore when a recovery period was a mistake.
+/// What a recovery period began with.
 #[derive(Clone, Copy, Debug)]
-struct Undo {
+struct Before {
     window: u64,
     threshold: u64,
-    /// Bytes declared lost in this period that are not yet known to be spurious.
-    lost: u64,
 }
 
 /// The controller.
@@ -31,31 +27,24 @@ pub struct NewReno {
     window: u64,
     /// `u64::MAX` until the first congestion.
     threshold: u64,
-    /// Packets sent before this belong to the current recovery period.
-    recovery_start: Option<Instant>,
+    recovery: Recovery<Before>,
     /// Bytes acknowledged towards the next packet of growth in congestion avoidance.
     growth: u64,
-    undo: Option<Undo>,
+    resume: CarefulResume,
 }
 
 impl NewReno {
-    /// A controller in slow start with a window of `initial_packets` packets.
+    /// A controller in slow start.
     #[must_use]
-    pub const fn new(mtu: usize, initial_packets: u64) -> Self {
+    pub fn new(setup: &Setup) -> Self {
         Self {
-            mtu: mtu as u64,
-            window: initial_packets * mtu as u64,
+            mtu: setup.mtu as u64,
+            window: setup.initial_window,
             threshold: u64::MAX,
-            recovery_start: None,
+            recovery: Recovery::default(),
             growth: 0,
-            undo: None,
+            resume: CarefulResume::new(setup.initial_window),
         }
-    }
-
-    /// [`Self::new`] as a [`super::ControllerFactory`].
-    #[must_use]
-    pub fn boxed(mtu: usize, initial_packets: u64) -> Box<dyn Controller> {
-        Box::new(Self::new(mtu, initial_packets))
     }
 
     fn minimum(&self) -> u64 {
@@ -64,21 +53,41 @@ impl NewReno {
         }
         MINIMUM_WINDOW_PACKETS * self.mtu
     }
-
-    fn in_recovery(&self, sent_at: Instant) -> bool {
-        self.recovery_start.is_some_and(|start| sent_at <= start)
-    }
 }
 
 impl Controller for NewReno {
-    fn on_sent(&mut self, _: Instant, _: PacketNumber, _: u64, _: u64) {}
+    fn name(&self) -> &'static str {
+        "new_reno"
+    }
+
+    fn phase(&self) -> &'static str {
+        let usual = slow_start_phase(self.window, self.threshold);
+        self.resume.phase().unwrap_or(usual)
+    }
+
+    fn on_sent(&mut self, sent: &Sent) {
+        self.resume.on_sent(sent);
+    }
 
     fn on_acked(&mut self, acked: &Acked<'_>) {
-        if acked.app_limited || self.in_recovery(acked.largest_sent_at) {
+        match self.resume.on_acked(acked, self.window) {
+            Advice::Usual => {}
+            Advice::Hold => return,
+            Advice::Window(window) => {
+                self.window = window.max(self.minimum());
+                return;
+            }
+            Advice::Threshold(threshold) => self.threshold = threshold.max(self.minimum()),
+        }
+        if self.recovery.covers(acked.largest_sent_at) {
             return;
         }
-        self.undo = None;
-        if self.window < self.threshold {
+        self.recovery.on_progress();
+        let slow_start = self.window < self.threshold;
+        if !acked.allows_growth(self.window, slow_start) {
+            return;
+        }
+        if slow_start {
             self.window = self.window.saturating_add(acked.bytes);
             return;
         }
@@ -90,51 +99,38 @@ impl Controller for NewReno {
     }
 
     fn on_congestion(&mut self, congestion: &Congestion) {
+        let retreat = self.resume.on_congestion(congestion);
         if congestion.kind == CongestionKind::Persistent {
             self.window = self.minimum();
-            self.recovery_start =
-                planted::is(Bug::CollapseNeverLeaves).then_some(Instant::FAR_FUTURE);
             self.growth = 0;
-            self.undo = None;
+            self.recovery.reset();
             return;
         }
-        if self.in_recovery(congestion.sent_at) && !planted::is(Bug::HalvesPerPass) {
-            if let Some(undo) = &mut self.undo {
-                undo.lost += congestion.bytes;
-            }
-            return;
-        }
-        self.undo = (congestion.kind == CongestionKind::Loss).then_some(Undo {
+        let before = Before {
             window: self.window,
             threshold: self.threshold,
-            lost: congestion.bytes,
-        });
-        self.recovery_start = Some(congestion.now);
-        self.threshold = (self.window / 2).max(self.minimum());
-        self.window = self.threshold;
-        self.growth = 0;
-    }
-
-    fn on_spurious_loss(&mut self, _: Instant, lost: &DeclaredLost) {
-        // A mistake of an earlier recovery period says nothing about this one.
-        let in_this_period = self.recovery_start.is_some_and(|start| lost.at >= start);
-        let Some(undo) = self.undo.as_mut().filter(|_| in_this_period) else {
-            return;
         };
-        undo.lost = undo.lost.saturating_sub(lost.bytes);
-        if planted::is(Bug::UndoAppliedTwice) {
-            self.window += undo.window / 2;
-            return;
+        if self.recovery.begin(congestion, before) {
+            self.threshold = (self.window / 2).max(self.minimum());
+            self.window = self.threshold;
+            self.growth = 0;
         }
-        if undo.lost == 0 || planted::is(Bug::UndoWithoutEvidence) {
-            self.window = self.window.max(undo.window);
-            self.threshold = undo.threshold;
-            self.recovery_start = None;
-            self.undo = None;
+        if let Some(window) = retreat {
+            self.window = window.max(self.minimum());
+            // What came too boldly is no mistake to undo.
+            self.recovery.on_progress();
         }
     }
 
-    fn on_probe_timeout(&mut self, _: Instant) {}
+    fn on_spurious_loss(&mut self, spurious: &SpuriousLoss) {
+        if let Some(before) = self.recovery.on_spurious_loss(spurious) {
+            self.window = self.window.max(before.window);
+            self.threshold = before.threshold;
+            if planted::is(Bug::UndoAppliedTwice) {
+                self.window += before.window / 2;
+            }
+        }
+    }
 
     fn on_mtu_change(&mut self, mtu: usize) {
         self.mtu = mtu as u64;
@@ -148,129 +144,125 @@ impl Controller for NewReno {
     fn slow_start_threshold(&self) -> Option<u64> {
         Some(self.threshold)
     }
+
+    fn pacing_rate(&self, smoothed_rtt: Duration) -> Option<u64> {
+        let slow_start = self.window < self.threshold && !self.resume.wants_even_pace();
+        Some(pace(self.window, smoothed_rtt, slow_start))
+    }
+
+    fn saved_path(&self, rtt: &RttEstimator) -> Option<SavedPath> {
+        SavedPath::of(self.window, self.threshold, rtt)
+    }
+
+    fn resume(&mut self, saved: SavedPath) {
+        self.resume.start(saved);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{Script, at};
     use super::*;
-    use crate::send::rtt::RttEstimator;
-    use core::time::Duration;
 
-    fn at(millis: u64) -> Instant {
-        Instant::ZERO + Duration::from_millis(millis)
-    }
-
-    fn ack(reno: &mut NewReno, sent: u64, bytes: u64) {
-        reno.on_acked(&Acked {
-            now: at(sent + 50),
-            largest: PacketNumber(sent),
-            largest_sent_at: at(sent),
-            bytes,
-            in_flight: 0,
-            rtt: &RttEstimator::new(Duration::from_millis(50)),
-            app_limited: false,
-        });
-    }
-
-    fn lose(reno: &mut NewReno, now: u64, sent: u64, kind: CongestionKind) {
-        reno.on_congestion(&Congestion {
-            now: at(now),
-            kind,
-            sent_at: at(sent),
-            bytes: 1_000,
-        });
-    }
-
-    fn spurious(reno: &mut NewReno, declared: u64) {
-        let lost = DeclaredLost {
-            at: at(declared),
-            bytes: 1_000,
-        };
-        reno.on_spurious_loss(at(declared + 10), &lost);
+    fn reno(packets: u64) -> Script<NewReno> {
+        Script::new(NewReno::new(&Setup::new(1_000, packets)))
     }
 
     #[test]
     fn slow_start_doubles_and_avoidance_adds_one_packet_a_window() {
-        let mut reno = NewReno::new(1_000, 10);
-        ack(&mut reno, 1, 10_000);
+        let mut reno = reno(10);
+        reno.ack(1, 10_000);
         assert_eq!(reno.window(), 20_000);
-        lose(&mut reno, 100, 60, CongestionKind::Loss);
+        reno.lose(100, 60, CongestionKind::Loss);
         assert_eq!(reno.window(), 10_000);
-        ack(&mut reno, 101, 9_999);
+        reno.ack(101, 9_999);
         assert_eq!(reno.window(), 10_000);
-        ack(&mut reno, 102, 1);
+        reno.ack(102, 1);
         assert_eq!(reno.window(), 11_000);
     }
 
     #[test]
     fn many_losses_of_one_flight_halve_once() {
-        let mut reno = NewReno::new(1_000, 20);
-        lose(&mut reno, 100, 60, CongestionKind::Loss);
-        lose(&mut reno, 110, 99, CongestionKind::Loss);
-        ack(&mut reno, 100, 5_000);
-        assert_eq!(
-            reno.window(),
-            10_000,
-            "neither shrinks nor grows inside recovery"
-        );
-        lose(&mut reno, 200, 150, CongestionKind::Ecn);
+        let mut reno = reno(20);
+        reno.lose(100, 60, CongestionKind::Loss);
+        reno.lose(110, 99, CongestionKind::Loss);
+        reno.ack(100, 5_000);
+        assert_eq!(reno.window(), 10_000, "no growth inside recovery");
+        reno.lose(200, 150, CongestionKind::Ecn);
         assert_eq!(reno.window(), 5_000);
     }
 
     #[test]
+    fn loss_and_marks_in_one_round_halve_once_and_cannot_be_undone() {
+        let mut reno = reno(20);
+        reno.lose(100, 60, CongestionKind::Loss);
+        reno.lose(101, 61, CongestionKind::Ecn);
+        assert_eq!(reno.window(), 10_000);
+        reno.spurious(100);
+        assert_eq!(reno.window(), 10_000, "the marks were real");
+    }
+
+    #[test]
     fn persistent_congestion_collapses_to_two_packets() {
-        let mut reno = NewReno::new(1_000, 20);
-        lose(&mut reno, 100, 60, CongestionKind::Persistent);
+        let mut reno = reno(20);
+        reno.lose(100, 60, CongestionKind::Persistent);
         assert_eq!(reno.window(), 2_000);
-        lose(&mut reno, 300, 200, CongestionKind::Loss);
+        reno.lose(300, 200, CongestionKind::Loss);
         assert_eq!(reno.window(), 2_000, "never below the minimum");
     }
 
     #[test]
     fn a_recovery_that_was_all_spurious_is_undone_once() {
-        let mut reno = NewReno::new(1_000, 20);
-        lose(&mut reno, 100, 60, CongestionKind::Loss);
-        lose(&mut reno, 101, 61, CongestionKind::Loss);
-        spurious(&mut reno, 100);
+        let mut reno = reno(20);
+        reno.lose(100, 60, CongestionKind::Loss);
+        reno.lose(101, 61, CongestionKind::Loss);
+        reno.spurious(100);
         assert_eq!(reno.window(), 10_000);
-        spurious(&mut reno, 101);
+        reno.spurious(101);
         assert_eq!(reno.window(), 20_000);
-        lose(&mut reno, 120, 115, CongestionKind::Loss);
+        reno.lose(120, 115, CongestionKind::Loss);
         assert_eq!(reno.window(), 10_000);
-        ack(&mut reno, 121, 1_000);
-        spurious(&mut reno, 120);
-        assert_eq!(
-            reno.window(),
-            10_000,
-            "too late: growth has gone on from here"
-        );
+        reno.ack(121, 1_000);
+        reno.spurious(120);
+        assert_eq!(reno.window(), 10_000, "too late: growth has gone on");
     }
 
     #[test]
     fn a_mistake_of_an_earlier_recovery_undoes_nothing() {
-        let mut reno = NewReno::new(1_000, 20);
-        lose(&mut reno, 100, 60, CongestionKind::Loss);
-        ack(&mut reno, 110, 1_000);
-        lose(&mut reno, 200, 150, CongestionKind::Loss);
+        let mut reno = reno(20);
+        reno.lose(100, 60, CongestionKind::Loss);
+        reno.ack(110, 1_000);
+        reno.lose(200, 150, CongestionKind::Loss);
         assert_eq!(reno.window(), 5_000);
-        spurious(&mut reno, 100);
+        reno.spurious(100);
         assert_eq!(reno.window(), 5_000);
-        spurious(&mut reno, 200);
+        reno.spurious(200);
         assert_eq!(reno.window(), 10_000);
     }
 
     #[test]
     fn an_idle_application_does_not_grow_the_window() {
-        let mut reno = NewReno::new(1_000, 10);
-        reno.on_acked(&Acked {
-            now: at(1),
-            largest: PacketNumber(1),
-            largest_sent_at: at(0),
-            bytes: 10_000,
-            in_flight: 0,
-            rtt: &RttEstimator::new(Duration::from_millis(50)),
-            app_limited: true,
-        });
+        let mut reno = reno(10);
+        reno.window_limited = false;
+        reno.in_flight_before = 4_999;
+        reno.ack(1, 1_000);
         assert_eq!(reno.window(), 10_000);
+        reno.in_flight_before = 5_000;
+        reno.ack(2, 1_000);
+        assert_eq!(reno.window(), 11_000, "half a window is use in slow start");
+        reno.lose(100, 60, CongestionKind::Loss);
+        let window = reno.window();
+        for sent in 101..200 {
+            reno.ack(sent, 1_000);
+        }
+        assert_eq!(reno.window(), window, "but not in avoidance");
+    }
+
+    #[test]
+    fn a_larger_packet_raises_the_least_window() {
+        let mut reno = reno(2);
+        reno.on_mtu_change(9_000);
+        assert_eq!(reno.window(), 18_000);
+        assert!(!reno.recovery.covers(at(0)));
     }
 }

@@ -6,7 +6,9 @@ use core::ops::RangeInclusive;
 use super::Connection;
 use super::contents::{Contents, Item};
 use super::state::State;
-use crate::congestion::{Acked, Congestion, CongestionKind};
+use crate::congestion::{
+    Acked, AckedPacket, Congestion, CongestionKind, EcnSample, LostPacket, SpuriousLoss,
+};
 use crate::error::PeerViolation;
 use crate::ids::PacketNumber;
 use crate::io::Event;
@@ -33,10 +35,10 @@ impl Connection {
         }
         let mut acked = Vec::new();
         match frame {
-            None => self.take_acked(now, largest.0..=largest.0, &mut acked),
+            None => self.take_acked(now, largest.0..=largest.0, &mut acked)?,
             Some(frame) => {
                 for range in frame.ranges(largest.0) {
-                    self.take_acked(now, range?, &mut acked);
+                    self.take_acked(now, range?, &mut acked)?;
                 }
             }
         }
@@ -54,18 +56,20 @@ impl Connection {
         }
         self.sample_rtt(now, largest, &acked, frame);
         // The number in the header alone says nothing about lower ones: no evidence of loss.
-        if let Some(frame) = frame {
+        let ecn = frame.and_then(|frame| {
             self.loss.on_acknowledged(largest);
-            self.check_ecn(now, frame.ecn, &acked);
-        }
-        if let Some(newest) = newest {
-            self.grow_window(now, newest, &acked, before);
-        }
+            self.check_ecn(now, frame.ecn, &acked)
+        });
+        let times = acked.iter().map(|(_, packet)| packet.sent_at);
+        let (news, bytes) = (newest.zip(times.max()), bytes_of(&acked));
         self.trace_acked(now, &acked);
         for (_, packet) in acked {
             self.on_contents_acked(now, packet.contents);
         }
         self.detect_lost(now);
+        if let Some((newest, sent_at)) = news {
+            self.grow_window(now, (newest, sent_at, bytes), before, ecn);
+        }
         self.wake_writers();
         self.check_delivered();
         Ok(())
@@ -76,14 +80,29 @@ impl Connection {
         now: Instant,
         range: RangeInclusive<u64>,
         acked: &mut Vec<(PacketNumber, SentPacket<Contents>)>,
-    ) {
-        self.sent
-            .take_range(&range, |number, packet| acked.push((number, packet)));
+    ) -> Result<(), PeerViolation> {
+        if self.skipped.is_named_by(&range) {
+            return Err(PeerViolation::AckOfUnsentPacket);
+        }
+        let (rate, congestion) = (&mut self.rate, &mut self.congestion);
+        self.sent.take_range(&range, |number, packet| {
+            let (sent_at, bytes) = (packet.sent_at, u64::from(packet.size));
+            rate.on_acked(now, (number.0, sent_at, bytes), &packet.contents.at_send);
+            congestion.on_packet_acked(&AckedPacket {
+                now,
+                number,
+                bytes,
+                sent_at,
+            });
+            acked.push((number, packet));
+        });
         while let Some((number, lost)) = self.loss.take_spurious(&range) {
             self.stats.packets_spuriously_lost += 1;
-            self.congestion.on_spurious_loss(now, &lost);
+            self.congestion
+                .on_spurious_loss(&SpuriousLoss { now, lost });
             self.trace_spurious(now, number, &lost);
         }
+        Ok(())
     }
 
     /// A sample, when the largest number is newly acknowledged (RFC 9002 §5.1). Only a frame tells
@@ -118,18 +137,17 @@ impl Connection {
         now: Instant,
         counts: Option<EcnCounts>,
         acked: &[(PacketNumber, SentPacket<Contents>)],
-    ) {
+    ) -> Option<EcnSample> {
         let marked = acked.iter().filter(|(_, packet)| packet.contents.ecn);
-        let Some(sent_at) = marked.map(|(_, packet)| packet.sent_at).max() else {
-            return;
-        };
+        let sent_at = marked.map(|(_, packet)| packet.sent_at).max()?;
         let Some(counts) = counts else {
             self.ecn_usable = false;
-            return;
+            return None;
         };
         // Counts only rise: lower ones are of an acknowledgement that was overtaken.
         let regressed = counts.ce != self.ecn_marked && planted::is(Bug::EcnCountsRegress);
-        if counts.ce > self.ecn_marked || regressed {
+        let newly_marked = counts.ce.saturating_sub(self.ecn_marked);
+        if newly_marked > 0 || regressed {
             self.ecn_marked = counts.ce;
             self.stats.congestion_events += 1;
             self.congestion.on_congestion(&Congestion {
@@ -137,38 +155,49 @@ impl Connection {
                 kind: CongestionKind::Ecn,
                 sent_at,
                 bytes: 0,
+                in_flight: self.sent.bytes_in_flight(),
             });
             let (kind, bytes) = (CongestionKind::Ecn, 0);
             self.trace(now, &TraceEvent::Congestion { kind, bytes });
         }
+        Some(EcnSample {
+            counts,
+            newly_marked,
+        })
     }
 
+    /// The sum of an acknowledgement: its newest packet, when the last one left, and its bytes.
     fn grow_window(
         &mut self,
         now: Instant,
-        newest: PacketNumber,
-        acked: &[(PacketNumber, SentPacket<Contents>)],
+        (largest, largest_sent_at, bytes): (PacketNumber, Instant, u64),
         in_flight_before: u64,
+        ecn: Option<EcnSample>,
     ) {
-        let bytes = bytes_of(acked);
-        let sent_at = acked.iter().map(|(_, packet)| packet.sent_at).max();
-        let (Some(largest_sent_at), true) = (sent_at, bytes > 0) else {
+        let Some(rate) = self.rate.finish(now, self.rtt.minimum()) else {
             return;
         };
-        // RFC 9002 §7.8: a window that was not used is no evidence that it is safe.
-        let app_limited = in_flight_before.saturating_mul(2) < self.congestion.window();
         self.congestion.on_acked(&Acked {
             now,
-            largest: newest,
+            largest,
             largest_sent_at,
             bytes,
+            in_flight_before,
             in_flight: self.sent.bytes_in_flight(),
             rtt: &self.rtt,
-            app_limited,
+            rate,
+            window_limited: self.rate.was_window_limited(largest.0),
+            ecn,
         });
-        let rate = self.congestion.pacing_rate(self.rtt.smoothed());
-        self.pacer.set_rate(now, rate, self.mtu);
+        self.set_pace(now);
         self.timers.pacing = None;
+    }
+
+    /// Hands the controller's pace to the pacer.
+    pub(super) fn set_pace(&mut self, now: Instant) {
+        let rate = self.congestion.pacing_rate(self.rtt.smoothed());
+        self.pacer.set_quantum(self.congestion.send_quantum());
+        self.pacer.set_rate(now, rate, self.mtu);
     }
 
     fn on_contents_acked(&mut self, now: Instant, contents: Contents) {
@@ -230,7 +259,17 @@ impl Connection {
 
     fn shrink_window(&mut self, now: Instant, lost: &[(PacketNumber, SentPacket<Contents>)]) {
         let Some((_, last)) = lost.last() else { return };
-        let bytes = bytes_of(lost);
+        for (number, packet) in lost {
+            let bytes = u64::from(packet.size);
+            self.congestion.on_packet_lost(&LostPacket {
+                now,
+                number: *number,
+                bytes,
+                sent_at: packet.sent_at,
+                sample: self.rate.on_lost(bytes, &packet.contents.at_send),
+            });
+        }
+        let (bytes, in_flight) = (bytes_of(lost), self.sent.bytes_in_flight());
         let persistent = self.is_congestion_persistent(lost);
         self.stats.congestion_events += 1;
         for kind in [CongestionKind::Loss, CongestionKind::Persistent] {
@@ -241,10 +280,12 @@ impl Connection {
                     kind,
                     sent_at,
                     bytes,
+                    in_flight,
                 });
                 self.trace(now, &TraceEvent::Congestion { kind, bytes });
             }
         }
+        self.set_pace(now);
     }
 
     /// Whether a run of lost packets without a gap spans the persistent-congestion duration.
@@ -269,7 +310,8 @@ impl Connection {
     pub(super) fn on_probe_timeout(&mut self, now: Instant) {
         self.stats.probe_timeouts += 1;
         self.loss.on_probe_timeout();
-        self.congestion.on_probe_timeout(now);
+        self.congestion
+            .on_probe_timeout(now, self.loss.probe_count());
         let items: Vec<Item> = self
             .sent
             .iter()

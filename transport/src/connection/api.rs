@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 
 use super::Connection;
 use super::state::State;
+use crate::congestion::{ControllerState, SavedPath};
 use crate::error::{ApiMisuse, CloseReason, ReadError, SendMessageError, WriteError};
 use crate::ids::{MessageId, Side, StreamDirection, StreamId};
 use crate::io::{Delivery, Event, Message};
@@ -188,6 +189,26 @@ impl Connection {
             datagrams_dropped: self.outgoing.expired() + self.incoming.dropped_datagrams(),
             ..self.stats
         }
+    }
+
+    /// Where its congestion controller stands.
+    #[must_use]
+    pub fn controller_state(&self) -> ControllerState {
+        ControllerState::of(&*self.congestion, self.rtt.smoothed())
+    }
+
+    /// What to keep of its path for a later connection to the same peer; None: nothing worth keeping
+    /// yet.
+    #[must_use]
+    pub fn saved_path(&self) -> Option<SavedPath> {
+        self.congestion.saved_path(&self.rtt)
+    }
+
+    /// An earlier connection to this peer saw its path ([`Self::saved_path`]): slow start may be cut
+    /// short (RFC 9959). Without effect once a packet with data has left. Give one memory to one
+    /// connection only, and none that is older than minutes.
+    pub fn resume_path(&mut self, saved: SavedPath) {
+        self.congestion.resume(saved);
     }
 
     /// The next event. [`Event::Closed`] is the last: what an acknowledgement that comes later

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::ids::{MessageId, PacketNumber, StreamId};
+use crate::send::rate::AtSend;
 use crate::streams::Control;
 
 /// One thing that has to arrive.
@@ -34,6 +35,8 @@ pub(super) struct Contents {
     pub(super) reported: Option<PacketNumber>,
     /// It was sent as ECN-capable.
     pub(super) ecn: bool,
+    /// What had been delivered when it left.
+    pub(super) at_send: AtSend,
 }
 
 impl Contents {

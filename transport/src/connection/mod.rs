@@ -31,7 +31,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::config::TransportConfig;
-use crate::congestion::{Controller, NewReno};
+use crate::congestion::{Controller, Setup};
 use crate::flow::{ReceiveFlow, SendFlow};
 use crate::ids::{ConnectionId, PacketNumber, Side};
 use crate::io::Event;
@@ -42,7 +42,9 @@ use crate::recv::packets::ReceivedPackets;
 use crate::send::in_flight::SentPackets;
 use crate::send::loss::LossDetector;
 use crate::send::pacer::Pacer;
+use crate::send::rate::RateSampler;
 use crate::send::rtt::RttEstimator;
+use crate::send::skipped::SkippedNumbers;
 use crate::stats::Stats;
 use crate::streams::Streams;
 use crate::time::Instant;
@@ -67,6 +69,8 @@ pub struct Connection {
     opening: Option<Opening>,
     /// The initiator's confirm message, until the peer shows that it has it.
     confirm: Option<Vec<u8>>,
+    /// The responder's copy of the confirm message, until the initiator has acknowledged something.
+    confirmed_by: Option<Vec<u8>>,
     protection: Option<Box<dyn PacketProtection>>,
     peer: Option<PeerIdentity>,
     peer_params: Option<TransportParams>,
@@ -74,10 +78,13 @@ pub struct Connection {
     mtu: usize,
     received: ReceivedPackets,
     sent: SentPackets<Contents>,
+    /// Numbers that are left out, to find out who acknowledges blindly.
+    skipped: SkippedNumbers,
     rtt: RttEstimator,
     loss: LossDetector,
     congestion: Box<dyn Controller>,
     pacer: Pacer,
+    rate: RateSampler,
     /// The path passes ECN marks, as far as we know.
     ecn_usable: bool,
     /// Packets of ours that the peer saw marked CE.
@@ -140,9 +147,11 @@ impl Connection {
         (local_cid, first_number): (ConnectionId, PacketNumber),
         remote: SocketAddr,
         (established, params, rtt): (Established, &TransportParams, Option<Duration>),
+        confirm: &[u8],
     ) -> Self {
         let mut connection = Self::new(now, Side::Responder, config, local_cid, remote);
         connection.establish(now, established, params, first_number);
+        connection.confirmed_by = Some(confirm.to_vec());
         if let Some(rtt) = rtt {
             connection.rtt.on_sample(rtt, Duration::ZERO);
         }
@@ -166,6 +175,13 @@ impl Connection {
     ) -> Self {
         let mtu = config.mtu;
         let shift = crate::wire::params::window_shift(config.receive_window);
+        let setup = Setup {
+            now,
+            mtu,
+            initial_window: config.initial_window_packets * mtu as u64,
+            // The endpoint chose it at random.
+            seed: u64::from(local_cid.0),
+        };
         Self {
             side,
             state: State::SynSent,
@@ -174,16 +190,19 @@ impl Connection {
             path: Path::new(remote),
             opening: None,
             confirm: None,
+            confirmed_by: None,
             protection: None,
             peer: None,
             peer_params: None,
             mtu,
             received: ReceivedPackets::new(config.max_ack_delay),
             sent: SentPackets::new(PacketNumber(0)),
+            skipped: SkippedNumbers::default(),
             rtt: RttEstimator::new(config.initial_rtt),
             loss: LossDetector::default(),
-            congestion: NewReno::boxed(mtu, config.initial_window_packets),
+            congestion: config.controller.make(&setup),
             pacer: Pacer::new(mtu),
+            rate: RateSampler::default(),
             ecn_usable: true,
             ecn_marked: 0,
             unsampled: None,

@@ -8,7 +8,7 @@ use super::Connection;
 use super::opening::read_plain;
 use super::state::State;
 use crate::error::{CloseReason, PeerViolation};
-use crate::ids::{PacketNumber, Side, reconstruct};
+use crate::ids::{PacketNumber, reconstruct};
 use crate::io::EcnMark;
 use crate::limits::QUEUED_PONGS_MAX;
 use crate::messages::incoming::Position;
@@ -177,17 +177,18 @@ impl Connection {
     }
 
     /// What the session's keys do not fit may be the confirm message again, because our answer to
-    /// it was lost: answered by an acknowledgement, and what follows it is looked at.
+    /// it was lost: answered by an acknowledgement, and what follows it is looked at. It has to be
+    /// the message that was believed: anything else would let anybody make us send.
     fn handle_unreadable(
         &mut self,
         (now, from): (Instant, SocketAddr),
         reason: DropReason,
         datagram: &[u8],
     ) -> usize {
-        if self.side == Side::Responder
-            && self.loss.largest_acked().is_none()
-            && let Some((header, _, length)) = read_plain(datagram)
+        if let Some(confirm) = &self.confirmed_by
+            && let Some((header, payload, length)) = read_plain(datagram)
             && header.kind == PacketType::Ack
+            && payload == confirm.as_slice()
         {
             self.received.acknowledge_now();
             self.trace_dropped(now, from, DropReason::Duplicate, length);
@@ -214,6 +215,9 @@ impl Connection {
     ) {
         self.confirm = None;
         self.trace_received(now, (from, ecn), (number, header), payload);
+        if self.skipped.is_unarmed() {
+            self.skipped.arm(self.sent.next_number(), random.next_u32());
+        }
         if self.state == State::Reset {
             self.on_straggler();
             return;
@@ -236,18 +240,15 @@ impl Connection {
             .is_none_or(|largest| number > largest);
         self.received.mark(now, number, arrival);
         self.timers.on_received(now);
-        if self.migrates() {
+        if self
+            .protection
+            .as_ref()
+            .is_some_and(|protection| protection.is_sealed())
+        {
             let bytes = (HEADER_LEN + payload.len() + self.trailer_len()) as u64;
             self.path
                 .on_packet(now, from, bytes, newest, || random.next_u64());
         }
-    }
-
-    /// Whether a packet from another address can change the path: only who has the keys may do that.
-    fn migrates(&self) -> bool {
-        self.protection
-            .as_ref()
-            .is_some_and(|protection| protection.is_sealed())
     }
 
     /// Acts on an opened packet. None: it met a bound and counts as not received.
@@ -274,6 +275,7 @@ impl Connection {
             let near = self.sent.next_number().0;
             let largest = PacketNumber(reconstruct(header.acknowledgment, near));
             self.on_ack(now, largest, ack.as_ref())?;
+            self.confirmed_by = None;
         } else if ack.is_some() {
             return Err(DecodeError::Flags.into());
         }
@@ -310,12 +312,7 @@ impl Connection {
             PacketType::Fragment => return self.act_on_fragment(packet),
             PacketType::Ping => {
                 let token = packet.token()?;
-                // Without migration an answer to another address would keep alive a connection
-                // whose acknowledgements all go elsewhere.
-                let answered = self.migrates() || from == self.path.remote();
-                let room =
-                    self.pongs.len() < QUEUED_PONGS_MAX || planted::is(Bug::PongsWithoutBound);
-                if answered && room {
+                if self.pongs.len() < QUEUED_PONGS_MAX || planted::is(Bug::PongsWithoutBound) {
                     self.pongs.push_back((from, token));
                 }
             }

@@ -11,6 +11,7 @@ use super::Connection;
 use super::contents::{Contents, Item};
 use super::opening::write_plain;
 use super::state::State;
+use crate::congestion::Sent;
 use crate::ids::PacketNumber;
 use crate::io::{EcnMark, Transmit};
 use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
@@ -158,6 +159,9 @@ impl Connection {
         buf: &mut Vec<u8>,
     ) -> bool {
         let start = buf.len();
+        if self.skipped.take(self.sent.next_number()) {
+            self.sent.skip();
+        }
         if let Some(confirm) = self.confirm.as_ref().filter(|_| first) {
             let mut header = Header::new(PacketType::Ack, self.remote_cid);
             header.sequence = self.sent.next_number().truncated();
@@ -166,13 +170,23 @@ impl Connection {
             let number = self.sent.next_number();
             self.sent.skip();
             self.trace_confirm(number, &buf[start..]);
-            if self.write_next_packet(now, limit - used, buf) {
+            if self.write_next_packet(now, limit - used, buf)
+                || self.write_probe_ping(now, limit - used, buf)
+            {
                 return true;
             }
             self.trace_no_confirm();
             buf.truncate(start);
         }
         self.write_next_packet(now, limit, buf)
+    }
+
+    /// A PING instead of the data of a probe that has no room. Without it a lost confirm message
+    /// would stay lost when all there is to repeat are fragments as long as a datagram.
+    fn write_probe_ping(&mut self, now: Instant, limit: usize, buf: &mut Vec<u8>) -> bool {
+        let wanted = self.probes > 0 && self.state.is_transferring();
+        self.ping |= wanted;
+        wanted && self.write_control_due(now, limit, buf)
     }
 
     pub(super) fn has_data(&self) -> bool {
@@ -253,7 +267,11 @@ impl Connection {
     /// A packet with data, or with an acknowledgement alone when window or pace forbid more.
     fn write_data_packet(&mut self, now: Instant, limit: usize, buf: &mut Vec<u8>) -> bool {
         let ack_due = self.received.is_due(now);
-        if !self.has_data() || !self.may_send(now, limit) {
+        let has_data = self.has_data();
+        if !has_data {
+            self.note_app_limited(limit);
+        }
+        if !has_data || !self.may_send(now, limit) {
             if ack_due {
                 let mut draft = self.draft(PacketType::Ack, limit);
                 self.add_ack(now, &mut draft, true);
@@ -289,6 +307,7 @@ impl Connection {
             return true;
         }
         if self.sent.bytes_in_flight() + size > self.congestion.window() {
+            self.rate.on_window_limited(self.sent.next_number().0);
             return false;
         }
         if self.pacer.budget(now) < size {
@@ -296,6 +315,15 @@ impl Connection {
             return false;
         }
         true
+    }
+
+    /// Nothing is there to send: rate samples of the next round trip tell about the application, if
+    /// the window would have let a packet of `size` bytes go.
+    fn note_app_limited(&mut self, size: usize) {
+        let in_flight = self.sent.bytes_in_flight();
+        if in_flight + size as u64 <= self.congestion.window() {
+            self.rate.on_app_limited(in_flight);
+        }
     }
 
     fn draft(&self, kind: PacketType, limit: usize) -> Draft {
@@ -582,7 +610,12 @@ impl Connection {
         }
         let mut contents = draft.contents;
         contents.ecn = self.ecn_usable;
+        let was_idle = !self.sent.is_any_in_flight();
+        let idle = was_idle.then(|| self.loss.time_since_sent(now));
         let size = u32::try_from(size).unwrap_or(u32::MAX);
+        let (bytes, before) = (u64::from(size), self.sent.bytes_in_flight());
+        contents.at_send = self.rate.on_sent(now, bytes, before + bytes);
+        let app_limited = contents.at_send.is_app_limited();
         self.sent.push(SentPacket {
             sent_at: now,
             size,
@@ -590,8 +623,17 @@ impl Connection {
         });
         self.loss.on_sent(now);
         self.timers.on_eliciting_sent(now);
-        let (bytes, in_flight) = (u64::from(size), self.sent.bytes_in_flight());
-        self.congestion.on_sent(now, number, bytes, in_flight);
+        self.congestion.on_sent(&Sent {
+            now,
+            number,
+            bytes,
+            in_flight: before + bytes,
+            idle,
+            app_limited,
+        });
+        if was_idle {
+            self.set_pace(now);
+        }
         self.pacer.on_sent(bytes);
     }
 }

@@ -16,6 +16,9 @@ use crate::messages::outgoing::{OutgoingMessages, Part};
 use crate::streams::Placed;
 use crate::time::Instant;
 
+/// Least bytes of a part of an outgoing message, and most messages: they keep the model quick.
+const PART_MIN: usize = 20;
+const MESSAGES_MAX: usize = 60;
 /// Longest message accepted here.
 const LONGEST: u64 = 3_000;
 const WINDOW: u64 = 1 << 20;
@@ -41,7 +44,7 @@ enum Incoming {
     PopDatagram,
 }
 
-/// [`IncomingMessages`] against lists of the fragments that came: each message once, complete, as
+/// `IncomingMessages` against lists of the fragments that came: each message once, complete, as
 /// it was sent; contradictions are violations; bounds hold.
 ///
 /// # Panics
@@ -288,7 +291,7 @@ enum Outgoing {
     Wait,
 }
 
-/// [`OutgoingMessages`] against a list of messages and the state of each part.
+/// `OutgoingMessages` against a list of messages and the state of each part.
 ///
 /// # Panics
 /// When they differ.
@@ -297,7 +300,10 @@ pub fn messages_out(data: &[u8]) {
     for operation in operations(data) {
         match operation {
             Outgoing::Push { length, part_max } => {
-                run.push(usize::from(length) % 2_000, usize::from(part_max) + 1);
+                run.push(
+                    usize::from(length) % 2_000,
+                    usize::from(part_max) + PART_MIN,
+                );
             }
             Outgoing::PushDatagram {
                 length,
@@ -306,7 +312,7 @@ pub fn messages_out(data: &[u8]) {
             } => {
                 run.push_datagram(
                     usize::from(length) % 2_000,
-                    usize::from(part_max) + 1,
+                    usize::from(part_max) + PART_MIN,
                     expires,
                 );
             }
@@ -381,6 +387,9 @@ struct Sender {
 
 impl Sender {
     fn push(&mut self, length: usize, part_max: usize) {
+        if self.model.len() >= MESSAGES_MAX {
+            return;
+        }
         let number = self.model.len() as u64;
         let data: Vec<u8> = (0..length as u64).map(|at| pattern(number, at)).collect();
         let id = self.messages.push_reliable(data, part_max);

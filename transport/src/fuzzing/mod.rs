@@ -13,6 +13,7 @@ mod messages;
 mod numbers;
 mod recovery;
 mod streams;
+mod streams_alone;
 
 pub use crate::endpoint::fuzzing::half_open;
 pub use bytes::{assembler, send_buffer};
@@ -20,7 +21,8 @@ pub use codecs::{ack_ranges, frames, header, params, wire_parts};
 pub use messages::{messages_in, messages_out};
 pub use numbers::{range_set, received_packets};
 pub use recovery::{flow_control, loss_recovery, pacer};
-pub use streams::{stream_fairness, streams_hostile, streams_pair};
+pub use streams::streams_pair;
+pub use streams_alone::{stream_fairness, streams_hostile};
 
 use arbitrary::{Arbitrary, Unstructured};
 

@@ -91,6 +91,12 @@ impl LossDetector {
         self.last_eliciting_sent = now;
     }
 
+    /// How long ago the last ack-eliciting packet left.
+    #[must_use]
+    pub const fn time_since_sent(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.last_eliciting_sent)
+    }
+
     /// Something was newly acknowledged.
     pub fn on_progress(&mut self) {
         if !planted::is(Bug::ProbeBackoffNeverReset) {

@@ -23,6 +23,8 @@ pub struct Pacer {
     /// Bytes per second; zero: unlimited.
     rate: u64,
     updated: Instant,
+    /// What may leave at once; None: what [`BURST_TIME`] and [`BURST_PACKETS`] say.
+    quantum: Option<u64>,
     /// Part of a byte earned so far, in byte-nanoseconds per second.
     remainder: u128,
 }
@@ -37,17 +39,29 @@ impl Pacer {
             capacity,
             rate: 0,
             updated: Instant::ZERO,
+            quantum: None,
             remainder: 0,
         }
+    }
+
+    /// Sets what the controller wants to leave at once; None: it does not care. Holds from the next
+    /// [`Self::set_rate`] on.
+    pub const fn set_quantum(&mut self, quantum: Option<u64>) {
+        self.quantum = quantum;
     }
 
     /// Sets the rate in bytes per second. None: no limit.
     pub fn set_rate(&mut self, now: Instant, rate: Option<u64>, mtu: usize) {
         self.refill(now);
-        self.rate = rate.unwrap_or(0);
+        self.rate = rate.map_or(0, |rate| rate.max(1));
         let burst = u128::from(self.rate) * BURST_TIME.as_nanos() / 1_000_000_000;
         let burst = u64::try_from(burst).unwrap_or(u64::MAX);
-        self.capacity = burst.max(BURST_PACKETS * mtu as u64);
+        self.capacity = match self.quantum {
+            // A quantum is waited for, and may wait for a second one: a timer that fires late by the
+            // time of a quantum loses nothing. On a fast path the timers set the burst.
+            Some(quantum) => (quantum.max(mtu as u64) * BATCH_DIVISOR).max(burst),
+            None => burst.max(BURST_PACKETS * mtu as u64),
+        };
         self.tokens = self.tokens.min(self.capacity);
     }
 
@@ -128,6 +142,19 @@ mod tests {
             pacer.budget(next) >= 65_507,
             "a full segmentation batch is due at once"
         );
+    }
+
+    #[test]
+    fn a_quantum_of_the_controller_bounds_what_leaves_at_once() {
+        let mut pacer = Pacer::new(1_000);
+        pacer.set_quantum(Some(3_000));
+        pacer.set_rate(Instant::ZERO, Some(1_000_000), 1_000);
+        assert_eq!(pacer.budget(Instant::ZERO), 6_000);
+        pacer.on_sent(6_000);
+        assert_eq!(pacer.next_time(1_000), Some(Instant::ZERO + 3 * MS));
+        pacer.set_rate(Instant::ZERO, Some(1_000_000_000), 1_000);
+        let next = pacer.next_time(1_000).unwrap();
+        assert_eq!(next, Instant::ZERO + MS, "no finer than a timer");
     }
 
     #[test]

@@ -143,6 +143,14 @@ impl Client {
                 }
                 self.dirty.insert(carrier);
             }
+            Event::MessageDelivered(id) => {
+                let flows = self.carriers.get(carrier).into_iter();
+                for flow in flows.flat_map(|carrier| &carrier.flows) {
+                    if let Some(flow) = self.flows.get_mut(*flow) {
+                        flow.on_message_delivered(id);
+                    }
+                }
+            }
             Event::StreamWritable(_)
             | Event::StreamStopped(..)
             | Event::StreamsAvailable(_)

@@ -202,6 +202,9 @@ fn build(experiment: &Experiment, seed: u64, carriers: Vec<Carrier>, works: Vec<
         if let Some(end) = fault.kill {
             net.kill_at(at, node(end));
         }
+        if let (Some(end), Some(lasts)) = (fault.pause, fault.lasts) {
+            net.pause_at(at, at + lasts.0, node(end));
+        }
         if let Some(end) = fault.rebind {
             rebinds += 2;
             let address = Net::<App>::address_of(rebinds + node(end));

@@ -40,13 +40,22 @@ struct Incoming {
     answered: u64,
 }
 
+impl Incoming {
+    /// Bytes of the answer that are still to be written.
+    fn left(&self) -> u64 {
+        let answer = self.parsed.map_or(0, |head| head.answer);
+        answer.saturating_sub(self.answered)
+    }
+}
+
 /// The answering application.
 #[derive(Debug)]
 pub(super) struct Server {
     node: usize,
     pub(super) flows: Vec<Arrived>,
     streams: BTreeMap<(ConnectionHandle, StreamId), Incoming>,
-    pub(super) closed: u64,
+    /// Streams whose answers may go on.
+    writable: BTreeSet<(ConnectionHandle, StreamId)>,
     buffer: Vec<u8>,
     expected: Expected,
 }
@@ -59,7 +68,7 @@ impl Server {
             node,
             flows: vec![Arrived::default(); flows],
             streams: BTreeMap::new(),
-            closed: 0,
+            writable: BTreeSet::new(),
             buffer: vec![0; BUFFER],
             expected: Expected::default(),
         }
@@ -72,6 +81,15 @@ impl Server {
     ) -> Result<(), Violation> {
         while let Some((handle, event)) = endpoint.poll_event() {
             self.on_event(now, endpoint, handle, &event)?;
+        }
+        // Short answers first: one without end takes all the room there is.
+        let mut writable: Vec<_> = std::mem::take(&mut self.writable)
+            .into_iter()
+            .filter_map(|key| Some((self.streams.get(&key)?.left(), key)))
+            .collect();
+        writable.sort_unstable();
+        for (_, key) in writable {
+            self.answer(endpoint, key)?;
         }
         Ok(())
     }
@@ -88,7 +106,9 @@ impl Server {
                 self.accept(now, endpoint, handle, direction)?;
             }
             Event::StreamReadable(id) => self.read(now, endpoint, (handle, id))?,
-            Event::StreamWritable(id) => self.answer(endpoint, (handle, id))?,
+            Event::StreamWritable(id) => {
+                self.writable.insert((handle, id));
+            }
             Event::StreamStopped(id, _) => {
                 if let Some(connection) = endpoint.connection_mut(handle) {
                     // It may have ended by itself meanwhile.
@@ -113,7 +133,6 @@ impl Server {
                 }
             }
             Event::Closed(_) => {
-                self.closed += 1;
                 self.streams.retain(|(of, _), _| *of != handle);
             }
             _ => {}
@@ -144,6 +163,10 @@ impl Server {
         endpoint: &mut Endpoint,
         key: (ConnectionHandle, StreamId),
     ) -> Result<(), Violation> {
+        // Of a stream that has ended, the event may still come; there is nothing left to read.
+        if self.streams.get(&key).is_none_or(|stream| stream.ended) {
+            return Ok(());
+        }
         let mut buffer = std::mem::take(&mut self.buffer);
         let result = self.read_into(now, endpoint, key, &mut buffer);
         self.buffer = buffer;

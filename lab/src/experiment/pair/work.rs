@@ -1,11 +1,11 @@
 //! What a flow of the client does: one stream, pairs of request and answer, or messages by the
 //! clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use dunlin_transport::{
-    Connection, Delivery, Instant, ReadError, SendMessageError, StreamDirection, StreamId,
-    WriteError,
+    Connection, Delivery, Instant, MessageId, ReadError, SendMessageError, StreamDirection,
+    StreamId, WriteError,
 };
 
 use super::payload::{ENDLESS, Expected, HEAD, Head, fill_request};
@@ -35,6 +35,8 @@ pub(super) struct Work {
     /// Of these, those the endpoint has taken.
     begun: u64,
     open: BTreeMap<StreamId, Open>,
+    /// Reliable messages that are not acknowledged yet.
+    unacknowledged: BTreeSet<MessageId>,
     /// Answers that were read to their end.
     pub(super) answered: u64,
     /// Requests and streams that ended otherwise.
@@ -100,6 +102,7 @@ impl Work {
             issued: 0,
             begun: 0,
             open: BTreeMap::new(),
+            unacknowledged: BTreeSet::new(),
             answered: 0,
             failed: 0,
             bytes: 0,
@@ -121,9 +124,10 @@ impl Work {
     }
 
     /// Whether something of it is still to come: a bulk stream that ends, a request, a message that
-    /// the endpoint has not taken.
+    /// the endpoint has not taken or the peer not acknowledged.
     pub(super) fn is_busy(&self) -> bool {
-        let waiting = !self.due.is_empty() || !self.open.is_empty();
+        let waiting =
+            !self.due.is_empty() || !self.open.is_empty() || !self.unacknowledged.is_empty();
         match self.kind {
             FlowKind::Bulk => !self.is_endless() && (self.issued == 0 || waiting),
             _ => waiting,
@@ -175,7 +179,9 @@ impl Work {
                     self.due.push_back(self.next_due);
                     self.next_due = self.next_due + every;
                 }
-                None if self.due.is_empty() && self.open.is_empty() => self.due.push_back(now),
+                None if self.due.is_empty() && self.open.is_empty() && now < self.stop => {
+                    self.due.push_back(now);
+                }
                 None => break,
             }
             self.issued += 1;
@@ -275,8 +281,11 @@ impl Work {
             let mut bytes = vec![0; usize::try_from(self.size).unwrap_or(usize::MAX)];
             fill_request(self.head(issued), 0, &mut bytes);
             match connection.send_message(bytes, delivery) {
-                Ok(_) => {
+                Ok(id) => {
                     self.due.pop_front();
+                    if delivery == Delivery::Reliable {
+                        self.unacknowledged.insert(id);
+                    }
                     self.begun += 1;
                     self.written += self.size;
                 }
@@ -353,10 +362,16 @@ impl Work {
         }
     }
 
+    /// The peer has all of a message, perhaps one of this flow.
+    pub(super) fn on_message_delivered(&mut self, id: MessageId) {
+        self.unacknowledged.remove(&id);
+    }
+
     /// The connection is over: nothing more comes.
     pub(super) fn on_closed(&mut self) {
         self.failed += (self.open.len() + self.due.len()) as u64;
         self.open.clear();
+        self.unacknowledged.clear();
         self.due.clear();
         self.stop = Instant::ZERO;
         self.total = self.issued;

@@ -1,7 +1,7 @@
 //! Hellos, records, exchange, dialling, goodbyes, bans.
 
 use super::*;
-use crate::limits::{BOOTSTRAP_MAX, EXCHANGE_RECORDS_MAX, HANDSHAKING_MAX};
+use crate::limits::{ALTERNATIVES_MAX, BOOTSTRAP_MAX, EXCHANGE_RECORDS_MAX, HANDSHAKING_MAX};
 use crate::wire::{Disconnect, DisconnectAck, GetPeers, Peers};
 use crate::{
     CloseReason, DialTarget, DisconnectReason, LinkEnd, LinkEndCause, OverlayError, PeerState,
@@ -271,6 +271,77 @@ fn only_records_of_peers_seen_at_their_address_are_passed_on() {
             records: vec![known.signed()]
         }
     );
+}
+
+#[test]
+fn a_peer_that_was_heard_of_first_is_passed_on_once_it_is_seen_at_its_address() {
+    let mut bench = Bench::new();
+    bench.connect(1);
+    let question = question_to(&bench, 1).expect("asked");
+    // The very record that node 2 will give itself.
+    bench.deliver(1, &answer(question, &[record(2, 1, address(2))]));
+    let ask = |id| {
+        let count = u16::MAX;
+        Message::GetPeers(GetPeers { id, count }).encode()
+    };
+    bench.deliver(1, &ask(8));
+    let sent = bench.sent_to(1);
+    let Message::Peers(before) = decoded(&sent[0]) else {
+        panic!("an answer")
+    };
+    assert_eq!(before.records, [], "it was only heard of");
+    bench.connect(2);
+    bench.deliver(1, &ask(9));
+    let sent = bench.sent_to(1);
+    let Message::Peers(after) = decoded(&sent[0]) else {
+        panic!("an answer")
+    };
+    assert_eq!(after.records, [record(2, 1, address(2)).signed()]);
+}
+
+#[test]
+fn a_record_that_is_no_news_is_passed_over_before_its_signature_is_checked() {
+    let mut bench = Bench::new();
+    bench.connect(1);
+    let question = question_to(&bench, 1).expect("asked");
+    let known = record(2, 5, address(2));
+    let mut forged = known.signed();
+    forged.signature[5] ^= 1;
+    let records = vec![known.signed(), forged];
+    let id = question;
+    bench.deliver(1, &Message::Peers(Peers { id, records }).encode());
+    assert_eq!(bench.overlay.stats().records_refused, 1);
+    assert_eq!(bench.overlay.stats().violations, 0);
+    // The node's own hello is another matter: it is to be the known record, or to verify.
+    bench.link(2, Direction::Inbound);
+    bench.deliver(2, &encode_hello(|hello| hello.record = Some(forged)));
+    assert_eq!(bench.overlay.stats().violations, 1);
+}
+
+#[test]
+fn alternatives_of_a_refusal_are_taken_by_who_has_nobody_left_to_try() {
+    let mut bench = Bench::with(OverlayConfig {
+        target_peers: 1,
+        ..config()
+    });
+    let refuse_with = |bench: &mut Bench, n: u8, named: u8| {
+        bench.link(n, Direction::Inbound);
+        let record = record(named, 1, address(named));
+        let reply = HelloReply {
+            verdict: Refusal::ConnectionLimit.code(),
+            observed: None,
+            alternatives: vec![record.signed()],
+        };
+        bench.deliver(n, &Message::HelloReply(reply).encode());
+        peer(bench, named).is_some()
+    };
+    assert!(refuse_with(&mut bench, 1, 50), "there was nobody to try");
+    bench.connect(2);
+    let question = question_to(&bench, 2).expect("asked");
+    let many = 60..=60 + u8::try_from(ALTERNATIVES_MAX).unwrap();
+    let records: Vec<_> = many.map(|n| record(n, 1, address(n))).collect();
+    bench.deliver(2, &answer(question, &records));
+    assert!(!refuse_with(&mut bench, 3, 51), "there are enough to try");
 }
 
 #[test]
