@@ -82,7 +82,8 @@ fn mix(lanes: &mut [u64; 4], block: &[u8]) {
     for ((lane, key), pair) in lanes.iter_mut().zip(KEYS).zip(block.chunks_exact(16)) {
         let (low, high) = pair.split_at(8);
         let word = |half: &[u8]| u64::from_le_bytes(half.try_into().unwrap_or_default());
-        *lane = fold(*lane ^ word(low), key ^ word(high));
+        // Turned, or the two halves of a first block could change places.
+        *lane = fold(*lane ^ word(low), key.rotate_left(32) ^ word(high));
     }
 }
 

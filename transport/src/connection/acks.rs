@@ -35,10 +35,10 @@ impl Connection {
         }
         let mut acked = Vec::new();
         match frame {
-            None => self.take_acked(now, largest.0..=largest.0, &mut acked)?,
+            None => self.take_acked(now, largest.0..=largest.0, &mut acked),
             Some(frame) => {
                 for range in frame.ranges(largest.0) {
-                    self.take_acked(now, range?, &mut acked)?;
+                    self.take_acked(now, range?, &mut acked);
                 }
             }
         }
@@ -80,10 +80,7 @@ impl Connection {
         now: Instant,
         range: RangeInclusive<u64>,
         acked: &mut Vec<(PacketNumber, SentPacket<Contents>)>,
-    ) -> Result<(), PeerViolation> {
-        if self.skipped.is_named_by(&range) {
-            return Err(PeerViolation::AckOfUnsentPacket);
-        }
+    ) {
         let (rate, congestion) = (&mut self.rate, &mut self.congestion);
         self.sent.take_range(&range, |number, packet| {
             let (sent_at, bytes) = (packet.sent_at, u64::from(packet.size));
@@ -102,7 +99,6 @@ impl Connection {
                 .on_spurious_loss(&SpuriousLoss { now, lost });
             self.trace_spurious(now, number, &lost);
         }
-        Ok(())
     }
 
     /// A sample, when the largest number is newly acknowledged (RFC 9002 §5.1). Only a frame tells

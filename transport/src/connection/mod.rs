@@ -44,7 +44,6 @@ use crate::send::loss::LossDetector;
 use crate::send::pacer::Pacer;
 use crate::send::rate::RateSampler;
 use crate::send::rtt::RttEstimator;
-use crate::send::skipped::SkippedNumbers;
 use crate::stats::Stats;
 use crate::streams::Streams;
 use crate::time::Instant;
@@ -78,8 +77,6 @@ pub struct Connection {
     mtu: usize,
     received: ReceivedPackets,
     sent: SentPackets<Contents>,
-    /// Numbers that are left out, to find out who acknowledges blindly.
-    skipped: SkippedNumbers,
     rtt: RttEstimator,
     loss: LossDetector,
     congestion: Box<dyn Controller>,
@@ -197,7 +194,6 @@ impl Connection {
             mtu,
             received: ReceivedPackets::new(config.max_ack_delay),
             sent: SentPackets::new(PacketNumber(0)),
-            skipped: SkippedNumbers::default(),
             rtt: RttEstimator::new(config.initial_rtt),
             loss: LossDetector::default(),
             congestion: config.controller.make(&setup),

@@ -215,9 +215,6 @@ impl Connection {
     ) {
         self.confirm = None;
         self.trace_received(now, (from, ecn), (number, header), payload);
-        if self.skipped.is_unarmed() {
-            self.skipped.arm(self.sent.next_number(), random.next_u32());
-        }
         if self.state == State::Reset {
             self.on_straggler();
             return;

@@ -159,9 +159,6 @@ impl Connection {
         buf: &mut Vec<u8>,
     ) -> bool {
         let start = buf.len();
-        if self.skipped.take(self.sent.next_number()) {
-            self.sent.skip();
-        }
         if let Some(confirm) = self.confirm.as_ref().filter(|_| first) {
             let mut header = Header::new(PacketType::Ack, self.remote_cid);
             header.sequence = self.sent.next_number().truncated();

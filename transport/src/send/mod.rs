@@ -8,4 +8,3 @@ pub mod loss;
 pub mod pacer;
 pub mod rate;
 pub mod rtt;
-pub(crate) mod skipped;
