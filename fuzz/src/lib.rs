@@ -10,7 +10,7 @@ pub mod targets;
 /// Makes a binary out of the target with this name.
 ///
 /// Under `cargo fuzz` (which sets `--cfg fuzzing`) it is libFuzzer's target; the binary then needs
-/// `#![cfg_attr(fuzzing, no_main)]`. Otherwise it is a `main` that calls [`replay`].
+/// `#![cfg_attr(fuzzing, no_main)]`. Otherwise it is a `main` that runs it on the files it is given.
 #[macro_export]
 macro_rules! target {
     ($name:ident) => {

@@ -33,6 +33,20 @@ pub struct Goodput {
 /// The connection failed.
 pub fn probe(
     config: &EndpointConfig,
+    path: (&[Element], &[Element]),
+    times: (Duration, Duration),
+    seed: u64,
+) -> Result<Goodput, Failure> {
+    probe_with(Profile::Plain, config, path, times, seed)
+}
+
+/// The same with packets protected as `profile` says.
+///
+/// # Errors
+/// The connection failed.
+pub fn probe_with(
+    profile: Profile,
+    config: &EndpointConfig,
     (forward, backward): (&[Element], &[Element]),
     (warm_up, time): (Duration, Duration),
     seed: u64,
@@ -49,7 +63,6 @@ pub fn probe(
         streams: vec![stream],
         ..Plan::default()
     };
-    let profile = Profile::Plain;
     let sender = Agent::new(0, Side::Initiator, sending.clone(), Plan::default());
     net.add(
         profile.endpoint(0, config, false, &mut rng.split(0)),

@@ -7,12 +7,14 @@
 //! what must always hold after every event and what must come true at the end. The same seed gives
 //! the same bytes at the same times on every machine ([`trace`]).
 //!
-//! [`fuzzing`] drives a pair by bytes instead of a seed; [`goodput`] measures a link.
+//! [`adversary`] is a peer whose every packet a test writes. [`fuzzing`] drives a pair by bytes
+//! instead of a seed; [`goodput`] measures a link.
 //!
 //! [`plot`] draws what was measured.
 //!
 //! What it deliberately does not: sockets, threads, the wall clock. `docs/lab.md` is its manual.
 
+pub mod adversary;
 pub mod capture;
 pub mod experiment;
 pub mod fuzzing;

@@ -391,7 +391,7 @@ fn key_updates(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
     const OF_ONE_KEY: u64 = 1_000;
     let mut setting = setting(rng);
     setting.profile = Profile::Sealed(CipherSuite::Aes128Gcm);
-    setting.delay = Duration::from_micros(rng.between(2_000, 10_000));
+    setting.delay = Duration::from_micros(rng.between(8_000, 20_000));
     for config in &mut setting.config {
         config.transport.receive_window = 65_536;
         config.transport.max_ack_delay = MS;

@@ -1,23 +1,29 @@
 //! Virtual time: what happens next, in one order for ever.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use dunlin_transport::Instant;
 
 /// Events by time; those of one instant in the order in which they were scheduled.
+///
+/// The heap sorts small keys; the events themselves lie still in slots, which are used again.
 #[derive(Debug)]
 pub struct Scheduler<T> {
-    heap: BinaryHeap<Reverse<Entry<T>>>,
+    heap: BinaryHeap<Reverse<Key>>,
+    slots: Vec<Option<T>>,
+    free: Vec<u32>,
     sequence: u64,
     now: Instant,
 }
 
-#[derive(Debug)]
-struct Entry<T> {
+/// When an event happens, and where it lies. No two sequence numbers are equal, so the slot never
+/// decides.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Key {
     at: Instant,
     sequence: u64,
-    event: T,
+    slot: u32,
 }
 
 impl<T> Scheduler<T> {
@@ -26,6 +32,8 @@ impl<T> Scheduler<T> {
     pub const fn new() -> Self {
         Self {
             heap: BinaryHeap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
             sequence: 0,
             now: Instant::ZERO,
         }
@@ -38,27 +46,42 @@ impl<T> Scheduler<T> {
     }
 
     /// Schedules `event`; a time in the past means now.
+    ///
+    /// # Panics
+    /// When 2^32 events wait.
     pub fn schedule(&mut self, at: Instant, event: T) {
-        let entry = Entry {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(None);
+                u32::try_from(self.slots.len() - 1).expect("memory ends before 2^32 events wait")
+            }
+        };
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some(event);
+        }
+        let key = Key {
             at: at.max(self.now),
             sequence: self.sequence,
-            event,
+            slot,
         };
         self.sequence += 1;
-        self.heap.push(Reverse(entry));
+        self.heap.push(Reverse(key));
     }
 
     /// Takes the next event and moves time to it.
     pub fn pop(&mut self) -> Option<(Instant, T)> {
-        let Reverse(entry) = self.heap.pop()?;
-        self.now = entry.at;
-        Some((entry.at, entry.event))
+        let Reverse(key) = self.heap.pop()?;
+        let event = self.slots.get_mut(key.slot as usize)?.take()?;
+        self.free.push(key.slot);
+        self.now = key.at;
+        Some((key.at, event))
     }
 
     /// When the next event happens.
     #[must_use]
     pub fn next_time(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse(entry)| entry.at)
+        self.heap.peek().map(|Reverse(key)| key.at)
     }
 
     /// How many events wait.
@@ -77,32 +100,6 @@ impl<T> Scheduler<T> {
 impl<T> Default for Scheduler<T> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl<T> Entry<T> {
-    const fn key(&self) -> (Instant, u64) {
-        (self.at, self.sequence)
-    }
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl<T> Eq for Entry<T> {}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key().cmp(&other.key())
     }
 }
 
@@ -134,5 +131,21 @@ mod tests {
         scheduler.schedule(Instant::from_nanos(2), ());
         assert_eq!(scheduler.pop(), Some((Instant::from_nanos(9), ())));
         assert!(scheduler.is_empty());
+    }
+
+    #[test]
+    fn slots_are_used_again() {
+        let mut scheduler = Scheduler::new();
+        for round in 0..100_u64 {
+            for index in 0..3 {
+                scheduler.schedule(Instant::from_nanos(round), index);
+            }
+            let taken: Vec<_> = (0..3).filter_map(|_| scheduler.pop()).collect();
+            assert_eq!(
+                taken.iter().map(|(_, index)| *index).collect::<Vec<_>>(),
+                [0, 1, 2]
+            );
+        }
+        assert_eq!(scheduler.slots.len(), 3);
     }
 }

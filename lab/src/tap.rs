@@ -331,6 +331,7 @@ impl<M: Meddler> Tap<M> {
             now: self.scheduler.now(),
             deadline: end.endpoint.poll_timeout(),
             rtt_floor: self.delay * 2,
+            slack: Duration::ZERO,
             peer_closed: matches!(end.agent.close_reason(), Some(CloseReason::Peer { .. })),
         };
         let connection = end.endpoint.connection(handle);

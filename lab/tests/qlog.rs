@@ -107,7 +107,10 @@ fn simulate(run: &Run) -> Outcome {
         let mut endpoint = run.profile.endpoint(node, &config, node == 1, &mut rng);
         if run.logged[node] {
             let sinks = Box::new(memories[node].clone());
-            endpoint.set_observer(Box::new(Qlog::new(sinks, QlogConfig::default())));
+            let mut config = QlogConfig::default();
+            // As the program has it; one of the two forms of the header.
+            config.wall_clock_time = (node == 1).then(|| "2026-11-21T08:00:00.000001Z".into());
+            endpoint.set_observer(Box::new(Qlog::new(sinks, config)));
         }
         let plans = [client.clone(), server.clone()];
         let (own, other) = (plans[node].clone(), plans[1 - node].clone());

@@ -76,6 +76,22 @@ fn losses_reordering_and_copies_on_the_paths_cost_no_broadcast() {
     assert_eq!(report.network.delivery_ratio, 1.0);
 }
 
+#[test]
+fn a_partition_that_does_not_heal_shows_as_two_pieces_and_missing_deliveries() {
+    let mut scenario = calm();
+    scenario.network.partition = Some(Partition {
+        at: 5 * SECOND,
+        until: 500 * SECOND,
+        fraction: Ppm::percent(50),
+    });
+    scenario.network.warm_up = 50 * SECOND;
+    scenario.network.requests = 0;
+    scenario.network.duration = Some(60 * SECOND);
+    let report = run(&scenario, 1);
+    assert_eq!((report.network.pieces, report.network.complete), (2, 0));
+    assert_eq!(report.network.delivered, 5 * 9);
+}
+
 /// Everything that the laboratory can do to fifty nodes, in the first fifty seconds.
 fn torture(seed: u64) -> StackScenario {
     let restarts = [Restart::Empty, Restart::KnownPeers, Restart::Resumed];

@@ -319,6 +319,31 @@ fn a_node_that_slept_for_long_goes_on_with_what_it_knew() {
 }
 
 #[test]
+fn a_partition_that_does_not_heal_shows_as_two_pieces_and_missing_deliveries() {
+    let scenario = SwarmScenario {
+        nodes: 30,
+        join_over: SECOND,
+        warm_up: 60 * SECOND,
+        broadcasts: 4,
+        partition: Some(Partition {
+            at: 10 * SECOND,
+            until: 500 * SECOND,
+            fraction: Ppm::percent(50),
+        }),
+        duration: Some(90 * SECOND),
+        ..SwarmScenario::default()
+    };
+    let report = run(&scenario, 1);
+    assert_eq!((report.pieces, report.complete), (2, 0));
+    assert_eq!(report.expected, 4 * 29);
+    assert_eq!(
+        report.delivered,
+        4 * 14,
+        "the origin's half, without the origin"
+    );
+}
+
+#[test]
 fn a_scenario_reads_from_text_with_units_and_refuses_unknown_names() {
     let text = r#"{
         "nodes": 1000,

@@ -77,4 +77,9 @@ mod regressions {
     fn torture_2658_a_lost_confirm_message_is_repeated_in_front_of_long_fragments() {
         torture(2_658);
     }
+
+    #[test]
+    fn torture_109_answers_to_a_new_address_leave_enough_for_its_challenge() {
+        torture(109);
+    }
 }

@@ -12,6 +12,7 @@
 //! | [`transfer`] | the file-transfer protocol, over any pair of byte streams (`docs/transfer.md`) |
 //! | [`relay`] | a UDP relay that loses, delays, reorders, duplicates and corrupts, from a seed |
 //! | [`stack`] | identity, endpoints, connections |
+//! | [`trace`] | qlog files, captures and key logs of live connections; reading them |
 //! | [`known_peers`] | trust on first use |
 //! | [`failure`] | the one error type a person sees, and the exit codes (`docs/cli.md`) |
 
@@ -28,6 +29,7 @@ pub mod relay;
 pub mod signals;
 pub mod stack;
 pub mod telemetry;
+pub mod trace;
 pub mod transfer;
 
 use std::ffi::OsString;
@@ -38,6 +40,12 @@ use clap::Parser;
 
 use cli::Cli;
 use failure::{Exit, Failure};
+
+/// A program with mistakes to choose from is not built (ADR 0720).
+const _: () = assert!(
+    !dunlin_transport::planted::ENABLED,
+    "the feature `planted-bugs` is for tests of dunlin-lab alone"
+);
 
 /// How long the runtime waits for blocking file work when a command has ended.
 const RUNTIME_GRACE: Duration = Duration::from_millis(300);

@@ -21,6 +21,7 @@ use crate::cli::{KeyArgs, LabArgs};
 use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure, plain_reason};
 use crate::known_peers::{Known, KnownPeers};
+use crate::trace::Traces;
 
 /// How long an address may stay silent before the next one is tried, or none is left.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,6 +37,7 @@ pub struct Keys {
     identity: Arc<Identity>,
     provider: Arc<dyn CryptoProvider>,
     data_dir: Option<DataDir>,
+    traces: Traces,
 }
 
 impl Keys {
@@ -51,6 +53,7 @@ impl Keys {
             identity: Arc::new(identity),
             provider: provider::aws_lc(),
             data_dir: Some(data_dir),
+            traces: Traces::default(),
         })
     }
 
@@ -61,11 +64,24 @@ impl Keys {
             identity: Arc::new(Identity::generate(&mut OsRandom)),
             provider: provider::aws_lc(),
             data_dir: None,
+            traces: Traces::default(),
         }
     }
 
-    /// The ID of this node.
+    /// The same keys; connections made with them write these traces.
     #[must_use]
+    pub fn with_traces(mut self, traces: Traces) -> Self {
+        self.traces = traces;
+        self
+    }
+
+    /// The traces that connections write.
+    #[must_use]
+    pub const fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// The ID of this node.
     pub fn node_id(&self) -> NodeId {
         self.identity.node_id()
     }
@@ -79,7 +95,7 @@ impl Keys {
     /// Answers handshakes as this node; `allow` empty: from anybody.
     #[must_use]
     pub fn acceptor(&self, allow: &[NodeId]) -> Box<dyn Acceptor> {
-        let mut config = SessionConfig::default();
+        let mut config = self.session();
         if !allow.is_empty() {
             config.allow_list = Some(allow.iter().copied().collect::<BTreeSet<_>>());
         }
@@ -92,11 +108,18 @@ impl Keys {
         ))
     }
 
+    fn session(&self) -> SessionConfig {
+        SessionConfig {
+            key_log: self.traces.key_log(),
+            ..SessionConfig::default()
+        }
+    }
+
     /// Opens a handshake as this node, with `expected` or with whoever answers.
     #[must_use]
     pub fn initiator(&self, expected: Option<NodeId>) -> Box<dyn Initiator> {
         let (identity, provider) = (Arc::clone(&self.identity), Arc::clone(&self.provider));
-        let config = SessionConfig::default();
+        let config = self.session();
         Box::new(SessionInitiator::new(
             identity,
             config,
@@ -113,7 +136,7 @@ pub fn plain_acceptor() -> Box<dyn Acceptor> {
     Box::new(PlainAcceptor::new())
 }
 
-/// Binds an endpoint that answers with `acceptor`.
+/// Binds an endpoint that answers with `acceptor` and writes `traces`.
 ///
 /// # Errors
 /// When the address cannot be had; the sentence says what to choose instead.
@@ -121,24 +144,31 @@ pub fn listen(
     address: SocketAddr,
     acceptor: Box<dyn Acceptor>,
     lab: LabArgs,
+    traces: &Traces,
 ) -> Result<Endpoint, Failure> {
-    let options = options(lab, HANDSHAKE_TIMEOUT).with_acceptor(acceptor);
+    let options = options(lab, HANDSHAKE_TIMEOUT, traces).with_acceptor(acceptor);
     Endpoint::bind(address, options).map_err(|error| bind_failure(address, &error))
 }
 
-/// Binds an endpoint that only connects, to addresses of the family of `remote`.
+/// Binds an endpoint that only connects, to addresses of the family of `remote`, and writes
+/// `traces`.
 ///
 /// # Errors
 /// When the system gives no socket.
-pub fn dialler(remote: SocketAddr, lab: LabArgs, handshake: Duration) -> Result<Endpoint, Failure> {
+pub fn dialler(
+    remote: SocketAddr,
+    lab: LabArgs,
+    handshake: Duration,
+    traces: &Traces,
+) -> Result<Endpoint, Failure> {
     let any: SocketAddr = match remote {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    Endpoint::bind(any, options(lab, handshake)).map_err(|error| bind_failure(any, &error))
+    Endpoint::bind(any, options(lab, handshake, traces)).map_err(|error| bind_failure(any, &error))
 }
 
-fn options(lab: LabArgs, handshake: Duration) -> EndpointOptions {
+fn options(lab: LabArgs, handshake: Duration, traces: &Traces) -> EndpointOptions {
     let mut transport = TransportConfig::default();
     transport.idle_timeout = IDLE_TIMEOUT;
     transport.keep_alive = Some(KEEP_ALIVE);
@@ -148,7 +178,10 @@ fn options(lab: LabArgs, handshake: Duration) -> EndpointOptions {
     }
     let mut config = EndpointConfig::default();
     config.transport = transport;
-    EndpointOptions::default().with_config(config)
+    let mut options = EndpointOptions::default().with_config(config);
+    options.observer = traces.observer();
+    options.tap = traces.tap();
+    options
 }
 
 /// A connection and the endpoint that carries it.
@@ -177,7 +210,7 @@ pub async fn connect(
     let addresses = to.place().resolve().await?;
     let mut failure = unreachable(to.place());
     for address in addresses {
-        let endpoint = dialler(address, lab, HANDSHAKE_TIMEOUT)?;
+        let endpoint = dialler(address, lab, HANDSHAKE_TIMEOUT, &keys.traces)?;
         let dialled: Box<dyn Initiator> = if lab.plain {
             Box::new(PlainInitiator::new())
         } else {
@@ -210,7 +243,7 @@ pub async fn connect(
 }
 
 async fn who_answers(address: SocketAddr, lab: LabArgs) -> Option<NodeId> {
-    let endpoint = dialler(address, lab, PROBE_TIMEOUT).ok()?;
+    let endpoint = dialler(address, lab, PROBE_TIMEOUT, &Traces::default()).ok()?;
     let connection = endpoint
         .connect(address, Keys::throwaway().initiator(None))
         .await

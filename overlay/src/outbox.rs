@@ -38,14 +38,26 @@ impl Outbox {
 
     /// The oldest action.
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        poll(&mut self.actions)
     }
 
     /// The oldest event.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        poll(&mut self.events)
     }
 }
+
+/// Takes the oldest. A queue that is empty gives back what a burst made it grow to.
+fn poll<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let first = queue.pop_front();
+    if first.is_none() && queue.capacity() > KEPT_CAPACITY {
+        queue.shrink_to(KEPT_CAPACITY);
+    }
+    first
+}
+
+/// Places that an empty queue keeps.
+const KEPT_CAPACITY: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -68,10 +80,15 @@ mod tests {
             out.action(Action::Dial(target));
         }
         assert_eq!((out.events_dropped, out.actions_dropped), (1, 1));
+        let grown = out.events.capacity();
         assert_eq!(core::iter::from_fn(|| out.poll_event()).count(), EVENTS_MAX);
         assert_eq!(
             core::iter::from_fn(|| out.poll_action()).count(),
             ACTIONS_MAX
+        );
+        assert!(
+            out.events.capacity() < grown,
+            "the burst's memory is given back"
         );
     }
 }

@@ -3,6 +3,7 @@
 //! datagram's bytes is a [`crate::wire::DecodeError`].
 
 use alloc::string::String;
+use core::fmt;
 
 use crate::wire::DecodeError;
 
@@ -74,7 +75,7 @@ pub enum CloseReason {
     #[error("closed locally")]
     Local,
     /// The peer closed it gracefully.
-    #[error("closed by the peer (code {code}): {reason}")]
+    #[error("closed by the peer (code {code}): {}", Printable(reason))]
     Peer {
         /// The peer application's code.
         code: u64,
@@ -82,7 +83,7 @@ pub enum CloseReason {
         reason: String,
     },
     /// The peer's application reset it.
-    #[error("reset by the peer (code {code}): {reason}")]
+    #[error("reset by the peer (code {code}): {}", Printable(reason))]
     Reset {
         /// The code.
         code: u64,
@@ -114,6 +115,24 @@ pub enum CloseReason {
     /// The endpoint was shut down.
     #[error("the endpoint was shut down")]
     EndpointStopped,
+}
+
+/// A peer's words as they may stand in a log or on a terminal: control characters (line ends and
+/// escape sequences among them) and those that hide or turn round text are shown as escapes.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            // General punctuation without width or with a direction; the byte-order mark.
+            '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' => write!(f, "{}", c.escape_unicode()),
+            c if c.is_control() => write!(f, "{}", c.escape_default()),
+            c => write!(f, "{c}"),
+        })
+    }
 }
 
 /// The caller broke the contract; nothing changed.
@@ -197,4 +216,23 @@ pub enum SendMessageError {
     /// The connection is over or closing.
     #[error(transparent)]
     Closed(#[from] CloseReason),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_peers_words_are_shown_without_control_characters() {
+        let shown = |reason: &str| {
+            let reason = reason.to_string();
+            CloseReason::Peer { code: 1, reason }.to_string()
+        };
+        assert!(
+            shown("can't \"go\" on: ende, müde, 終").ends_with("can't \"go\" on: ende, müde, 終")
+        );
+        assert!(shown("a\r\nb\u{1b}[2J\u{0}").ends_with("a\\r\\nb\\u{1b}[2J\\u{0}"));
+        assert!(shown("\u{202e}\u{2028}\u{feff}").ends_with("\\u{202e}\\u{2028}\\u{feff}"));
+    }
 }

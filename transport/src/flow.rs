@@ -82,6 +82,12 @@ impl ReceiveFlow {
         }
     }
 
+    /// Bytes that may be in flight or unread.
+    #[must_use]
+    pub(crate) const fn window(&self) -> u64 {
+        self.window
+    }
+
     /// The limit that holds, in whole units so that the header can carry it exactly.
     #[must_use]
     pub(crate) fn limit(&self) -> u64 {

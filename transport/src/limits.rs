@@ -30,6 +30,10 @@ pub const WINDOW_MAX: u64 = (1 << 30) - 1;
 /// Separate ranges that a stream or message in reassembly keeps; a packet that would add one more
 /// is dropped before it is acknowledged, so the peer sends it again.
 pub const REASSEMBLY_RANGES_MAX: usize = 16_384;
+/// Pages of reassembly (4 KiB) that incomplete messages may hold beyond what the receive window fills
+/// and one for each message: half a mebibyte. A fragment that needs one more is dropped
+/// unacknowledged.
+pub const REASSEMBLY_PAGES_EXTRA: usize = 128;
 /// Incomplete incoming messages; a fragment of a further one is dropped unacknowledged (reliable)
 /// or for good (unreliable).
 pub const MESSAGES_IN_REASSEMBLY_MAX: usize = 256;

@@ -131,7 +131,9 @@ field("range", STRING, "ack.range", "Received")
 field("ect0", U64, "ack.ect0", "ECT(0)")
 field("ect1", U64, "ack.ect1", "ECT(1)")
 field("ce", U64, "ack.ce", "CE")
+-- `dunlin.stream.id` and those below it belong to a piece and come as often as each other.
 field("stream_id", U64, "stream.id", "Stream ID")
+field("stream_about", U64, "stream.about", "About stream")
 field("stream_offset", U64, "stream.offset", "Offset")
 field("stream_fin", BOOL, "stream.fin", "End of the stream")
 field("stream_len", U64, "stream.length", "Length")
@@ -481,7 +483,7 @@ local function frame_body(kind, c, tree, context)
     elseif kind == 2 then
         c:number(tree, "limit")
     elseif kind == 3 then
-        c:number(tree, "stream_id")
+        c:number(tree, "stream_about")
         c:number(tree, "limit")
     elseif kind == 4 or kind == 5 then
         c:number(tree, "count")
@@ -504,11 +506,11 @@ local function frame_body(kind, c, tree, context)
             tree:add(f.message_data, data)
         end
     elseif kind == 10 then
-        c:number(tree, "stream_id")
+        c:number(tree, "stream_about")
         c:number(tree, "code")
         c:number(tree, "final_size")
     elseif kind == 11 then
-        c:number(tree, "stream_id")
+        c:number(tree, "stream_about")
         c:number(tree, "code")
     elseif kind == 12 then
         c:number(tree, "message_len")

@@ -30,10 +30,12 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// What the script says next: so long after the last packet, this datagram.
 type Script = Vec<(Duration, Vec<u8>)>;
+/// Writes a script with the voice of the peer that is replaced.
+type Author = Box<dyn FnOnce(&mut Voice) -> Script>;
 
 /// Mutes node 0 once node 1 has been heard, and plays its script when node 1 sends data.
 struct Puppeteer {
-    make: Option<Box<dyn FnOnce(&mut Voice) -> Script>>,
+    make: Option<Author>,
     /// What was overheard of node 0.
     voice: Voice,
     heard: u32,

@@ -87,16 +87,18 @@ impl Intruder {
 }
 
 impl Meddler for Intruder {
+    #[expect(
+        clippy::collapsible_match,
+        reason = "a guard that draws a number would hide that it does"
+    )]
     fn on_datagram(&mut self, now: Instant, mut passage: Passage, out: &mut Vec<Passage>) {
         self.listen(&passage);
         let to = passage.to;
         let genuine = passage.clone();
         match self.trick {
-            Trick::Resets if self.ids[to] != ConnectionId::NONE => {
-                if self.rng.chance(self.chance) {
-                    let forged = self.forged(PacketType::Rst, to, 40);
-                    out.push(forged);
-                }
+            Trick::Resets if self.ids[to] != ConnectionId::NONE && self.rng.chance(self.chance) => {
+                let forged = self.forged(PacketType::Rst, to, 40);
+                out.push(forged);
             }
             Trick::Confirms if to == 0 && self.ids[1] != ConnectionId::NONE => {
                 if matches!(forge::read(&genuine.bytes), Some((header, _)) if header.kind == PacketType::SynAck)
@@ -115,10 +117,13 @@ impl Meddler for Intruder {
                     passage.source = address(STRANGER);
                 }
             }
-            Trick::LastWord if to == 1 && is_sealed(&genuine) => {
-                if genuine.bytes.len() < 120 && self.rng.below(2) == 0 {
-                    passage.source = address(STRANGER);
-                }
+            Trick::LastWord
+                if to == 1
+                    && is_sealed(&genuine)
+                    && genuine.bytes.len() < 120
+                    && self.rng.below(2) == 0 =>
+            {
+                passage.source = address(STRANGER);
             }
             Trick::Replays => {
                 for _ in 0..self.rng.below(3) {

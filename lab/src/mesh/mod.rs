@@ -280,7 +280,7 @@ impl Mesh {
             }
             Happening::DialFailed { node, target } => {
                 self.with(node, |overlay, now| {
-                    overlay.handle_dial_failed(now, &target)
+                    overlay.handle_dial_failed(now, &target);
                 });
             }
             Happening::Pause => {}

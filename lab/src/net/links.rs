@@ -1,10 +1,10 @@
 //! The links of a network: who is joined to whom, and what sits in between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use dunlin_transport::Instant;
 
-use crate::link::{Datagram, Element, Link, Onward};
+use crate::link::{Datagram, Element, Hop, Link, Onward};
 use crate::rng::Rng;
 
 /// A program on the path that reads and changes what passes: an attacker, or a broken box.
@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) link: Link,
     /// The node at its far end.
     pub(super) to: usize,
+    /// Hops in the order of their times; only the first is in the schedule.
+    pub(super) lane: VecDeque<Hop>,
     middlebox: Option<Box<dyn Middlebox>>,
 }
 
@@ -92,6 +94,7 @@ impl Links {
         self.list.push(Entry {
             link,
             to,
+            lane: VecDeque::new(),
             middlebox: None,
         });
         self.index.insert((from, to), number);

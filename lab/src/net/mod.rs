@@ -41,11 +41,26 @@ const ROUNDS_MAX: u32 = 10_000;
 const SPARE_MAX: usize = 4_096;
 
 enum Happening<A> {
-    Hop { link: u32, hop: Hop },
-    Wake { link: u32, wake: Wake },
+    /// A hop that comes before others of its link that were scheduled earlier.
+    Hop {
+        link: u32,
+        hop: Hop,
+    },
+    /// The first hop in the lane of a link.
+    Lane {
+        link: u32,
+    },
+    Wake {
+        link: u32,
+        wake: Wake,
+    },
     TooBig(TooBig),
-    Timer { node: usize },
-    Resume { node: usize },
+    Timer {
+        node: usize,
+    },
+    Resume {
+        node: usize,
+    },
     Change(Box<Change<A>>),
 }
 
@@ -339,6 +354,14 @@ impl<A: Application> Net<A> {
     fn happen(&mut self, now: Instant, happening: Happening<A>) -> Option<usize> {
         match happening {
             Happening::Hop { link, hop } => self.on_hop(now, link, hop),
+            Happening::Lane { link } => {
+                let entry = self.links.at(link)?;
+                let hop = entry.lane.pop_front()?;
+                if let Some(next) = entry.lane.front() {
+                    self.scheduler.schedule(next.at, Happening::Lane { link });
+                }
+                self.on_hop(now, link, hop)
+            }
             Happening::Wake { link, wake } => {
                 let entry = self.links.at(link)?;
                 entry.link.on_wake(wake, &mut self.onward);
@@ -548,9 +571,20 @@ impl<A: Application> Net<A> {
     }
 
     fn schedule_onward(&mut self, link: u32) {
-        for hop in self.onward.hops.drain(..) {
-            self.scheduler
-                .schedule(hop.at, Happening::Hop { link, hop });
+        if let Some(entry) = self.links.at(link) {
+            for hop in self.onward.hops.drain(..) {
+                let at = hop.at;
+                match entry.lane.back().map(|last| last.at) {
+                    Some(last) if last > at => {
+                        self.scheduler.schedule(at, Happening::Hop { link, hop });
+                    }
+                    Some(_) => entry.lane.push_back(hop),
+                    None => {
+                        entry.lane.push_back(hop);
+                        self.scheduler.schedule(at, Happening::Lane { link });
+                    }
+                }
+            }
         }
         for wake in self.onward.wakes.drain(..) {
             self.scheduler

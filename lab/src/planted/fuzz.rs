@@ -1,5 +1,7 @@
 //! The bodies of the fuzz targets, on inputs drawn from a seed.
 
+use dunlin_overlay::fuzzing as overlay;
+use dunlin_transport::fuzzing as transport;
 use dunlin_transport::protect::Random;
 
 use crate::rng::Rng;
@@ -16,26 +18,68 @@ fn input(rng: &mut Rng, longest: u64) -> Vec<u8> {
     data
 }
 
-/// Arbitrary calls and packet faults on a pair of connections.
-pub(super) fn connection_pair(seed: u64) {
-    let mut rng = Rng::new(seed).split(0xc0);
-    crate::fuzzing::connection_pair(&input(&mut rng, 1_500));
-}
-
-/// Headers, acknowledgements and frames.
-pub(super) fn wire(seed: u64) {
-    let mut rng = Rng::new(seed).split(0x31);
-    // A seed is to be worth something: decoders are a thousand times as fast as connections.
-    for _ in 0..200 {
-        let data = input(&mut rng, 120);
-        dunlin_transport::fuzzing::header(&data);
-        dunlin_transport::fuzzing::ack_ranges(&data);
-        dunlin_transport::fuzzing::frames(&data);
+/// A body on `rounds` inputs of at most `longest` bytes. A seed is to be worth something, and
+/// decoders are a thousand times as fast as connections.
+fn body(seed: u64, rounds: u32, longest: u64, body: fn(&[u8])) {
+    let mut rng = Rng::new(seed).split(0xf0);
+    for _ in 0..rounds {
+        body(&input(&mut rng, longest));
     }
 }
 
+/// Makes the run of an instrument out of a fuzz body, rounds and the longest input.
+macro_rules! runs {
+    ($($(#[$doc:meta])* $name:ident = $body:path, $rounds:literal, $longest:literal;)+) => {
+        $($(#[$doc])* pub(super) fn $name(seed: u64) -> Result<(), String> {
+            body(seed, $rounds, $longest, $body);
+            Ok(())
+        })+
+    };
+}
+
+runs! {
+    /// Arbitrary calls and packet faults on a pair of connections.
+    connection_pair = crate::fuzzing::connection_pair, 1, 1_500;
+    /// Several endpoints, addresses and strangers.
+    endpoints = crate::fuzzing::endpoints, 1, 800;
+    /// Headers.
+    header = transport::header, 200, 120;
+    /// Acknowledgements.
+    ack_ranges = transport::ack_ranges, 200, 120;
+    /// Frames.
+    frames = transport::frames, 200, 120;
+    /// Reassembly against an array of optional bytes.
+    assembler = transport::assembler, 10, 300;
+    /// The send buffer against a slow model.
+    send_buffer = transport::send_buffer, 10, 300;
+    /// Incoming messages against a slow model.
+    messages_in = transport::messages_in, 10, 300;
+    /// Outgoing messages against a slow model.
+    messages_out = transport::messages_out, 10, 300;
+    /// The replay window against a set.
+    received_packets = transport::received_packets, 10, 300;
+    /// Loss detection and congestion control.
+    loss_recovery = transport::loss_recovery, 10, 300;
+    /// Both directions of connection credit.
+    flow_control = transport::flow_control, 10, 300;
+    /// The streams of two ends against each other.
+    streams_pair = transport::streams_pair, 10, 300;
+    /// Streams against a peer that says anything.
+    streams_hostile = transport::streams_hostile, 10, 300;
+    /// Turns of streams.
+    stream_fairness = transport::stream_fairness, 10, 300;
+    /// A pair of packet protections driven by bytes.
+    open_packet = dunlin_session::fuzzing::open_packet, 20, 300;
+    /// An overlay driven by arbitrary inputs of driver, peers and application.
+    overlay_operations = overlay::overlay_operations, 1, 1_500;
+    /// Messages of the overlay.
+    overlay_message = overlay::overlay_message, 100, 200;
+    /// Deduplication against a slow model.
+    seen_set = overlay::seen_set, 20, 300;
+}
+
 /// Every step of a handshake fed with changed messages.
-pub(super) fn handshake(seed: u64) {
+pub(super) fn handshake_messages(seed: u64) -> Result<(), String> {
     let mut rng = Rng::new(seed).split(0x45);
     let mut data = match rng.below(3) {
         0 => input(&mut rng, 1_400),
@@ -60,18 +104,5 @@ pub(super) fn handshake(seed: u64) {
         data = vec![0, at, change, 0];
     }
     dunlin_session::fuzzing::handshake_messages(&data);
-}
-
-/// A pair of packet protections driven by bytes.
-pub(super) fn open_packet(seed: u64) {
-    let mut rng = Rng::new(seed).split(0x0e);
-    for _ in 0..20 {
-        dunlin_session::fuzzing::open_packet(&input(&mut rng, 300));
-    }
-}
-
-/// An overlay driven by arbitrary inputs of driver, peers and application.
-pub(super) fn overlay_operations(seed: u64) {
-    let mut rng = Rng::new(seed).split(0x0f);
-    dunlin_overlay::fuzzing::overlay_operations(&input(&mut rng, 1_500));
+    Ok(())
 }

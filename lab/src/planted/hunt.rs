@@ -38,7 +38,10 @@ pub fn quietly<R>(body: impl FnOnce() -> R) -> R {
     }));
     let result = panic::catch_unwind(AssertUnwindSafe(body));
     panic::set_hook(before);
-    result.unwrap_or_else(|payload| panic::resume_unwind(payload))
+    result.unwrap_or_else(|payload| {
+        eprintln!("{}", message(&*payload));
+        panic::resume_unwind(payload)
+    })
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {

@@ -108,7 +108,8 @@ fn summary(rows: &[Row]) -> String {
     let (found, all) = (seeds.len(), rows.len());
     format!(
         "{found} of {all} mistakes are found; seeds needed: median {median}, most {most}. A seed means \
-         one run of every instrument that can judge the crate.\n\n"
+         one run of every instrument that can judge the crate; \"also by\" is what each other \
+         instrument finds by itself within twenty seeds.\n\n"
     )
 }
 

@@ -74,7 +74,8 @@ impl Path {
 
 /// Nodes that are seen under another port from some time on, as behind a NAT that forgot them: at
 /// random times, drawn among the running nodes. Five seconds later the node knows its new address
-/// and tells its peers.
+/// and tells its peers. A bootstrap that is drawn stays where it is: its address is all that a node
+/// without memory knows, and a network whose bootstraps have all moved is lost to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rebinds {

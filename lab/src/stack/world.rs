@@ -179,7 +179,7 @@ impl Stack {
         node: usize,
         act: impl FnOnce(Instant, &mut dunlin_transport::Endpoint, &mut StackNode),
     ) -> Result<(), SwarmFailure> {
-        let done = self.net.with(node, act).map(drop);
+        let done = self.net.with(node, act);
         done.map_err(|failure| self.livelock(&failure))?;
         self.after()
     }
@@ -310,9 +310,10 @@ impl Stack {
             }
             Errand::Rebind => {
                 let running: Vec<_> = self.with_judge(|judge| judge.running().collect());
-                if let Some(&node) = self.rng.pick(&running) {
+                let port = self.rng.between(20_000, 60_000);
+                let settled = bootstraps(&self.scenario.network);
+                if let Some(&node) = self.rng.pick(&running).filter(|&&node| node >= settled) {
                     let mut address = Net::<StackNode>::address_of(node);
-                    let port = self.rng.between(20_000, 60_000);
                     address.set_port(u16::try_from(port).unwrap_or(u16::MAX));
                     self.addresses.retain(|_, of| *of != node);
                     self.addresses.insert(address, node);
@@ -345,8 +346,7 @@ impl Stack {
         }
         self.run_until(self.now() + GOODBYE)?;
         for node in running {
-            let leaked = self.leaked(node);
-            if let Some(what) = leaked {
+            if let Some(what) = self.leaked(node) {
                 return Err(self.failure(node, SwarmViolation::Leak { what }));
             }
         }

@@ -16,6 +16,9 @@ const ROUNDING: Duration = Duration::from_micros(1);
 /// Doublings at which the probe timer's back-off stops (`transport/src/send/loss.rs`).
 const DOUBLINGS_MAX: u64 = 16;
 
+/// Two clocks of a scenario differ by less than one part in so many.
+pub const SKEW_SHARE: u32 = 400;
+
 /// What is remembered of one end between checks.
 #[derive(Clone, Copy, Default, Debug)]
 struct Memory {
@@ -57,6 +60,8 @@ pub struct Moment {
     pub deadline: Option<Instant>,
     /// No round trip takes less.
     pub rtt_floor: Duration,
+    /// What clocks that run fast or slow may have added up to.
+    pub slack: Duration,
     /// The application has heard that the peer closed gracefully.
     pub peer_closed: bool,
 }
@@ -149,7 +154,8 @@ impl Bounds {
         }
         let probes = stats.probe_timeouts - memory.probes_when_advanced;
         let doublings = u32::try_from(probes.min(DOUBLINGS_MAX)).unwrap_or(0);
-        let latest = last + probe_timeout(stats, ledger, moment.node) * (1 << doublings);
+        let timeout = probe_timeout(stats, ledger, moment.node) * (1 << doublings);
+        let latest = last + timeout + moment.slack + timeout / SKEW_SHARE;
         let late = moment.deadline.is_none_or(|deadline| deadline > latest);
         late.then(|| {
             let detail = format!("{:?}, {latest:?} at the latest", moment.deadline);
@@ -230,6 +236,7 @@ impl Bounds {
         }
         let rtt = connection.map_or(Duration::ZERO, |connection| connection.stats().rtt);
         let least = (rtt * 3).max(Duration::from_millis(1));
+        let least = least.saturating_sub(least / SKEW_SHARE);
         let until = *memory.lingers_until.get_or_insert(moment.now + least);
         let over = connection.is_none_or(|connection| connection.state() == State::Closed);
         (over && moment.now < until).then(|| format!("{:?} before {until:?}", moment.now))

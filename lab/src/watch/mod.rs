@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dunlin_transport::protect::{Acceptor, Initiator};
 
-pub use bounds::{Bounds, Moment};
+pub use bounds::{Bounds, Moment, SKEW_SHARE};
 pub use ledger::Ledger;
 use wrappers::{WatchedAcceptor, WatchedInitiator};
 

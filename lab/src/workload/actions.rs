@@ -6,12 +6,14 @@ use dunlin_transport::{
 };
 
 use super::agent::{Accepted, Agent, End, READ_BUFFER, direction_index};
-use super::{CLOSE_CODE, Ending, Reader, STREAM_CODE, fill, message_key, stream_key};
+use super::{CLOSE_CODE, Ending, Reader, STREAM_CODE, fill, matches, message_key, stream_key};
 use crate::net::Application;
 use crate::violation::Violation;
 
 /// Bytes offered to a stream at once. Guess.
 const WRITE_CHUNK: u64 = 32_768;
+/// Bytes given to a stream first. Guess: what an acknowledgement makes room for.
+const WRITE_CHUNK_FIRST: u64 = 4_096;
 
 impl Application for Agent {
     fn on_progress(&mut self, now: Instant, endpoint: &mut Endpoint) -> Result<(), Violation> {
@@ -159,9 +161,12 @@ impl Agent {
             let Some(written) = self.written.get_mut(&id) else {
                 continue;
             };
+            // Bytes that are not taken are made for nothing: small pieces at first, and a single
+            // byte to be told that there is no more room.
+            let mut piece = WRITE_CHUNK_FIRST;
             while !written.ended {
                 let until = written.reset_after.unwrap_or(written.planned);
-                let count = usize::try_from((until - written.accepted).min(WRITE_CHUNK));
+                let count = usize::try_from((until - written.accepted).min(piece));
                 let chunk = self
                     .scratch
                     .get_mut(..count.unwrap_or(0))
@@ -185,7 +190,11 @@ impl Agent {
                 fill(stream_key(self.side, id), written.accepted, chunk);
                 match connection.write(id, chunk) {
                     Ok(0) => return Err(self.misuse("write took nothing", &id)),
-                    Ok(count) => written.accepted += count as u64,
+                    Ok(count) => {
+                        let all = count == chunk.len();
+                        piece = if all { (piece * 2).min(WRITE_CHUNK) } else { 1 };
+                        written.accepted += count as u64;
+                    }
                     Err(WriteError::Blocked) => break,
                     Err(WriteError::Stopped(STREAM_CODE)) => written.ended = true,
                     Err(error) => return Err(self.misuse("write", &error)),
@@ -299,9 +308,9 @@ impl Agent {
             match connection.read(id, out) {
                 Ok(0) => read.end = Some(End::Finished),
                 Ok(count) => {
-                    let expected = self.expected.get_mut(..count).unwrap_or_default();
-                    fill(stream_key(self.side.peer(), id), read.received, expected);
-                    if self.scratch.get(..count) != Some(&*expected) {
+                    let key = stream_key(self.side.peer(), id);
+                    let got = self.scratch.get(..count).unwrap_or_default();
+                    if got.len() != count || !matches(key, read.received, got) {
                         let (node, offset) = (self.node, read.received);
                         return Err(Violation::StreamContent {
                             node,

@@ -97,23 +97,67 @@ pub const CLOSE_CODE: u64 = 5;
 
 /// Fills `out` with the bytes that stand at `offset` of the thing named by `key`.
 pub fn fill(key: u64, offset: u64, out: &mut [u8]) {
-    let mut at = offset;
-    let mut rest = out;
-    while !rest.is_empty() {
-        let skip = usize::try_from(at % 8).unwrap_or(0);
-        let word = word(key, at / 8).to_le_bytes();
-        let count = rest.len().min(8 - skip);
-        let (now, later) = rest.split_at_mut(count);
-        now.copy_from_slice(&word[skip..skip + count]);
-        at += count as u64;
-        rest = later;
+    let mut words = Words::from(key, offset / 8);
+    let (skip, head) = cut(offset, out.len());
+    let (first, rest) = out.split_at_mut(head);
+    if head > 0 {
+        first.copy_from_slice(&words.next()[skip..skip + head]);
     }
+    let mut chunks = rest.chunks_exact_mut(8);
+    for chunk in &mut chunks {
+        chunk.copy_from_slice(&words.next());
+    }
+    let last = chunks.into_remainder();
+    last.copy_from_slice(&words.next()[..last.len()]);
 }
 
-fn word(key: u64, index: u64) -> u64 {
-    let mixed =
-        (key ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed ^ (mixed >> 29)
+/// Whether `data` are the bytes that stand at `offset` of the thing named by `key`.
+#[must_use]
+pub fn matches(key: u64, offset: u64, data: &[u8]) -> bool {
+    let mut words = Words::from(key, offset / 8);
+    let (skip, head) = cut(offset, data.len());
+    let (first, rest) = data.split_at(head);
+    if head > 0 && first != &words.next()[skip..skip + head] {
+        return false;
+    }
+    let mut chunks = rest.chunks_exact(8);
+    let mut difference = 0;
+    for chunk in &mut chunks {
+        let got = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
+        difference |= got ^ u64::from_le_bytes(words.next());
+    }
+    let last = chunks.remainder();
+    difference == 0 && last == &words.next()[..last.len()]
+}
+
+/// Bytes of the first word that lie before `offset`, and how many of `length` are left of it.
+fn cut(offset: u64, length: usize) -> (usize, usize) {
+    let skip = usize::try_from(offset % 8).unwrap_or(0);
+    (skip, if skip > 0 { length.min(8 - skip) } else { 0 })
+}
+
+/// The words of the thing named by `key`, one after the other.
+struct Words {
+    key: u64,
+    /// Index of the next times a constant.
+    product: u64,
+}
+
+impl Words {
+    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+    const fn from(key: u64, index: u64) -> Self {
+        Self {
+            key,
+            product: index.wrapping_mul(Self::STEP),
+        }
+    }
+
+    const fn next(&mut self) -> [u8; 8] {
+        let mixed = (self.key ^ self.product).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        self.product = self.product.wrapping_add(Self::STEP);
+        (mixed ^ (mixed >> 29)).to_le_bytes()
+    }
 }
 
 /// Key of the bytes that `writer` puts on a stream.
@@ -149,6 +193,12 @@ mod tests {
             let mut part = vec![0; length];
             fill(7, offset as u64, &mut part);
             assert_eq!(part, whole[offset..offset + length]);
+            assert!(matches(7, offset as u64, &part));
+            for index in 0..length {
+                part[index] ^= 1;
+                assert!(!matches(7, offset as u64, &part));
+                part[index] ^= 1;
+            }
         }
         let mut other = [0; 100];
         fill(8, 0, &mut other);

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod lab;
+pub mod trace;
 pub mod values;
 
 use std::net::{IpAddr, SocketAddr};
@@ -54,6 +55,8 @@ pub enum Command {
     Relay(RelayArgs),
     /// Run experiments in virtual time: scenarios, sweeps, tables, reports
     Lab(lab::LabArgs),
+    /// Read qlog files: a table, and pictures for a browser
+    Trace(trace::TraceCommandArgs),
     /// Print the ID of this node, making its key at first use
     Id(IdArgs),
     /// Print the version
@@ -87,6 +90,9 @@ pub struct StartArgs {
     /// Where the keys are.
     #[command(flatten)]
     pub keys: KeyArgs,
+    /// Traces to write.
+    #[command(flatten)]
+    pub traces: trace::TraceArgs,
 }
 
 /// `dunlin simulate`.
@@ -132,6 +138,9 @@ pub struct RecvArgs {
     /// Where the keys are.
     #[command(flatten)]
     pub keys: KeyArgs,
+    /// Traces to write.
+    #[command(flatten)]
+    pub traces: trace::TraceArgs,
 }
 
 /// `dunlin send`.
@@ -151,6 +160,9 @@ pub struct SendArgs {
     /// Where the keys are.
     #[command(flatten)]
     pub keys: KeyArgs,
+    /// Traces to write.
+    #[command(flatten)]
+    pub traces: trace::TraceArgs,
 }
 
 /// `dunlin bench`.
@@ -182,6 +194,9 @@ pub struct BenchServerArgs {
     /// Where the keys are.
     #[command(flatten)]
     pub keys: KeyArgs,
+    /// Traces to write.
+    #[command(flatten)]
+    pub traces: trace::TraceArgs,
 }
 
 /// `dunlin bench client`.
@@ -209,6 +224,9 @@ pub struct BenchClientArgs {
     /// Where the keys are.
     #[command(flatten)]
     pub keys: KeyArgs,
+    /// Traces to write.
+    #[command(flatten)]
+    pub traces: trace::TraceArgs,
 }
 
 /// Settings of a measurement that both ends must share.
@@ -338,6 +356,8 @@ mod tests {
             "dunlin send file 127.0.0.1:4600",
             "dunlin bench server --listen [::1]:0 --plain",
             "dunlin bench client h:1 --mode rr --seconds 2 --json",
+            "dunlin trace logs --html page.html",
+            "dunlin send --qlog d --pcap f --keylog k file 127.0.0.1:4600",
             "dunlin id",
             "dunlin version",
         ] {

@@ -10,13 +10,16 @@ mod send;
 mod simulate;
 mod start;
 mod stopwatch;
+mod trace;
 mod version;
 
 use std::io::Write;
 
+use crate::cli::trace::TraceArgs;
 use crate::cli::{Cli, Command};
 use crate::failure::{Exit, Failure, plain_reason};
 use crate::signals::Shutdown;
+use crate::trace::Traces;
 
 /// Runs the command of `cli` until it is done or a signal stops it.
 ///
@@ -25,16 +28,43 @@ use crate::signals::Shutdown;
 pub async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let shutdown = Shutdown::listen()?;
     match cli.command {
-        Command::Start(args) => start::run(args, shutdown).await,
+        Command::Start(args) => {
+            traced(args.traces.clone(), |traces| {
+                start::run(args, traces, shutdown)
+            })
+            .await
+        }
         Command::Simulate(args) => simulate::run(args, shutdown).await,
         Command::Relay(args) => relay::run(args, shutdown).await,
-        Command::Recv(args) => recv::run(args, shutdown).await,
-        Command::Send(args) => send::run(args, shutdown).await,
+        Command::Recv(args) => {
+            traced(args.traces.clone(), |traces| {
+                recv::run(args, traces, shutdown)
+            })
+            .await
+        }
+        Command::Send(args) => {
+            traced(args.traces.clone(), |traces| {
+                send::run(args, traces, shutdown)
+            })
+            .await
+        }
         Command::Bench(args) => bench::run(args, shutdown).await,
         Command::Lab(args) => lab::run(args.action, shutdown).await,
+        Command::Trace(args) => trace::run(&args),
         Command::Id(args) => id::run(&args),
         Command::Version => version::run(),
     }
+}
+
+/// Runs a command that writes the traces of `args`, and writes them to their end afterwards.
+async fn traced<F: Future<Output = Result<(), Failure>>>(
+    args: TraceArgs,
+    run: impl FnOnce(Traces) -> F,
+) -> Result<(), Failure> {
+    let traces = Traces::open(&args)?;
+    let result = run(traces.clone()).await;
+    traces.finish().await;
+    result
 }
 
 /// Prints one line on stdout.

@@ -14,6 +14,7 @@ use crate::failure::{Exit, Failure, plain_reason};
 use crate::progress_bar::{Bar, plural, rate};
 use crate::signals::Shutdown;
 use crate::stack::{Keys, listen, peer_id, reachable_address};
+use crate::trace::Traces;
 use crate::transfer::active::ActiveTransfers;
 use crate::transfer::limits::CONCURRENT_TRANSFERS_MAX;
 use crate::transfer::sentences::{End, failure, problems};
@@ -25,10 +26,11 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 const CLOSING: Duration = Duration::from_secs(3);
 
 /// Receives until a signal comes, or, with `--once`, until a transfer has run to its end.
-pub(super) async fn run(args: RecvArgs, shutdown: Shutdown) -> Result<(), Failure> {
-    let keys = Keys::load(&args.keys)?;
+pub(super) async fn run(args: RecvArgs, traces: Traces, shutdown: Shutdown) -> Result<(), Failure> {
+    let keys = Keys::load(&args.keys)?.with_traces(traces.clone());
     prepare(&args.out)?;
-    let endpoint = listen(args.listen, keys.acceptor(&args.allow), LabArgs::default())?;
+    let acceptor = keys.acceptor(&args.allow);
+    let endpoint = listen(args.listen, acceptor, LabArgs::default(), &traces)?;
     let address = reachable_address(endpoint.local_addr());
     print_line(&format!("{}@{address}", keys.node_id()))?;
     note(&format!(

@@ -12,6 +12,7 @@ use crate::failure::{Exit, Failure};
 use crate::progress_bar::{Bar, plural, rate};
 use crate::signals::Shutdown;
 use crate::stack::{Dialled, Keys, connect, ended};
+use crate::trace::Traces;
 use crate::transfer::progress::Progress;
 use crate::transfer::sentences::{End, failure, problems};
 use crate::transfer::{Manifest, Outcome, TransferError, send};
@@ -22,7 +23,7 @@ const STOPPED: u64 = 1;
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// Sends a file or folder; the exit code tells what the receiver says became of it.
-pub(super) async fn run(args: SendArgs, shutdown: Shutdown) -> Result<(), Failure> {
+pub(super) async fn run(args: SendArgs, traces: Traces, shutdown: Shutdown) -> Result<(), Failure> {
     let bar = Arc::new(Bar::default());
     let stopped = || shutdown.interrupted("stopped; run the same command again to continue");
     // What cannot be read is told before anybody is called.
@@ -30,7 +31,7 @@ pub(super) async fn run(args: SendArgs, shutdown: Shutdown) -> Result<(), Failur
         manifest = list(args.path.clone(), Arc::clone(&bar)) => manifest?,
         () = shutdown.requested() => return Err(stopped()),
     };
-    let keys = Keys::load(&args.keys)?;
+    let keys = Keys::load(&args.keys)?.with_traces(traces);
     let Dialled {
         endpoint,
         connection,

@@ -8,10 +8,15 @@ use crate::failure::Failure;
 use crate::network::{Node, NodeOptions};
 use crate::signals::Shutdown;
 use crate::stack::Keys;
+use crate::trace::Traces;
 
 /// Runs a node until a signal comes.
-pub(super) async fn run(args: StartArgs, shutdown: Shutdown) -> Result<(), Failure> {
-    let keys = Keys::load(&args.keys)?;
+pub(super) async fn run(
+    args: StartArgs,
+    traces: Traces,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
+    let keys = Keys::load(&args.keys)?.with_traces(traces);
     let mut bootstrap = Vec::new();
     for peer in &args.bootstrap {
         let addresses = tokio::select! {

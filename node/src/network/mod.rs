@@ -57,7 +57,8 @@ impl Node {
         keys: &Keys,
         options: NodeOptions,
     ) -> Result<(Self, mpsc::Receiver<Event>), Failure> {
-        let endpoint = listen(options.listen, keys.acceptor(&[]), LabArgs::default())?;
+        let acceptor = keys.acceptor(&[]);
+        let endpoint = listen(options.listen, acceptor, LabArgs::default(), keys.traces())?;
         let address = reachable_address(endpoint.local_addr());
         let clock = Clock::start();
         let calendar = WallClock {

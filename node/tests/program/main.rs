@@ -9,4 +9,5 @@ mod faults;
 mod lab;
 mod network;
 mod process;
+mod traces;
 mod transfer;

@@ -18,7 +18,8 @@ pub(crate) fn dunlin() -> Command {
     command
         .env_remove("DUNLIN_LOG")
         .env_remove("RUST_LOG")
-        .env_remove("DUNLIN_DATA_DIR");
+        .env_remove("DUNLIN_DATA_DIR")
+        .env_remove("DUNLIN_KEYLOG");
     command.stdin(Stdio::null());
     command
 }

@@ -178,8 +178,7 @@ impl Overlay {
             return;
         }
         let mut candidates: Vec<_> = self
-            .candidates()
-            .filter(|(_, entry)| entry.backoff.not_before() <= now)
+            .due_candidates(now)
             .filter_map(|(id, entry)| Some((entry.backoff.failures(), id, entry.next_address()?)))
             .collect();
         self.rng.shuffle(&mut candidates);
@@ -257,6 +256,12 @@ impl Overlay {
                     .next_address()
                     .is_some_and(|address| !self.dials.contains_key(&address))
         })
+    }
+
+    /// Known peers that may be dialled at once.
+    pub(super) fn due_candidates(&self, now: Instant) -> impl Iterator<Item = (NodeId, &Entry)> {
+        let is_due = move |entry: &Entry| entry.backoff.not_before() <= now;
+        self.candidates().filter(move |(_, entry)| is_due(entry))
     }
 
     /// When the next dial is due; `None` while none is wanted.

@@ -216,7 +216,10 @@ impl Overlay {
             self.connect_if_ready(now, peer);
         } else if !live.is_connected() {
             let refusal = Refusal::from_code(reply.verdict);
-            self.learn_records(now, peer, &reply.alternatives);
+            // They are for who has nobody left to try: each costs a signature check and a place.
+            if self.due_candidates(now).nth(ALTERNATIVES_MAX).is_none() {
+                self.learn_records(now, peer, &reply.alternatives);
+            }
             self.refuse_link(now, peer, StateReason::RefusedByPeer(refusal));
         }
     }

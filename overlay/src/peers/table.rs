@@ -73,6 +73,18 @@ impl Entry {
         )
     }
 
+    /// Whether nobody but who introduced it has shown that it exists: dialling in vain proves
+    /// nothing, or an introducer of dead addresses would have his quota back with each try.
+    const fn is_hearsay(&self) -> bool {
+        matches!(
+            self.reason,
+            StateReason::PeerExchange
+                | StateReason::Dialled
+                | StateReason::DialFailed
+                | StateReason::DialTimeout
+        )
+    }
+
     fn is_evictable(&self) -> bool {
         self.is_idle() && self.source != PeerSource::Bootstrap
     }
@@ -177,10 +189,11 @@ impl PeerTable {
     }
 
     fn room_for(&self, source: PeerSource) -> Room {
-        if let PeerSource::Exchange(introducer) = source {
+        if let PeerSource::Exchange(introducer) = source
+            && self.entries.len() >= KNOWN_PER_SOURCE_MAX
+        {
             let introduced = self.entries.values().filter(|entry| {
-                entry.source == PeerSource::Exchange(introducer)
-                    && entry.reason == StateReason::PeerExchange
+                entry.source == PeerSource::Exchange(introducer) && entry.is_hearsay()
             });
             if introduced.count() >= KNOWN_PER_SOURCE_MAX {
                 return Room::None;
@@ -382,6 +395,11 @@ mod tests {
         let source = PeerSource::Exchange(id(9_999_999));
         for n in 0..KNOWN_PER_SOURCE_MAX {
             assert!(table.insert(Instant::ZERO, id(n), source, &mut out));
+        }
+        assert!(!table.insert(Instant::ZERO, id(KNOWN_PER_SOURCE_MAX), source, &mut out));
+        // Dialled in vain they count still.
+        for entry in table.entries.values_mut() {
+            (entry.state, entry.reason) = (PeerState::Failed, StateReason::DialFailed);
         }
         assert!(!table.insert(Instant::ZERO, id(KNOWN_PER_SOURCE_MAX), source, &mut out));
         let other = PeerSource::Exchange(id(8_888_888));

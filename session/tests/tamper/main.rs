@@ -38,9 +38,9 @@ fn assert_ignored(scene: &mut Scene, to_server: bool, forged: &[u8], what: &str)
     let now = scene.now;
     let before = receiver(scene, to_server).digest();
     if to_server {
-        scene.to_server(forged);
+        scene.deliver_to_server(forged);
     } else {
-        scene.to_client(forged);
+        scene.deliver_to_client(forged);
     }
     let receiver = receiver(scene, to_server);
     let answers = receiver.transmit(now);
@@ -109,7 +109,7 @@ fn a_changed_syn_changes_nothing() {
     let mut scene = Scene::new(1, false);
     let syn = only(scene.client.transmit(scene.now));
     tamper_plain(&mut scene, true, &syn);
-    scene.to_server(&syn);
+    scene.deliver_to_server(&syn);
     scene.assert_works();
 }
 
@@ -117,16 +117,16 @@ fn a_changed_syn_changes_nothing() {
 fn a_changed_retry_and_a_changed_second_syn_change_nothing() {
     let mut scene = Scene::new(2, true);
     let syn = only(scene.client.transmit(scene.now));
-    scene.to_server(&syn);
+    scene.deliver_to_server(&syn);
     let retry = only(scene.server.transmit(scene.now));
     assert!(retry.len() <= syn.len());
     tamper_plain(&mut scene, false, &retry);
-    scene.to_client(&retry);
+    scene.deliver_to_client(&retry);
     let second = only(scene.client.transmit(scene.now));
     // Again, and the first SYN again: a retry for a retry would go on for ever.
     assert_ignored(&mut scene, false, &retry, "a second retry");
     tamper_plain(&mut scene, true, &second);
-    scene.to_server(&second);
+    scene.deliver_to_server(&second);
     scene.assert_works();
 }
 
@@ -134,11 +134,11 @@ fn a_changed_retry_and_a_changed_second_syn_change_nothing() {
 fn a_changed_syn_ack_changes_nothing() {
     let mut scene = Scene::new(3, false);
     let syn = only(scene.client.transmit(scene.now));
-    scene.to_server(&syn);
+    scene.deliver_to_server(&syn);
     let syn_ack = only(scene.server.transmit(scene.now));
     assert!(syn_ack.len() <= syn.len(), "never longer than what came");
     tamper_plain(&mut scene, false, &syn_ack);
-    scene.to_client(&syn_ack);
+    scene.deliver_to_client(&syn_ack);
     scene.assert_works();
 }
 
@@ -146,9 +146,9 @@ fn a_changed_syn_ack_changes_nothing() {
 fn a_changed_confirm_message_and_first_sealed_packet_change_nothing() {
     let mut scene = Scene::new(4, false);
     let syn = only(scene.client.transmit(scene.now));
-    scene.to_server(&syn);
+    scene.deliver_to_server(&syn);
     let syn_ack = only(scene.server.transmit(scene.now));
-    scene.to_client(&syn_ack);
+    scene.deliver_to_client(&syn_ack);
     let datagram = only(scene.client.transmit(scene.now));
     let (confirm, sealed) = split_plain(&datagram);
     assert_eq!(kind_of(confirm), Some(PacketType::Ack));
@@ -159,10 +159,10 @@ fn a_changed_confirm_message_and_first_sealed_packet_change_nothing() {
     tamper_plain(&mut scene, true, confirm);
     // Nobody has keys for it yet: the sealed packet alone is nothing.
     assert_ignored(&mut scene, true, sealed, "sealed before confirm");
-    scene.to_server(confirm);
+    scene.deliver_to_server(confirm);
     scene.server.transmit(scene.now);
     tamper_sealed(&mut scene, true, sealed, "first sealed packet");
-    scene.to_server(&datagram);
+    scene.deliver_to_server(&datagram);
     scene.assert_works();
 }
 
@@ -176,16 +176,16 @@ fn changed_headers_of_handshake_packets_give_no_other_keys() {
         let syn = only(scene.client.transmit(scene.now));
         let mut forged = flipped(&syn, bit);
         reseal(&mut forged);
-        scene.to_server(&forged);
+        scene.deliver_to_server(&forged);
         let answer: usize = scene.server.transmit(scene.now).iter().map(Vec::len).sum();
         assert!(answer <= forged.len(), "SYN bit {bit}: {answer} bytes");
         assert_eq!(scene.server.endpoint.connection_count(), 0);
-        scene.to_server(&syn);
+        scene.deliver_to_server(&syn);
         let syn_ack = only(scene.server.transmit(scene.now));
         let mut forged = flipped(&syn_ack, bit);
         reseal(&mut forged);
-        scene.to_client(&forged);
-        scene.to_client(&syn_ack);
+        scene.deliver_to_client(&forged);
+        scene.deliver_to_client(&syn_ack);
         scene.assert_works();
     }
 }
@@ -196,7 +196,7 @@ fn a_version_reply_is_a_hint_and_no_more() {
     let syn = only(scene.client.transmit(scene.now));
     let mut other = syn.clone();
     other[1] = 7;
-    scene.to_server(&other);
+    scene.deliver_to_server(&other);
     let reply = only(scene.server.transmit(scene.now));
     assert!(reply.len() <= other.len());
     for length in 0..reply.len() {
@@ -211,7 +211,7 @@ fn a_version_reply_is_a_hint_and_no_more() {
         );
     }
     assert_ignored(&mut scene, false, &reply, "a version reply");
-    scene.to_server(&syn);
+    scene.deliver_to_server(&syn);
     scene.assert_works();
 }
 
@@ -242,7 +242,7 @@ fn provoke(scene: &mut Scene, name: &str) {
                 .send_message(vec![4; 9], Delivery::Reliable);
             sent.expect("the connection is open");
             for datagram in scene.server.transmit(now) {
-                scene.to_client(&datagram);
+                scene.deliver_to_client(&datagram);
             }
             scene.client.settle();
             scene.advance(Duration::from_millis(30));
@@ -250,7 +250,7 @@ fn provoke(scene: &mut Scene, name: &str) {
         "FIN_ACK" => {
             scene.server.connection().close(1, "bye");
             for datagram in scene.server.transmit(now) {
-                scene.to_client(&datagram);
+                scene.deliver_to_client(&datagram);
             }
         }
         // A packet from elsewhere makes the server challenge that address.
@@ -262,11 +262,11 @@ fn provoke(scene: &mut Scene, name: &str) {
             sent.expect("the connection is open");
             scene.client.address.set_port(CLIENT_PORT_ELSEWHERE);
             for datagram in scene.client.transmit(now) {
-                scene.to_server(&datagram);
+                scene.deliver_to_server(&datagram);
             }
             scene.advance(Duration::from_millis(30));
             for datagram in scene.server.transmit(now) {
-                scene.to_client(&datagram);
+                scene.deliver_to_client(&datagram);
             }
         }
         // The probe of a client that has heard nothing.
@@ -302,7 +302,7 @@ fn changed_sealed_packets_of_every_kind_change_nothing_and_count_once() {
         scene.server.transmit(scene.now);
         tamper_sealed(&mut scene, true, &genuine, name);
         let before = scene.server.digest();
-        scene.to_server(&genuine);
+        scene.deliver_to_server(&genuine);
         scene.server.transmit(scene.now);
         assert_ne!(
             scene.server.digest(),
@@ -336,7 +336,7 @@ fn a_changed_path_challenge_changes_nothing_and_the_genuine_one_moves_the_path()
     sent.expect("the connection is open");
     scene.client.address.set_port(CLIENT_PORT_ELSEWHERE);
     for datagram in scene.client.transmit(scene.now) {
-        scene.to_server(&datagram);
+        scene.deliver_to_server(&datagram);
     }
     // The challenge goes to the new address; what else the server says goes to the old one.
     let mut buf = Vec::new();
@@ -349,11 +349,11 @@ fn a_changed_path_challenge_changes_nothing_and_the_genuine_one_moves_the_path()
     }
     let challenge = challenge.expect("a PING to the new address");
     tamper_sealed(&mut scene, false, &challenge, "PING");
-    scene.to_client(&challenge);
+    scene.deliver_to_client(&challenge);
     let answer = only(scene.client.transmit(scene.now));
     assert_ignored(&mut scene, false, &challenge, "PING again");
     tamper_sealed(&mut scene, true, &answer, "PONG");
-    scene.to_server(&answer);
+    scene.deliver_to_server(&answer);
     let (now, new_home) = (scene.now, scene.client.address);
     scene.server.transmit(now);
     assert_eq!(scene.server.connection().remote_address(), new_home);
@@ -371,7 +371,7 @@ fn packets_in_reverse_order_count_once_each() {
     let datagrams = scene.client.transmit(scene.now);
     assert!(datagrams.len() >= 8);
     for datagram in datagrams.iter().rev().chain(&datagrams) {
-        scene.to_server(datagram);
+        scene.deliver_to_server(datagram);
     }
     scene.server.settle();
     let mut numbers: Vec<u8> = scene.server.messages().iter().map(|it| it[0]).collect();
@@ -416,18 +416,18 @@ fn everything_replayed_after_the_end_changes_nothing() {
 fn a_repeated_syn_after_the_handshake_makes_no_second_connection() {
     let mut scene = Scene::new(10, false);
     let syn = only(scene.client.transmit(scene.now));
-    scene.to_server(&syn);
+    scene.deliver_to_server(&syn);
     let syn_ack = only(scene.server.transmit(scene.now));
-    scene.to_client(&syn_ack);
+    scene.deliver_to_client(&syn_ack);
     let confirm = only(scene.client.transmit(scene.now));
-    scene.to_server(&confirm);
+    scene.deliver_to_server(&confirm);
     scene.server.transmit(scene.now);
-    scene.to_server(&syn);
+    scene.deliver_to_server(&syn);
     let answers: usize = scene.server.transmit(scene.now).iter().map(Vec::len).sum();
     assert!(answers <= syn.len(), "never longer than what came");
     // The confirm message fits the first handshake only.
-    scene.to_server(&confirm);
-    scene.to_server(&syn_ack);
+    scene.deliver_to_server(&confirm);
+    scene.deliver_to_server(&syn_ack);
     scene.server.settle();
     assert_eq!(scene.server.endpoint.connection_count(), 1);
     scene.assert_works();
@@ -459,8 +459,8 @@ fn packets_spliced_from_another_connection_of_the_same_peers_are_rejected() {
         mixed[middle..].copy_from_slice(&packet[middle..]);
         assert_ignored(&mut scene, true, &mixed, "mixed");
     }
-    scene.to_server(&one);
-    scene.to_server(&two);
+    scene.deliver_to_server(&one);
+    scene.deliver_to_server(&two);
     scene.server.settle();
     assert_eq!(scene.server.messages().len(), 2);
 }
@@ -472,8 +472,8 @@ fn handshake_messages_spliced_from_another_handshake_are_rejected() {
     let mut other = Scene::new(14, false);
     let syn = only(scene.client.transmit(scene.now));
     let other_syn = only(other.client.transmit(other.now));
-    scene.to_server(&syn);
-    other.to_server(&other_syn);
+    scene.deliver_to_server(&syn);
+    other.deliver_to_server(&other_syn);
     let syn_ack = only(scene.server.transmit(scene.now));
     let other_syn_ack = only(other.server.transmit(other.now));
     // With the connection ID that this client listens to, and right checksums.
@@ -487,9 +487,9 @@ fn handshake_messages_spliced_from_another_handshake_are_rejected() {
         &spliced,
         "a SYN_ACK of another handshake",
     );
-    scene.to_client(&syn_ack);
+    scene.deliver_to_client(&syn_ack);
     let confirm = only(scene.client.transmit(scene.now));
-    other.to_client(&other_syn_ack);
+    other.deliver_to_client(&other_syn_ack);
     let other_confirm = only(other.client.transmit(other.now));
     let (other_confirm, _) = split_plain(&other_confirm);
     let mut spliced = other_confirm.to_vec();
@@ -501,6 +501,6 @@ fn handshake_messages_spliced_from_another_handshake_are_rejected() {
         &spliced,
         "a confirm message of another handshake",
     );
-    scene.to_server(&confirm);
+    scene.deliver_to_server(&confirm);
     scene.assert_works();
 }

@@ -169,14 +169,14 @@ impl Scene {
         scene
     }
 
-    pub(crate) fn to_server(&mut self, datagram: &[u8]) {
+    pub(crate) fn deliver_to_server(&mut self, datagram: &[u8]) {
         let (from, mut copy) = (self.client.address, datagram.to_vec());
         self.server
             .endpoint
             .handle_datagram(self.now, from, None, &mut copy);
     }
 
-    pub(crate) fn to_client(&mut self, datagram: &[u8]) {
+    pub(crate) fn deliver_to_client(&mut self, datagram: &[u8]) {
         let (from, mut copy) = (self.server.address, datagram.to_vec());
         self.client
             .endpoint
@@ -189,9 +189,12 @@ impl Scene {
         for _ in 0..20 {
             for _ in 0..20 {
                 let there = self.client.transmit(self.now);
-                there.iter().for_each(|datagram| self.to_server(datagram));
+                there
+                    .iter()
+                    .for_each(|datagram| self.deliver_to_server(datagram));
                 let back = self.server.transmit(self.now);
-                back.iter().for_each(|datagram| self.to_client(datagram));
+                back.iter()
+                    .for_each(|datagram| self.deliver_to_client(datagram));
                 let quiet = there.is_empty() && back.is_empty();
                 seen[0].extend(there);
                 seen[1].extend(back);

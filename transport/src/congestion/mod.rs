@@ -151,11 +151,12 @@ fn slow_start_phase(window: u64, threshold: u64) -> &'static str {
 }
 
 /// Bytes per second that send `window` in less than a round trip: in 0.8 of it, in slow start 0.5.
+/// At least one: none would mean no limit.
 fn pace(window: u64, smoothed_rtt: Duration, slow_start: bool) -> u64 {
     let (numerator, denominator) = if slow_start { (2, 1) } else { (5, 4) };
     let nanos = smoothed_rtt.as_nanos().max(1);
     let rate = u128::from(window) * numerator * 1_000_000_000 / (denominator * nanos);
-    u64::try_from(rate).unwrap_or(u64::MAX)
+    u64::try_from(rate).unwrap_or(u64::MAX).max(1)
 }
 
 /// What is remembered of a path between connections (RFC 9959: `saved_cwnd`, `saved_rtt`). Whether
@@ -210,3 +211,6 @@ impl ControllerState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

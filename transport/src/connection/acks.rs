@@ -51,7 +51,10 @@ impl Connection {
         let before = self.sent.bytes_in_flight() + bytes_of(&acked);
         self.loss.on_progress();
         self.probes = 0;
+        let timeout = self.probe_timeout();
         if let Some(protection) = &mut self.protection {
+            // While acknowledgements keep coming no timer may go off for long.
+            protection.on_time(now, timeout);
             protection.on_acknowledged(largest);
         }
         self.sample_rtt(now, largest, &acked, frame);

@@ -68,6 +68,8 @@ pub struct Connection {
     opening: Option<Opening>,
     /// The initiator's confirm message, until the peer shows that it has it.
     confirm: Option<Vec<u8>>,
+    /// The responder's copy of the confirm message, until the initiator has acknowledged something.
+    confirmed_by: Option<Vec<u8>>,
     protection: Option<Box<dyn PacketProtection>>,
     peer: Option<PeerIdentity>,
     peer_params: Option<TransportParams>,
@@ -142,9 +144,11 @@ impl Connection {
         (local_cid, first_number): (ConnectionId, PacketNumber),
         remote: SocketAddr,
         (established, params, rtt): (Established, &TransportParams, Option<Duration>),
+        confirm: &[u8],
     ) -> Self {
         let mut connection = Self::new(now, Side::Responder, config, local_cid, remote);
         connection.establish(now, established, params, first_number);
+        connection.confirmed_by = Some(confirm.to_vec());
         if let Some(rtt) = rtt {
             connection.rtt.on_sample(rtt, Duration::ZERO);
         }
@@ -183,6 +187,7 @@ impl Connection {
             path: Path::new(remote),
             opening: None,
             confirm: None,
+            confirmed_by: None,
             protection: None,
             peer: None,
             peer_params: None,

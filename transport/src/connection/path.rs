@@ -111,13 +111,15 @@ impl Path {
         Some((candidate.address, candidate.token))
     }
 
-    /// Whether `size` bytes may go to `to`, which is not the path: only to the candidate, and no
-    /// more than came from it. Counts them.
+    /// Whether an answer of `size` bytes may go to `to`, which is not the path: only to the
+    /// candidate, and no more than came from it, with as much left for a challenge. Without that a
+    /// peer whose packets are as small as their answers would be answered for ever and never
+    /// proven. Counts them.
     pub(super) fn spend(&mut self, to: SocketAddr, size: u64) -> bool {
         let Some(candidate) = self.candidate.as_mut().filter(|it| it.address == to) else {
             return false;
         };
-        let affordable = candidate.sent + size <= candidate.received;
+        let affordable = candidate.sent + 2 * size <= candidate.received;
         if affordable {
             candidate.sent += size;
         }
@@ -192,9 +194,11 @@ mod tests {
         path.on_packet(Instant::ZERO, address(2), 111, true, || 1);
         assert!(path.poll_challenge(Instant::ZERO, 56, PTO).is_some());
         assert!(!path.spend(address(2), 56), "112 bytes for 111");
+        path.on_packet(Instant::ZERO, address(2), 56, false, || 1);
+        assert!(!path.spend(address(2), 56), "nothing for a challenge");
         path.on_packet(Instant::ZERO, address(2), 1, false, || 1);
         assert!(path.spend(address(2), 56));
-        assert!(!path.spend(address(2), 1));
+        assert!(!path.spend(address(2), 56));
         assert!(!path.spend(address(3), 1), "a stranger");
     }
 

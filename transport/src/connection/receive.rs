@@ -8,7 +8,7 @@ use super::Connection;
 use super::opening::read_plain;
 use super::state::State;
 use crate::error::{CloseReason, PeerViolation};
-use crate::ids::{PacketNumber, Side, reconstruct};
+use crate::ids::{PacketNumber, reconstruct};
 use crate::io::EcnMark;
 use crate::limits::QUEUED_PONGS_MAX;
 use crate::messages::incoming::Position;
@@ -177,17 +177,18 @@ impl Connection {
     }
 
     /// What the session's keys do not fit may be the confirm message again, because our answer to
-    /// it was lost: answered by an acknowledgement, and what follows it is looked at.
+    /// it was lost: answered by an acknowledgement, and what follows it is looked at. It has to be
+    /// the message that was believed: anything else would let anybody make us send.
     fn handle_unreadable(
         &mut self,
         (now, from): (Instant, SocketAddr),
         reason: DropReason,
         datagram: &[u8],
     ) -> usize {
-        if self.side == Side::Responder
-            && self.loss.largest_acked().is_none()
-            && let Some((header, _, length)) = read_plain(datagram)
+        if let Some(confirm) = &self.confirmed_by
+            && let Some((header, payload, length)) = read_plain(datagram)
             && header.kind == PacketType::Ack
+            && payload == confirm.as_slice()
         {
             self.received.acknowledge_now();
             self.trace_dropped(now, from, DropReason::Duplicate, length);
@@ -271,6 +272,7 @@ impl Connection {
             let near = self.sent.next_number().0;
             let largest = PacketNumber(reconstruct(header.acknowledgment, near));
             self.on_ack(now, largest, ack.as_ref())?;
+            self.confirmed_by = None;
         } else if ack.is_some() {
             return Err(DecodeError::Flags.into());
         }

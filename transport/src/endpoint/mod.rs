@@ -449,7 +449,8 @@ impl Endpoint {
         let accepted = (established, &params, rtt);
         // The address that got our SYN_ACK is proven. If this came from another one, the packets
         // that follow it begin a change of path.
-        let mut connection = Connection::accepted(now, transport, numbers, half.from, accepted);
+        let mut connection =
+            Connection::accepted(now, transport, numbers, half.from, accepted, payload);
         if let Some((code, reason)) = refusal {
             connection.refuse(now, code, reason);
         }

@@ -22,7 +22,7 @@ enum Assembly {
     Take,
 }
 
-/// An [`Assembler`] against an array of optional bytes, where the first copy of a byte wins.
+/// An `Assembler` against an array of optional bytes, where the first copy of a byte wins.
 ///
 /// # Panics
 /// When they differ.
@@ -161,7 +161,7 @@ enum Sending {
     },
 }
 
-/// A [`SendBuffer`] against an array with the state of each byte.
+/// A `SendBuffer` against an array with the state of each byte.
 ///
 /// # Panics
 /// When they differ.

@@ -44,7 +44,7 @@ enum Incoming {
     PopDatagram,
 }
 
-/// [`IncomingMessages`] against lists of the fragments that came: each message once, complete, as
+/// `IncomingMessages` against lists of the fragments that came: each message once, complete, as
 /// it was sent; contradictions are violations; bounds hold.
 ///
 /// # Panics
@@ -291,7 +291,7 @@ enum Outgoing {
     Wait,
 }
 
-/// [`OutgoingMessages`] against a list of messages and the state of each part.
+/// `OutgoingMessages` against a list of messages and the state of each part.
 ///
 /// # Panics
 /// When they differ.

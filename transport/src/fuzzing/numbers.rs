@@ -23,7 +23,7 @@ enum SetOperation {
     PopFirst { max: u8 },
 }
 
-/// A [`RangeSet`] against a set of single numbers, near zero or near the largest number.
+/// A `RangeSet` against a set of single numbers, near zero or near the largest number.
 ///
 /// # Panics
 /// When they differ.
@@ -111,7 +111,7 @@ enum Receipt {
     },
 }
 
-/// [`ReceivedPackets`], replay window and acknowledgement ranges, against the set of all numbers
+/// `ReceivedPackets`, replay window and acknowledgement ranges, against the set of all numbers
 /// ever received.
 ///
 /// # Panics

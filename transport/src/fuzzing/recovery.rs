@@ -38,7 +38,7 @@ enum Recovery {
     },
 }
 
-/// [`SentPackets`] and [`LossDetector`] against a map of all packets and the rules of RFC 9002 §6.1
+/// `SentPackets` and `LossDetector` against a map of all packets and the rules of RFC 9002 §6.1
 /// applied to each of them.
 ///
 /// # Panics
@@ -224,7 +224,7 @@ enum Pacing {
     WaitUntilDue { needed: u16 },
 }
 
-/// A [`Pacer`]: never more in an interval than its burst and its rate allow, and a sender that
+/// A `Pacer`: never more in an interval than its burst and its rate allow, and a sender that
 /// waits as told may send.
 ///
 /// # Panics
@@ -298,7 +298,7 @@ enum Flowing {
     },
 }
 
-/// [`SendFlow`] against the [`ReceiveFlow`] it listens to: it never believes a limit that was not
+/// `SendFlow` against the `ReceiveFlow` it listens to: it never believes a limit that was not
 /// given, and knows the newest one when it hears it.
 ///
 /// # Panics

@@ -9,12 +9,12 @@ use crate::flow::ReceiveFlow;
 use crate::ids::{MessageId, reconstruct};
 use crate::io::{Event, Message};
 use crate::limits::{
-    DATAGRAMS_IN_REASSEMBLY_MAX, MESSAGES_IN_REASSEMBLY_MAX, REASSEMBLY_RANGES_MAX,
-    RECEIVED_DATAGRAMS_MAX, RECEIVED_MESSAGES_MAX,
+    DATAGRAMS_IN_REASSEMBLY_MAX, MESSAGES_IN_REASSEMBLY_MAX, REASSEMBLY_PAGES_EXTRA,
+    REASSEMBLY_RANGES_MAX, RECEIVED_DATAGRAMS_MAX, RECEIVED_MESSAGES_MAX,
 };
 use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
-use crate::recv::assembler::Assembler;
+use crate::recv::assembler::{Assembler, PAGE};
 use crate::streams::Placed;
 
 /// A message of which some fragments came.
@@ -60,6 +60,8 @@ pub(crate) struct IncomingMessages {
     done: RangeSet,
     highest: u64,
     partial: BTreeMap<MessageId, Partial>,
+    /// Pages that the reliable ones of them hold.
+    pages: usize,
     ready: VecDeque<Message>,
     highest_datagram: u64,
     partial_datagrams: BTreeMap<MessageId, Partial>,
@@ -77,6 +79,7 @@ impl IncomingMessages {
             done: RangeSet::new(),
             highest: 0,
             partial: BTreeMap::new(),
+            pages: 0,
             ready: VecDeque::new(),
             highest_datagram: 0,
             partial_datagrams: BTreeMap::new(),
@@ -157,10 +160,18 @@ impl IncomingMessages {
         if !may_complete && partial.would_complete(data.len()) {
             return Ok(Placed::No);
         }
+        let wanted = partial.assembler.pages_wanted(offset, data.len());
+        if wanted > 0 && self.pages + wanted > pages_max(flow.window()) {
+            return Ok(Placed::No);
+        }
         let Ok(added) = partial.assembler.insert(offset, data) else {
             return Ok(Placed::No);
         };
+        self.pages += wanted;
         flow.on_received(added)?;
+        if partial.is_complete() {
+            self.pages -= partial.assembler.pages_held();
+        }
         if let Some(data) = partial.take_complete() {
             self.partial.remove(&at.id);
             self.complete(at.id, data, events);
@@ -286,6 +297,14 @@ impl IncomingMessages {
     }
 }
 
+/// Pages that incomplete reliable messages may hold: what a window of bytes fills, and a page for
+/// the end of each message. Who sends each message from its beginning never meets it; who scatters
+/// fragments would make a page of each.
+fn pages_max(window: u64) -> usize {
+    let filled = usize::try_from(window).unwrap_or(usize::MAX) / PAGE;
+    filled + MESSAGES_IN_REASSEMBLY_MAX + REASSEMBLY_PAGES_EXTRA
+}
+
 impl Partial {
     fn new(at: &Position) -> Self {
         Self {
@@ -309,8 +328,12 @@ impl Partial {
         self.assembler.stored() + more as u64 >= self.length
     }
 
+    const fn is_complete(&self) -> bool {
+        self.assembler.contiguous() == self.length
+    }
+
     fn take_complete(&mut self) -> Option<Vec<u8>> {
-        (self.assembler.contiguous() == self.length).then(|| self.assembler.take())
+        self.is_complete().then(|| self.assembler.take())
     }
 }
 
@@ -326,6 +349,66 @@ mod tests {
 
     fn incoming() -> IncomingMessages {
         IncomingMessages::new(1 << 20, 1 << 16)
+    }
+
+    /// A fragment a page: sixteen times the memory that its bytes are credited for.
+    #[test]
+    fn scattered_fragments_hold_no_more_pages_than_a_window_fills() {
+        let window = 1 << 20;
+        let mut flow = ReceiveFlow::new(window, 10);
+        let mut incoming = IncomingMessages::new(window, 1 << 16);
+        let mut events = VecDeque::new();
+        let mut placed = 0;
+        'all: for id in 0.. {
+            for page in 0..256u16 {
+                let at = Position {
+                    id: MessageId(id),
+                    index: page * 256,
+                    total: 65_535,
+                    length: 16 * 65_535,
+                };
+                let data = [1; 16];
+                let stored = incoming.on_fragment(at, &data, &mut flow, &mut events);
+                if stored.unwrap() == Placed::No {
+                    break 'all;
+                }
+                placed += 1;
+            }
+        }
+        assert_eq!(
+            (incoming.pages, placed),
+            (pages_max(window), pages_max(window))
+        );
+        // What lies in a page that is held already is still taken.
+        let at = Position {
+            id: MessageId(0),
+            index: 1,
+            total: 65_535,
+            length: 16 * 65_535,
+        };
+        let stored = incoming.on_fragment(at, &[1; 16], &mut flow, &mut events);
+        assert_eq!(stored, Ok(Placed::Yes));
+        assert_eq!(incoming.pages, pages_max(window));
+    }
+
+    #[test]
+    fn complete_messages_give_their_pages_back() {
+        let (mut flow, mut incoming) = (flow(), incoming());
+        let mut events = VecDeque::new();
+        for id in 0..2_000 {
+            for index in 0..3 {
+                let at = Position {
+                    id: MessageId(id),
+                    index,
+                    total: 3,
+                    length: 3 * 3_000,
+                };
+                let stored = incoming.on_fragment(at, &[1; 3_000], &mut flow, &mut events);
+                assert_eq!(stored, Ok(Placed::Yes));
+            }
+            assert_eq!(incoming.pages, 0);
+            assert!(incoming.pop(&mut flow).is_some());
+        }
     }
 
     proptest! {

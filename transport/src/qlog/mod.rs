@@ -1,7 +1,7 @@
 //! What connections do, as qlog: one file a connection, JSON text sequences (RFC 7464), header and
 //! event form of draft-ietf-quic-qlog-main-schema-14, events of our own namespace.
 //!
-//! `docs/qlog.md` has every event and field; `transport/tests/qlog.schema.json` is the same as a
+//! `docs/qlog.md` has every event and field; `docs/qlog.schema.json` is the same as a
 //! JSON Schema. [`Qlog`] is an [`Observer`]; where the bytes go is the business of [`Sinks`]. A sink
 //! that fails ends its log and nothing else; one that is full loses records, and the log says how
 //! many.

@@ -13,7 +13,7 @@ use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
 
 /// Bytes of a page: a few packets, so a short stream costs one small allocation.
-const PAGE: usize = 4_096;
+pub(crate) const PAGE: usize = 4_096;
 
 /// One more separate range than [`REASSEMBLY_RANGES_MAX`]; nothing was stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +73,25 @@ impl Assembler {
             self.ahead.pop_first(u64::MAX);
         }
         Ok(added)
+    }
+
+    /// Pages that are held.
+    #[must_use]
+    pub(crate) fn pages_held(&self) -> usize {
+        self.pages.iter().flatten().count()
+    }
+
+    /// Pages that [`Self::insert`] of `length` bytes at `offset` would add at most.
+    #[must_use]
+    pub(crate) fn pages_wanted(&self, offset: u64, length: usize) -> usize {
+        let page = |offset: u64| offset / PAGE as u64;
+        let (first, end) = (offset.max(self.read), offset + length as u64);
+        (page(first)..end.div_ceil(PAGE as u64))
+            .filter(|wanted| {
+                let index = distance(page(self.read), *wanted);
+                !matches!(self.pages.get(index), Some(Some(_)))
+            })
+            .count()
     }
 
     /// Bytes that can be read now.

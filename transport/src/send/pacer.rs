@@ -53,13 +53,13 @@ impl Pacer {
     /// Sets the rate in bytes per second. None: no limit.
     pub fn set_rate(&mut self, now: Instant, rate: Option<u64>, mtu: usize) {
         self.refill(now);
-        self.rate = rate.unwrap_or(0);
+        self.rate = rate.map_or(0, |rate| rate.max(1));
         let burst = u128::from(self.rate) * BURST_TIME.as_nanos() / 1_000_000_000;
         let burst = u64::try_from(burst).unwrap_or(u64::MAX);
         self.capacity = match self.quantum {
             // A quantum is waited for, and may wait for a second one: a timer that fires late by the
-            // time of a quantum loses nothing.
-            Some(quantum) => quantum.max(mtu as u64) * BATCH_DIVISOR,
+            // time of a quantum loses nothing. On a fast path the timers set the burst.
+            Some(quantum) => (quantum.max(mtu as u64) * BATCH_DIVISOR).max(burst),
             None => burst.max(BURST_PACKETS * mtu as u64),
         };
         self.tokens = self.tokens.min(self.capacity);
@@ -152,6 +152,9 @@ mod tests {
         assert_eq!(pacer.budget(Instant::ZERO), 6_000);
         pacer.on_sent(6_000);
         assert_eq!(pacer.next_time(1_000), Some(Instant::ZERO + 3 * MS));
+        pacer.set_rate(Instant::ZERO, Some(1_000_000_000), 1_000);
+        let next = pacer.next_time(1_000).unwrap();
+        assert_eq!(next, Instant::ZERO + MS, "no finer than a timer");
     }
 
     #[test]

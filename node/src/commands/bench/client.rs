@@ -14,17 +14,23 @@ use crate::commands::{note, print_line};
 use crate::failure::{Exit, Failure};
 use crate::signals::Shutdown;
 use crate::stack::{Dialled, Keys, connect, connect_failure, ended, peer_id};
+use crate::trace::Traces;
 
 /// How long after its end a measurement may wait for the server.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs one measurement and prints what it found.
-pub(super) async fn run(args: BenchClientArgs, shutdown: Shutdown) -> Result<(), Failure> {
+pub(super) async fn run(
+    args: BenchClientArgs,
+    traces: Traces,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
     let keys = if args.lab.plain {
         Keys::throwaway()
     } else {
         Keys::load(&args.keys)?
-    };
+    }
+    .with_traces(traces);
     let stopped = || shutdown.interrupted("stopped before the measurement was complete");
     let dialled = tokio::select! {
         dialled = connect(&keys, &args.to, args.lab, note) => dialled?,

@@ -10,6 +10,7 @@ mod report;
 mod server;
 
 use crate::cli::{BenchArgs, BenchEnd};
+use crate::commands::traced;
 use crate::failure::Failure;
 use crate::signals::Shutdown;
 
@@ -21,7 +22,17 @@ const WRITE_LEN: usize = 64 * 1024;
 /// Runs either end.
 pub(super) async fn run(args: BenchArgs, shutdown: Shutdown) -> Result<(), Failure> {
     match args.end {
-        BenchEnd::Server(args) => server::run(args, shutdown).await,
-        BenchEnd::Client(args) => client::run(args, shutdown).await,
+        BenchEnd::Server(args) => {
+            traced(args.traces.clone(), |traces| {
+                server::run(args, traces, shutdown)
+            })
+            .await
+        }
+        BenchEnd::Client(args) => {
+            traced(args.traces.clone(), |traces| {
+                client::run(args, traces, shutdown)
+            })
+            .await
+        }
     }
 }

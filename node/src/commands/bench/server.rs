@@ -11,17 +11,22 @@ use crate::commands::{note, print_line};
 use crate::failure::Failure;
 use crate::signals::Shutdown;
 use crate::stack::{Keys, listen, plain_acceptor, reachable_address};
+use crate::trace::Traces;
 
 /// Answers measurements until a signal comes.
-pub(super) async fn run(args: BenchServerArgs, shutdown: Shutdown) -> Result<(), Failure> {
+pub(super) async fn run(
+    args: BenchServerArgs,
+    traces: Traces,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
     let endpoint = if args.lab.plain {
-        let endpoint = listen(args.listen, plain_acceptor(), args.lab)?;
+        let endpoint = listen(args.listen, plain_acceptor(), args.lab, &traces)?;
         print_line(&reachable_address(endpoint.local_addr()).to_string())?;
         note("plain profile: a checksum and no secrecy; the client needs --plain too");
         endpoint
     } else {
-        let keys = Keys::load(&args.keys)?;
-        let endpoint = listen(args.listen, keys.acceptor(&[]), args.lab)?;
+        let keys = Keys::load(&args.keys)?.with_traces(traces.clone());
+        let endpoint = listen(args.listen, keys.acceptor(&[]), args.lab, &traces)?;
         let address = reachable_address(endpoint.local_addr());
         print_line(&format!("{}@{address}", keys.node_id()))?;
         endpoint

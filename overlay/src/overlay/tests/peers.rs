@@ -1,7 +1,7 @@
 //! Hellos, records, exchange, dialling, goodbyes, bans.
 
 use super::*;
-use crate::limits::{BOOTSTRAP_MAX, EXCHANGE_RECORDS_MAX, HANDSHAKING_MAX};
+use crate::limits::{ALTERNATIVES_MAX, BOOTSTRAP_MAX, EXCHANGE_RECORDS_MAX, HANDSHAKING_MAX};
 use crate::wire::{Disconnect, DisconnectAck, GetPeers, Peers};
 use crate::{
     CloseReason, DialTarget, DisconnectReason, LinkEnd, LinkEndCause, OverlayError, PeerState,
@@ -316,6 +316,32 @@ fn a_record_that_is_no_news_is_passed_over_before_its_signature_is_checked() {
     bench.link(2, Direction::Inbound);
     bench.deliver(2, &encode_hello(|hello| hello.record = Some(forged)));
     assert_eq!(bench.overlay.stats().violations, 1);
+}
+
+#[test]
+fn alternatives_of_a_refusal_are_taken_by_who_has_nobody_left_to_try() {
+    let mut bench = Bench::with(OverlayConfig {
+        target_peers: 1,
+        ..config()
+    });
+    let refuse_with = |bench: &mut Bench, n: u8, named: u8| {
+        bench.link(n, Direction::Inbound);
+        let record = record(named, 1, address(named));
+        let reply = HelloReply {
+            verdict: Refusal::ConnectionLimit.code(),
+            observed: None,
+            alternatives: vec![record.signed()],
+        };
+        bench.deliver(n, &Message::HelloReply(reply).encode());
+        peer(bench, named).is_some()
+    };
+    assert!(refuse_with(&mut bench, 1, 50), "there was nobody to try");
+    bench.connect(2);
+    let question = question_to(&bench, 2).expect("asked");
+    let many = 60..=60 + u8::try_from(ALTERNATIVES_MAX).unwrap();
+    let records: Vec<_> = many.map(|n| record(n, 1, address(n))).collect();
+    bench.deliver(2, &answer(question, &records));
+    assert!(!refuse_with(&mut bench, 3, 51), "there are enough to try");
 }
 
 #[test]
