@@ -87,10 +87,6 @@ impl Intruder {
 }
 
 impl Meddler for Intruder {
-    #[expect(
-        clippy::collapsible_match,
-        reason = "a guard that draws a number would hide that it does"
-    )]
     fn on_datagram(&mut self, now: Instant, mut passage: Passage, out: &mut Vec<Passage>) {
         self.listen(&passage);
         let to = passage.to;
