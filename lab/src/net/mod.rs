@@ -11,6 +11,7 @@ pub mod host;
 mod links;
 mod node;
 mod routes;
+mod sending;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -505,98 +506,6 @@ impl<A: Application> Net<A> {
             }
         }
         Err(self.failure(Violation::Livelock { node }))
-    }
-
-    /// Sends one batch; false: there was none.
-    fn transmit(&mut self, now: Instant, node: usize) -> bool {
-        let Some(entry) = self.nodes.get_mut(node).filter(|node| node.alive) else {
-            return false;
-        };
-        let local = entry.clock.read(now);
-        let Some(outgoing) = entry.program.poll_transmit(local, &mut self.buffer) else {
-            return false;
-        };
-        let claimed = outgoing.source.unwrap_or(entry.address);
-        let transmit = outgoing.transmit;
-        let Some((link, from)) = self.route(now, node, claimed, transmit.destination) else {
-            self.stats.unroutable += 1;
-            return true;
-        };
-        let segment = transmit.segment_size.unwrap_or(transmit.size).max(1);
-        let buffer = std::mem::take(&mut self.buffer);
-        for bytes in buffer[..transmit.size.min(buffer.len())].chunks(segment) {
-            self.stats.sent += 1;
-            self.trace.add(now, Record::Sent, node, bytes);
-            let mut copy = self.spare.pop().unwrap_or_default();
-            copy.extend_from_slice(bytes);
-            let datagram = Datagram {
-                bytes: copy,
-                ecn: transmit.ecn,
-                from,
-                to: transmit.destination,
-            };
-            if let Some(tap) = &mut self.tap {
-                tap.on_datagram(now, Record::Sent, node, &datagram);
-            }
-            if let Some(entry) = self.links.at(link) {
-                entry.enter(now, datagram, &mut self.onward);
-            }
-            self.schedule_onward(link);
-        }
-        self.buffer = buffer;
-        true
-    }
-
-    /// The link that leads to an address, and the source that is seen there.
-    fn route(
-        &mut self,
-        now: Instant,
-        node: usize,
-        from: SocketAddr,
-        to: SocketAddr,
-    ) -> Option<(u32, SocketAddr)> {
-        let entry = self.nodes.get_mut(node)?;
-        if let Some((known, link, version)) = entry.last_route
-            && known == to
-            && version == self.routes.version
-        {
-            return Some((link, from));
-        }
-        let route = self.routes.outward(now, node, from, to)?;
-        let link = self.links.find(node, route.target)?;
-        if self.routes.is_plain() {
-            entry.last_route = Some((to, link, self.routes.version));
-        }
-        Some((link, route.source))
-    }
-
-    fn schedule_onward(&mut self, link: u32) {
-        if let Some(entry) = self.links.at(link) {
-            for hop in self.onward.hops.drain(..) {
-                let at = hop.at;
-                match entry.lane.back().map(|last| last.at) {
-                    Some(last) if last > at => {
-                        self.scheduler.schedule(at, Happening::Hop { link, hop });
-                    }
-                    Some(_) => entry.lane.push_back(hop),
-                    None => {
-                        entry.lane.push_back(hop);
-                        self.scheduler.schedule(at, Happening::Lane { link });
-                    }
-                }
-            }
-        }
-        for wake in self.onward.wakes.drain(..) {
-            self.scheduler
-                .schedule(wake.at, Happening::Wake { link, wake });
-        }
-        for notice in self.onward.notices.drain(..) {
-            self.scheduler
-                .schedule(notice.at, Happening::TooBig(notice));
-        }
-        while let Some(bytes) = self.onward.spent.pop() {
-            self.recycle(bytes);
-        }
     }
 
     fn arm(&mut self, node: usize) {

@@ -10,12 +10,14 @@
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
 //! | `path` | where packets go |
+//! | `off_path` | what goes elsewhere |
 //! | `tracing` | what an observer is told |
 
 mod acks;
 mod api;
 mod closing;
 mod contents;
+mod off_path;
 pub(crate) mod opening;
 mod path;
 mod receive;

@@ -34,11 +34,8 @@ const SHARED_PIECE_MIN: usize = 64;
 /// Bytes of padding that a packet may get to be as long as the others of its batch. A guess: more
 /// than the overhead that a fragment reserves.
 const FILL_UP_MAX: usize = 64;
-/// Bytes of a PING or PONG: header, token, largest trailer.
-const PING_LEN: u64 = HEADER_LEN as u64 + 8 + 16;
-
 /// A packet under construction.
-struct Draft {
+pub(super) struct Draft {
     header: Header,
     /// Frames of its extension block.
     frames: Vec<u8>,
@@ -103,7 +100,7 @@ impl Connection {
         (!buf.is_empty()).then(|| self.finish_batch(self.path.remote(), buf.len(), segment))
     }
 
-    fn finish_batch(
+    pub(super) fn finish_batch(
         &mut self,
         destination: SocketAddr,
         size: usize,
@@ -116,36 +113,6 @@ impl Connection {
             ecn,
             size,
             segment_size,
-        }
-    }
-
-    /// Challenges of a new path, and PONGs to where their PING came from.
-    fn poll_off_path(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let timeout = self.probe_timeout();
-        let (kind, destination, token) =
-            if let Some((to, token)) = self.path.poll_challenge(now, PING_LEN, timeout) {
-                (PacketType::Ping, to, token)
-            } else {
-                let (to, token) = self.poll_pong_elsewhere()?;
-                (PacketType::Pong, to, token)
-            };
-        let draft = self.draft(kind, self.mtu);
-        self.write_packet(now, draft, &token.to_be_bytes(), buf);
-        Some(self.finish_batch(destination, buf.len(), None))
-    }
-
-    /// The next PONG to an address that is not the path. One that the address has not paid for is
-    /// dropped, as if it had been lost: the peer asks again.
-    fn poll_pong_elsewhere(&mut self) -> Option<(SocketAddr, u64)> {
-        loop {
-            let (to, token) = *self.pongs.front()?;
-            if to == self.path.remote() {
-                return None;
-            }
-            self.pongs.pop_front();
-            if self.path.spend(to, PING_LEN) {
-                return Some((to, token));
-            }
         }
     }
 
@@ -323,7 +290,7 @@ impl Connection {
         }
     }
 
-    fn draft(&self, kind: PacketType, limit: usize) -> Draft {
+    pub(super) fn draft(&self, kind: PacketType, limit: usize) -> Draft {
         Draft {
             header: Header::new(kind, self.remote_cid),
             frames: Vec::new(),
@@ -544,7 +511,13 @@ impl Connection {
         true
     }
 
-    fn write_packet(&mut self, now: Instant, draft: Draft, body: &[u8], buf: &mut Vec<u8>) {
+    pub(super) fn write_packet(
+        &mut self,
+        now: Instant,
+        draft: Draft,
+        body: &[u8],
+        buf: &mut Vec<u8>,
+    ) {
         let start = buf.len();
         buf.resize(start + HEADER_LEN, 0);
         buf.extend_from_slice(body);
