@@ -9,11 +9,13 @@
 //! | `transmit` | which packet leaves next, and how it is built |
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
+//! | `admission` | whether a packet may leave now |
 //! | `path` | where packets go |
 //! | `off_path` | what goes elsewhere |
 //! | `tracing` | what an observer is told |
 
 mod acks;
+mod admission;
 mod api;
 mod closing;
 mod contents;

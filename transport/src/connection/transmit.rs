@@ -264,32 +264,6 @@ impl Connection {
         true
     }
 
-    /// Whether congestion window and pacer let a packet of `size` bytes go. A probe always goes.
-    fn may_send(&mut self, now: Instant, size: usize) -> bool {
-        let size = size as u64;
-        if self.probes > 0 {
-            return true;
-        }
-        if self.sent.bytes_in_flight() + size > self.congestion.window() {
-            self.rate.on_window_limited(self.sent.next_number().0);
-            return false;
-        }
-        if self.pacer.budget(now) < size {
-            self.timers.pacing = self.pacer.next_time(size);
-            return false;
-        }
-        true
-    }
-
-    /// Nothing is there to send: rate samples of the next round trip tell about the application, if
-    /// the window would have let a packet of `size` bytes go.
-    fn note_app_limited(&mut self, size: usize) {
-        let in_flight = self.sent.bytes_in_flight();
-        if in_flight + size as u64 <= self.congestion.window() {
-            self.rate.on_app_limited(in_flight);
-        }
-    }
-
     pub(super) fn draft(&self, kind: PacketType, limit: usize) -> Draft {
         Draft {
             header: Header::new(kind, self.remote_cid),
