@@ -6,6 +6,10 @@
 //! everything, that ends at the least window. In ProbeRTT half of what fits is in flight: what is
 //! lost then is lost without a queue of ours. That share is the noise of the path; beside the
 //! draft's 2 %, one and a half times the noise is bearable.
+//!
+//! Before the first ProbeRTT, Startup gives a first estimate: a round after which delivery became a
+//! quarter faster did not fill the path, so neither did the rounds before it, and what they lost is
+//! noise. The last two rounds of Startup never count.
 
 use super::constants::LOSS_THRESHOLD;
 use crate::time::Instant;
@@ -22,6 +26,38 @@ struct Count {
     lost: u64,
 }
 
+const NOTHING: Count = Count {
+    packets: 0,
+    lost: 0,
+};
+
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.lost += other.lost;
+    }
+
+    fn note(&mut self, lost: bool) {
+        self.packets += 1;
+        self.lost += u64::from(lost);
+    }
+
+    const fn is_enough(self) -> bool {
+        self.packets >= PACKETS_MIN
+    }
+}
+
+/// What Startup tells.
+#[derive(Clone, Copy, Default, Debug)]
+struct Early {
+    /// Rounds that were far from filling the path.
+    settled: Count,
+    /// The round before the current one.
+    before: Count,
+    current: Count,
+    is_over: bool,
+}
+
 /// The estimator.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Noise {
@@ -32,6 +68,7 @@ pub(super) struct Noise {
     to: Option<Instant>,
     current: Count,
     previous: Count,
+    early: Early,
 }
 
 impl Noise {
@@ -40,13 +77,13 @@ impl Noise {
             is_believed,
             from: Instant::FAR_FUTURE,
             to: Some(Instant::ZERO),
-            current: Count {
-                packets: 0,
-                lost: 0,
-            },
-            previous: Count {
-                packets: 0,
-                lost: 0,
+            current: NOTHING,
+            previous: NOTHING,
+            early: Early {
+                settled: NOTHING,
+                before: NOTHING,
+                current: NOTHING,
+                is_over: false,
             },
         }
     }
@@ -56,10 +93,25 @@ impl Noise {
         self.is_believed
     }
 
+    /// A round of Startup is over, and delivery became a quarter faster, or not.
+    pub(super) fn on_startup_round(&mut self, faster: bool) {
+        let early = &mut self.early;
+        if early.is_over {
+            return;
+        }
+        if faster {
+            early.settled.add(early.before);
+            early.before = core::mem::take(&mut early.current);
+        } else {
+            early.is_over = true;
+        }
+    }
+
     /// Half of what fits is in flight from now on.
     pub(super) fn begin(&mut self, now: Instant) {
         (self.from, self.to) = (now, None);
-        if self.current.packets >= PACKETS_MIN {
+        self.early.is_over = true;
+        if self.current.is_enough() {
             self.previous = core::mem::take(&mut self.current);
         }
     }
@@ -71,20 +123,25 @@ impl Noise {
 
     /// A packet's fate is known.
     pub(super) fn on_packet(&mut self, sent_at: Instant, lost: bool) {
+        if !self.early.is_over {
+            self.early.current.note(lost);
+        }
         if sent_at >= self.from && self.to.is_none_or(|to| sent_at < to) {
-            self.current.packets += 1;
-            self.current.lost += u64::from(lost);
+            self.current.note(lost);
         }
     }
 
     /// Loss in thousandths that is bearable.
     pub(super) fn bearable(&self) -> u64 {
-        let packets = self.current.packets + self.previous.packets;
-        if !self.is_believed || packets < PACKETS_MIN {
+        let mut known = self.current;
+        known.add(self.previous);
+        if !known.is_enough() {
+            known = self.early.settled;
+        }
+        if !self.is_believed || !known.is_enough() {
             return LOSS_THRESHOLD * 10;
         }
-        let lost = self.current.lost + self.previous.lost;
-        LOSS_THRESHOLD * 10 + (lost * 1_000 / packets).min(NOISE_MAX) * 3 / 2
+        LOSS_THRESHOLD * 10 + (known.lost * 1_000 / known.packets).min(NOISE_MAX) * 3 / 2
     }
 }
 
@@ -131,6 +188,23 @@ mod tests {
         assert_eq!(measure(100, 30, 3), 20 + 150);
         assert_eq!(measure(200, 60, 0), 20 + 75);
         assert_eq!(measure(300, 60, 0), 20);
+    }
+
+    #[test]
+    fn the_last_two_rounds_of_startup_do_not_count() {
+        let mut noise = Noise::new(true);
+        let mut round = |packets, lost, faster| {
+            for packet in 0..packets {
+                noise.on_packet(at(0), packet < lost);
+            }
+            noise.on_startup_round(faster);
+            noise.bearable()
+        };
+        assert_eq!(round(20, 1, true), 20);
+        assert_eq!(round(40, 2, true), 20, "20 packets are too few");
+        assert_eq!(round(80, 40, true), 20 + 75, "3 of 60");
+        assert_eq!(round(160, 80, false), 20 + 75);
+        assert_eq!(round(160, 160, true), 20 + 75, "it was over");
     }
 
     #[test]

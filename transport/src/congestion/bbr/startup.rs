@@ -22,12 +22,20 @@ impl Bbr {
         }
         if sample.rate >= percent(self.pipe.baseline, FULL_PIPE_GROWTH) {
             self.reset_full_pipe(sample.rate);
+            self.note_startup_round(true);
             return;
         }
+        self.note_startup_round(false);
         self.pipe.rounds += 1;
         if self.pipe.rounds >= FULL_PIPE_ROUNDS {
             self.pipe.now = true;
             self.pipe.reached = true;
+        }
+    }
+
+    fn note_startup_round(&mut self, faster: bool) {
+        if self.state == State::Startup {
+            self.noise.on_startup_round(faster);
         }
     }
 
