@@ -6,6 +6,7 @@ use dunlin_transport::Instant;
 
 use crate::link::{Datagram, Element, Hop, Link, Onward};
 use crate::rng::Rng;
+use crate::scheduler::Ticket;
 
 /// A program on the path that reads and changes what passes: an attacker, or a broken box.
 pub trait Middlebox: Send {
@@ -23,8 +24,9 @@ pub(super) struct Entry {
     pub(super) link: Link,
     /// The node at its far end.
     pub(super) to: usize,
-    /// Hops in the order of their times; only the first is in the schedule.
-    pub(super) lane: VecDeque<Hop>,
+    /// Hops in the order of their times, each with its place among those of its instant; only the
+    /// first is in the schedule.
+    pub(super) lane: VecDeque<(Ticket, Hop)>,
     middlebox: Option<Box<dyn Middlebox>>,
 }
 

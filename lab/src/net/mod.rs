@@ -357,9 +357,10 @@ impl<A: Application> Net<A> {
             Happening::Hop { link, hop } => self.on_hop(now, link, hop),
             Happening::Lane { link } => {
                 let entry = self.links.at(link)?;
-                let hop = entry.lane.pop_front()?;
-                if let Some(next) = entry.lane.front() {
-                    self.scheduler.schedule(next.at, Happening::Lane { link });
+                let (_, hop) = entry.lane.pop_front()?;
+                if let Some((ticket, next)) = entry.lane.front() {
+                    let happening = Happening::Lane { link };
+                    self.scheduler.schedule_with(*ticket, next.at, happening);
                 }
                 self.on_hop(now, link, hop)
             }

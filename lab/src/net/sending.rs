@@ -76,14 +76,19 @@ impl<A: Application> Net<A> {
         if let Some(entry) = self.links.at(link) {
             for hop in self.onward.hops.drain(..) {
                 let at = hop.at;
-                match entry.lane.back().map(|last| last.at) {
+                // Taken now by those that wait in the lane too: hops of one instant happen in the
+                // order in which they came here, whichever of the two ways they take.
+                let ticket = self.scheduler.reserve();
+                match entry.lane.back().map(|(_, last)| last.at) {
                     Some(last) if last > at => {
-                        self.scheduler.schedule(at, Happening::Hop { link, hop });
+                        let happening = Happening::Hop { link, hop };
+                        self.scheduler.schedule_with(ticket, at, happening);
                     }
-                    Some(_) => entry.lane.push_back(hop),
+                    Some(_) => entry.lane.push_back((ticket, hop)),
                     None => {
-                        entry.lane.push_back(hop);
-                        self.scheduler.schedule(at, Happening::Lane { link });
+                        entry.lane.push_back((ticket, hop));
+                        let happening = Happening::Lane { link };
+                        self.scheduler.schedule_with(ticket, at, happening);
                     }
                 }
             }
