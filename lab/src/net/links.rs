@@ -106,7 +106,7 @@ impl Links {
 
 impl Entry {
     /// A datagram enters, past the middlebox if there is one.
-    pub(super) fn enter(&mut self, now: Instant, mut datagram: Datagram, onward: &mut Onward) {
+    pub(super) fn enter(&mut self, now: Instant, mut datagram: Box<Datagram>, onward: &mut Onward) {
         let Some(middlebox) = &mut self.middlebox else {
             self.link.enter(now, datagram, onward);
             return;
@@ -116,7 +116,7 @@ impl Entry {
             self.link.enter(now, datagram, onward);
         }
         for datagram in extra {
-            self.link.enter(now, datagram, onward);
+            self.link.enter(now, Box::new(datagram), onward);
         }
     }
 }

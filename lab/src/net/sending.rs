@@ -6,6 +6,7 @@ use dunlin_transport::Instant;
 
 use super::{Application, Happening, Net};
 use crate::link::Datagram;
+use crate::payload::Payload;
 use crate::trace::Record;
 
 impl<A: Application> Net<A> {
@@ -28,15 +29,13 @@ impl<A: Application> Net<A> {
         let buffer = std::mem::take(&mut self.buffer);
         for bytes in buffer[..transmit.size.min(buffer.len())].chunks(segment) {
             self.stats.sent += 1;
-            self.trace.add(now, Record::Sent, node, bytes);
-            let mut copy = self.spare.pop().unwrap_or_default();
-            copy.extend_from_slice(bytes);
-            let datagram = Datagram {
-                bytes: copy,
-                ecn: transmit.ecn,
-                from,
-                to: transmit.destination,
-            };
+            let to = transmit.destination;
+            let mut datagram = self.spare.pop().unwrap_or_else(|| blank(from, to));
+            (datagram.from, datagram.to) = (from, to);
+            datagram.ecn = transmit.ecn;
+            datagram.bytes.set(bytes);
+            let bytes = (bytes.len(), datagram.bytes.digest());
+            self.trace.add_digest(now, Record::Sent, node, bytes);
             if let Some(tap) = &mut self.tap {
                 tap.on_datagram(now, Record::Sent, node, &datagram);
             }
@@ -101,8 +100,20 @@ impl<A: Application> Net<A> {
             self.scheduler
                 .schedule(notice.at, Happening::TooBig(notice));
         }
-        while let Some(bytes) = self.onward.spent.pop() {
-            self.recycle(bytes);
+        while let Some(datagram) = self.onward.spent.pop() {
+            self.recycle(datagram);
         }
     }
+}
+
+/// A datagram without bytes.
+fn blank(from: SocketAddr, to: SocketAddr) -> Box<Datagram> {
+    let bytes = Payload::default();
+    let ecn = None;
+    Box::new(Datagram {
+        bytes,
+        ecn,
+        from,
+        to,
+    })
 }
