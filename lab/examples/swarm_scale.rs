@@ -1,6 +1,6 @@
 //! How fast networks of overlays run here: `cargo run --release -p dunlin-lab --example
-//! swarm_scale -- 10000 [seed [check_every]]`. Prints the report without its single broadcasts, events per second
-//! and, on Linux, the peak of resident memory.
+//! swarm_scale -- 10000 [seed [check_every [broadcasts]]]`. Prints the report without its single
+//! broadcasts, events per second and, on Linux, the peak of resident memory.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn main() {
         nodes,
         bootstraps: 8,
         join_over: Duration::from_secs(30),
-        broadcasts: 30,
+        broadcasts: argument(3, 30),
         check_every: argument(2, 1),
         ..SwarmScenario::default()
     };

@@ -124,7 +124,7 @@ mod tests {
 
     fn datagram() -> Datagram {
         Datagram {
-            bytes: vec![1; 40],
+            bytes: vec![1; 40].into(),
             ecn: None,
             from: ([10, 0, 0, 1], 4_433).into(),
             to: ([10, 0, 0, 2], 4_433).into(),

@@ -25,6 +25,7 @@ pub mod mesh;
 pub mod nat;
 pub mod net;
 pub mod pair;
+pub mod payload;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 pub mod plot;

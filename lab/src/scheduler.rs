@@ -17,12 +17,18 @@ pub struct Scheduler<T> {
     now: Instant,
 }
 
-/// When an event happens, and where it lies. No two sequence numbers are equal, so the slot never
-/// decides.
+/// A place in the order of events that was taken before the event itself was scheduled.
+///
+/// Whoever holds back events that it will schedule later (a queue of which only the first is in the
+/// schedule) takes one for each when it gets it: else others of the same instant would come first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Ticket(u64);
+
+/// When an event happens, and where it lies. No two tickets are equal, so the slot never decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Key {
     at: Instant,
-    sequence: u64,
+    ticket: Ticket,
     slot: u32,
 }
 
@@ -50,6 +56,23 @@ impl<T> Scheduler<T> {
     /// # Panics
     /// When 2^32 events wait.
     pub fn schedule(&mut self, at: Instant, event: T) {
+        let ticket = self.reserve();
+        self.schedule_with(ticket, at, event);
+    }
+
+    /// Takes the place that an event scheduled now would have among those of its instant.
+    pub const fn reserve(&mut self) -> Ticket {
+        let ticket = Ticket(self.sequence);
+        self.sequence += 1;
+        ticket
+    }
+
+    /// Schedules `event` as if that had been done when `ticket` was taken; a time in the past means
+    /// now. Each ticket is for one event: two with the same would have no order.
+    ///
+    /// # Panics
+    /// When 2^32 events wait.
+    pub fn schedule_with(&mut self, ticket: Ticket, at: Instant, event: T) {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -62,10 +85,9 @@ impl<T> Scheduler<T> {
         }
         let key = Key {
             at: at.max(self.now),
-            sequence: self.sequence,
+            ticket,
             slot,
         };
-        self.sequence += 1;
         self.heap.push(Reverse(key));
     }
 
@@ -121,6 +143,20 @@ mod tests {
             [(at(5), "a"), (at(5), "b"), (at(5), "c"), (at(9), "d")]
         );
         assert_eq!(scheduler.now(), at(9));
+    }
+
+    #[test]
+    fn a_ticket_keeps_the_place_of_an_event_that_is_scheduled_later() {
+        let at = Instant::from_nanos;
+        let mut scheduler = Scheduler::new();
+        scheduler.schedule(at(5), "a");
+        let ticket = scheduler.reserve();
+        scheduler.schedule(at(5), "c");
+        scheduler.schedule(at(1), "now");
+        scheduler.pop();
+        scheduler.schedule_with(ticket, at(5), "b");
+        let order: Vec<_> = std::iter::from_fn(|| scheduler.pop()).collect();
+        assert_eq!(order, [(at(5), "a"), (at(5), "b"), (at(5), "c")]);
     }
 
     #[test]

@@ -32,10 +32,25 @@ impl Trace {
 
     /// Something has.
     pub fn add(&mut self, at: Instant, record: Record, node: usize, bytes: &[u8]) {
+        self.add_digest(at, record, node, (bytes.len(), digest(bytes)));
+    }
+
+    /// Something has happened to bytes of which the length and the [`digest`] are known.
+    pub fn add_digest(
+        &mut self,
+        at: Instant,
+        record: Record,
+        node: usize,
+        (length, digest): (usize, u64),
+    ) {
         self.records += 1;
-        let place = ((node as u64) << 1) | u64::from(record == Record::Delivered);
+        let place = ((node as u64) << 1)
+            | match record {
+                Record::Sent => 0,
+                Record::Delivered => 1,
+            };
         let state = fold(self.state ^ at.as_nanos(), KEYS[0] ^ place);
-        self.state = fold(state ^ bytes.len() as u64, KEYS[1] ^ digest(bytes));
+        self.state = fold(state ^ length as u64, KEYS[1] ^ digest);
     }
 
     /// The fingerprint so far.
@@ -60,7 +75,8 @@ const KEYS: [u64; 4] = [
 ];
 
 /// Hash of `bytes`, 64 at a time in four lanes that do not wait for each other.
-fn digest(bytes: &[u8]) -> u64 {
+#[must_use]
+pub fn digest(bytes: &[u8]) -> u64 {
     let mut lanes = KEYS;
     let mut blocks = bytes.chunks_exact(64);
     for block in &mut blocks {
@@ -89,10 +105,8 @@ fn mix(lanes: &mut [u64; 4], block: &[u8]) {
 
 /// Both halves of the product, one over the other.
 fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    let [low, high] = [product, product >> 64].map(|half| half.to_le_bytes());
-    let word = |half: [u8; 16]| half.first_chunk().map_or(0, |low| u64::from_le_bytes(*low));
-    word(low) ^ word(high)
+    let (low, high) = a.carrying_mul(b, 0);
+    low ^ high
 }
 
 impl Default for Trace {

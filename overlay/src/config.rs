@@ -98,6 +98,9 @@ pub struct OverlayConfig {
     pub exchange_interval: Duration,
     /// The same below `target_peers`. Default 5 s (chosen).
     pub exchange_interval_low: Duration,
+    /// How long a node with enough peers keeps its extra link to one before it dials another.
+    /// Default 90 s: longer than it takes a link to count as proven (chosen).
+    pub rove_interval: Duration,
     /// First delay after a failed dial. Default 1 s (chosen).
     pub backoff_base: Duration,
     /// Longest delay. Default 5 min (chosen).
@@ -146,6 +149,7 @@ impl OverlayConfig {
             request_timeout: seconds(10),
             exchange_interval: seconds(60),
             exchange_interval_low: seconds(5),
+            rove_interval: seconds(90),
             backoff_base: seconds(1),
             backoff_max: seconds(300),
             messages: Rate {
@@ -190,6 +194,7 @@ impl OverlayConfig {
             &mut self.ping_interval,
             &mut self.exchange_interval,
             &mut self.exchange_interval_low,
+            &mut self.rove_interval,
             &mut self.backoff_base,
         ] {
             *interval = (*interval).max(Duration::from_millis(10));

@@ -100,6 +100,11 @@ fn figures(report: &SwarmReport) -> Vec<Figure> {
     if let Some(at) = report.whole_at {
         all.push(time("whole_after", at.as_secs_f64() * 1e3));
     }
+    if let Some(after) = report.healed_after {
+        all.push(time("healed_after", after.as_secs_f64() * 1e3));
+        let (part, of) = (report.delivered_healed, report.expected_healed);
+        all.push(share("delivered_healed", part, of));
+    }
     if requests.sent > 0 {
         let kept = requests.sent - requests.abandoned.min(requests.sent);
         all.push(share("requests_answered", requests.answered, kept));

@@ -31,6 +31,7 @@ pub use element::{Element, ElementError};
 pub use loss::GilbertElliott;
 pub use queue::{CoDel, DropTail, DualPi2, Queue};
 
+use crate::payload::Payload;
 use crate::rng::Rng;
 use stage::{Outcome, Stage};
 
@@ -41,7 +42,7 @@ pub const HEADER_BYTES: u64 = 28;
 #[derive(Clone, Debug)]
 pub struct Datagram {
     /// Its payload.
-    pub bytes: Vec<u8>,
+    pub bytes: Payload,
     /// Its mark.
     pub ecn: Option<EcnMark>,
     /// Where its sender says it comes from.
@@ -61,8 +62,8 @@ pub struct Hop {
     pub path: u32,
     /// Index of the element.
     pub position: usize,
-    /// What.
-    pub datagram: Datagram,
+    /// What; in a box, since hops move often: from schedule to element to queue.
+    pub datagram: Box<Datagram>,
 }
 
 /// An element wants to act at a time, though nothing arrives.
@@ -98,8 +99,8 @@ pub struct Onward {
     pub wakes: Vec<Wake>,
     /// Notices to senders.
     pub notices: Vec<TooBig>,
-    /// Buffers of datagrams that went no further, to be used again.
-    pub spent: Vec<Vec<u8>>,
+    /// Datagrams that went no further; their memory can be used again.
+    pub spent: Vec<Box<Datagram>>,
 }
 
 /// What became of the datagrams of a link.
@@ -214,7 +215,7 @@ impl Link {
     }
 
     /// A datagram enters at `now`. `onward` gets what comes of it: nothing (lost), one hop, or more.
-    pub fn enter(&mut self, now: Instant, datagram: Datagram, onward: &mut Onward) {
+    pub fn enter(&mut self, now: Instant, datagram: Box<Datagram>, onward: &mut Onward) {
         self.stats.entered += 1;
         self.current.in_flight += 1;
         let hop = Hop {
@@ -229,7 +230,7 @@ impl Link {
     }
 
     /// A datagram goes on from where it was. Returns it if it is through.
-    pub fn advance(&mut self, hop: Hop, onward: &mut Onward) -> Option<Datagram> {
+    pub fn advance(&mut self, hop: Hop, onward: &mut Onward) -> Option<Box<Datagram>> {
         let path = path_of(&mut self.current, &mut self.old, hop.path)?;
         if hop.position < path.stages.len() {
             path.carry(hop, &mut self.rng, &mut self.stats, onward);
@@ -299,7 +300,7 @@ impl Path {
                 }
                 Outcome::Gone => {
                     self.in_flight = self.in_flight.saturating_sub(1);
-                    onward.spent.push(hop.datagram.bytes);
+                    onward.spent.push(hop.datagram);
                     return;
                 }
             }
@@ -309,7 +310,7 @@ impl Path {
 }
 
 /// Bytes of a datagram with headers.
-const fn length_of(datagram: &Datagram) -> u64 {
+fn length_of(datagram: &Datagram) -> u64 {
     datagram.bytes.len() as u64 + HEADER_BYTES
 }
 

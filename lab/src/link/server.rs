@@ -97,7 +97,7 @@ impl Server {
         let dropped = self.dropped.len() as u64;
         onward
             .spent
-            .extend(self.dropped.drain(..).map(|hop| hop.datagram.bytes));
+            .extend(self.dropped.drain(..).map(|hop| hop.datagram));
         dropped
     }
 

@@ -14,8 +14,17 @@ fn run(elements: &[Element], count: u8, length: usize, gap: Duration) -> Vec<(u8
         .collect()
 }
 
+fn datagram(bytes: Vec<u8>, ecn: Option<EcnMark>) -> Box<Datagram> {
+    Box::new(Datagram {
+        bytes: bytes.into(),
+        ecn,
+        from: "10.0.0.1:1".parse().unwrap(),
+        to: "10.0.0.2:1".parse().unwrap(),
+    })
+}
+
 enum Event {
-    Enter(Datagram),
+    Enter(Box<Datagram>),
     Hop(Hop),
     Wake(Wake),
 }
@@ -27,19 +36,13 @@ fn drive(
     length: usize,
     gap: Duration,
     ecn: Option<EcnMark>,
-) -> Vec<(Duration, Datagram)> {
+) -> Vec<(Duration, Box<Datagram>)> {
     let mut scheduler = crate::scheduler::Scheduler::new();
     for index in 0..count {
         let mut bytes = vec![0; length];
         bytes[0] = index;
-        let datagram = Datagram {
-            bytes,
-            ecn,
-            from: "10.0.0.1:1".parse().unwrap(),
-            to: "10.0.0.2:1".parse().unwrap(),
-        };
         let at = Instant::ZERO + gap * u32::from(index);
-        scheduler.schedule(at, Event::Enter(datagram));
+        scheduler.schedule(at, Event::Enter(datagram(bytes, ecn)));
     }
     let mut out = Vec::new();
     let mut onward = Onward::default();
@@ -323,12 +326,7 @@ fn a_router_with_icmp_tells_the_sender_after_the_way_back() {
     let (from, to) = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2:1".parse().unwrap());
     let mut onward = Onward::default();
     for length in [500, 501] {
-        let datagram = Datagram {
-            bytes: vec![0; length],
-            ecn: None,
-            from,
-            to,
-        };
+        let datagram = datagram(vec![0; length], None);
         link.enter(Instant::ZERO + MS, datagram, &mut onward);
     }
     assert_eq!(onward.hops.len(), 1);
@@ -352,12 +350,7 @@ fn a_replaced_path_finishes_what_is_on_it() {
         Rng::new(1),
     );
     let mut onward = Onward::default();
-    let datagram = Datagram {
-        bytes: vec![0; LENGTH],
-        ecn: None,
-        from: "10.0.0.1:1".parse().unwrap(),
-        to: "10.0.0.2:1".parse().unwrap(),
-    };
+    let datagram = datagram(vec![0; LENGTH], None);
     for _ in 0..2 {
         link.enter(Instant::ZERO, datagram.clone(), &mut onward);
     }
@@ -402,12 +395,7 @@ fn a_link_tells_what_waits_on_it() {
         let mut onward = Onward::default();
         assert_eq!(link.backlog(Instant::ZERO), Backlog::default());
         for _ in 0..3 {
-            let datagram = Datagram {
-                bytes: vec![0; LENGTH],
-                ecn: None,
-                from: "10.0.0.1:1".parse().unwrap(),
-                to: "10.0.0.2:1".parse().unwrap(),
-            };
+            let datagram = datagram(vec![0; LENGTH], None);
             link.enter(Instant::ZERO, datagram, &mut onward);
         }
         let backlog = link.backlog(Instant::ZERO);

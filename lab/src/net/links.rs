@@ -6,6 +6,7 @@ use dunlin_transport::Instant;
 
 use crate::link::{Datagram, Element, Hop, Link, Onward};
 use crate::rng::Rng;
+use crate::scheduler::Ticket;
 
 /// A program on the path that reads and changes what passes: an attacker, or a broken box.
 pub trait Middlebox: Send {
@@ -23,8 +24,9 @@ pub(super) struct Entry {
     pub(super) link: Link,
     /// The node at its far end.
     pub(super) to: usize,
-    /// Hops in the order of their times; only the first is in the schedule.
-    pub(super) lane: VecDeque<Hop>,
+    /// Hops in the order of their times, each with its place among those of its instant; only the
+    /// first is in the schedule.
+    pub(super) lane: VecDeque<(Ticket, Hop)>,
     middlebox: Option<Box<dyn Middlebox>>,
 }
 
@@ -104,7 +106,7 @@ impl Links {
 
 impl Entry {
     /// A datagram enters, past the middlebox if there is one.
-    pub(super) fn enter(&mut self, now: Instant, mut datagram: Datagram, onward: &mut Onward) {
+    pub(super) fn enter(&mut self, now: Instant, mut datagram: Box<Datagram>, onward: &mut Onward) {
         let Some(middlebox) = &mut self.middlebox else {
             self.link.enter(now, datagram, onward);
             return;
@@ -114,7 +116,7 @@ impl Entry {
             self.link.enter(now, datagram, onward);
         }
         for datagram in extra {
-            self.link.enter(now, datagram, onward);
+            self.link.enter(now, Box::new(datagram), onward);
         }
     }
 }

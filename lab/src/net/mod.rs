@@ -38,7 +38,7 @@ use routes::Routes;
 const STEPS_PER_INSTANT_MAX: u64 = 200_000;
 /// Rounds of application and transmission after one input that count as endless.
 const ROUNDS_MAX: u32 = 10_000;
-/// Buffers kept for further datagrams.
+/// Datagrams whose memory is kept for further ones.
 const SPARE_MAX: usize = 4_096;
 
 enum Happening<A> {
@@ -95,7 +95,7 @@ pub struct Net<A> {
     stats: NetStats,
     onward: Onward,
     buffer: Vec<u8>,
-    spare: Vec<Vec<u8>>,
+    spare: Vec<Box<Datagram>>,
     tap: Option<Box<dyn Tap>>,
 }
 
@@ -357,9 +357,10 @@ impl<A: Application> Net<A> {
             Happening::Hop { link, hop } => self.on_hop(now, link, hop),
             Happening::Lane { link } => {
                 let entry = self.links.at(link)?;
-                let hop = entry.lane.pop_front()?;
-                if let Some(next) = entry.lane.front() {
-                    self.scheduler.schedule(next.at, Happening::Lane { link });
+                let (_, hop) = entry.lane.pop_front()?;
+                if let Some((ticket, next)) = entry.lane.front() {
+                    let happening = Happening::Lane { link };
+                    self.scheduler.schedule_with(*ticket, next.at, happening);
                 }
                 self.on_hop(now, link, hop)
             }
@@ -388,7 +389,7 @@ impl<A: Application> Net<A> {
         self.deliver(now, to, through?)
     }
 
-    fn deliver(&mut self, now: Instant, to: usize, mut datagram: Datagram) -> Option<usize> {
+    fn deliver(&mut self, now: Instant, to: usize, mut datagram: Box<Datagram>) -> Option<usize> {
         let expected = self.nodes.get(to).map(|node| node.address);
         let node = if expected == Some(datagram.to) {
             to
@@ -396,7 +397,7 @@ impl<A: Application> Net<A> {
             let claimed = self.routes.inward(now, datagram.from, datagram.to);
             let Some((node, inside)) = claimed else {
                 self.stats.unclaimed += 1;
-                self.recycle(datagram.bytes);
+                self.recycle(datagram);
                 return None;
             };
             datagram.to = inside;
@@ -429,10 +430,10 @@ impl<A: Application> Net<A> {
         let Some(entry) = self.nodes.get_mut(node) else {
             return;
         };
-        if let Input::Datagram(datagram) = &input {
+        if let Input::Datagram(datagram) = &mut input {
             self.stats.delivered += 1;
-            self.trace
-                .add(now, Record::Delivered, node, &datagram.bytes);
+            let bytes = (datagram.bytes.len(), datagram.bytes.digest());
+            self.trace.add_digest(now, Record::Delivered, node, bytes);
             if let Some(tap) = &mut self.tap {
                 tap.on_datagram(now, Record::Delivered, node, datagram);
             }
@@ -527,14 +528,13 @@ impl<A: Application> Net<A> {
 
     fn recycle_input(&mut self, input: Input) {
         if let Input::Datagram(datagram) = input {
-            self.recycle(datagram.bytes);
+            self.recycle(datagram);
         }
     }
 
-    fn recycle(&mut self, mut bytes: Vec<u8>) {
+    fn recycle(&mut self, datagram: Box<Datagram>) {
         if self.spare.len() < SPARE_MAX {
-            bytes.clear();
-            self.spare.push(bytes);
+            self.spare.push(datagram);
         }
     }
 }

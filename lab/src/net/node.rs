@@ -27,7 +27,7 @@ pub(super) enum Program<A> {
 /// Something that a program has to deal with.
 #[derive(Debug)]
 pub(super) enum Input {
-    Datagram(Datagram),
+    Datagram(Box<Datagram>),
     TooBig { destination: SocketAddr, mtu: usize },
 }
 

@@ -6,6 +6,7 @@ use dunlin_transport::Instant;
 
 use super::{Application, Happening, Net};
 use crate::link::Datagram;
+use crate::payload::Payload;
 use crate::trace::Record;
 
 impl<A: Application> Net<A> {
@@ -28,15 +29,13 @@ impl<A: Application> Net<A> {
         let buffer = std::mem::take(&mut self.buffer);
         for bytes in buffer[..transmit.size.min(buffer.len())].chunks(segment) {
             self.stats.sent += 1;
-            self.trace.add(now, Record::Sent, node, bytes);
-            let mut copy = self.spare.pop().unwrap_or_default();
-            copy.extend_from_slice(bytes);
-            let datagram = Datagram {
-                bytes: copy,
-                ecn: transmit.ecn,
-                from,
-                to: transmit.destination,
-            };
+            let to = transmit.destination;
+            let mut datagram = self.spare.pop().unwrap_or_else(|| blank(from, to));
+            (datagram.from, datagram.to) = (from, to);
+            datagram.ecn = transmit.ecn;
+            datagram.bytes.set(bytes);
+            let bytes = (bytes.len(), datagram.bytes.digest());
+            self.trace.add_digest(now, Record::Sent, node, bytes);
             if let Some(tap) = &mut self.tap {
                 tap.on_datagram(now, Record::Sent, node, &datagram);
             }
@@ -76,14 +75,19 @@ impl<A: Application> Net<A> {
         if let Some(entry) = self.links.at(link) {
             for hop in self.onward.hops.drain(..) {
                 let at = hop.at;
-                match entry.lane.back().map(|last| last.at) {
+                // Taken now by those that wait in the lane too: hops of one instant happen in the
+                // order in which they came here, whichever of the two ways they take.
+                let ticket = self.scheduler.reserve();
+                match entry.lane.back().map(|(_, last)| last.at) {
                     Some(last) if last > at => {
-                        self.scheduler.schedule(at, Happening::Hop { link, hop });
+                        let happening = Happening::Hop { link, hop };
+                        self.scheduler.schedule_with(ticket, at, happening);
                     }
-                    Some(_) => entry.lane.push_back(hop),
+                    Some(_) => entry.lane.push_back((ticket, hop)),
                     None => {
-                        entry.lane.push_back(hop);
-                        self.scheduler.schedule(at, Happening::Lane { link });
+                        entry.lane.push_back((ticket, hop));
+                        let happening = Happening::Lane { link };
+                        self.scheduler.schedule_with(ticket, at, happening);
                     }
                 }
             }
@@ -96,8 +100,20 @@ impl<A: Application> Net<A> {
             self.scheduler
                 .schedule(notice.at, Happening::TooBig(notice));
         }
-        while let Some(bytes) = self.onward.spent.pop() {
-            self.recycle(bytes);
+        while let Some(datagram) = self.onward.spent.pop() {
+            self.recycle(datagram);
         }
     }
+}
+
+/// A datagram without bytes.
+fn blank(from: SocketAddr, to: SocketAddr) -> Box<Datagram> {
+    let bytes = Payload::default();
+    let ecn = None;
+    Box::new(Datagram {
+        bytes,
+        ecn,
+        from,
+        to,
+    })
 }

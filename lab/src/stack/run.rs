@@ -30,9 +30,8 @@ pub fn run(scenario: &StackScenario, seed: u64) -> Result<StackReport, SwarmFail
     let mut stack = Stack::new(scenario, seed);
     let mut director = Director::new(&scenario.network, seed);
     director.run(&mut stack)?;
-    let mut network = SwarmReport::of(seed);
-    director.report(&mut network);
-    let report = stack.report(network);
+    let mut report = stack.report(SwarmReport::of(seed));
+    director.report(&mut report.network);
     stack.end()?;
     Ok(report)
 }

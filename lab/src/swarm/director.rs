@@ -60,6 +60,7 @@ enum Step {
     Back(usize),
     Cut,
     Look,
+    LookHealed,
 }
 
 /// Between two looks at whether the network is whole.
@@ -76,6 +77,7 @@ pub(crate) struct Director<'a> {
     crashed: Vec<usize>,
     numbers: u64,
     whole_at: Option<Duration>,
+    healed_at: Option<Duration>,
 }
 
 impl<'a> Director<'a> {
@@ -89,10 +91,14 @@ impl<'a> Director<'a> {
             crashed: Vec::new(),
             numbers: 0,
             whole_at: None,
+            healed_at: None,
         };
         director.plan_traffic();
         director.plan_faults();
         director.at(LOOK_EVERY, Step::Look);
+        if let Some(at) = scenario.faults_end() {
+            director.at(at, Step::LookHealed);
+        }
         director
     }
 
@@ -164,9 +170,16 @@ impl<'a> Director<'a> {
         world.check_end()
     }
 
-    /// Fills in what the director knows.
+    /// Fills in what the director knows; the judge has reported before.
     pub(crate) fn report(&self, report: &mut SwarmReport) {
         report.whole_at = self.whole_at;
+        if let (Some(end), Some(at)) = (self.scenario.faults_end(), self.healed_at) {
+            report.healed_after = Some(at - end);
+            for each in report.each.iter().filter(|each| each.at >= at) {
+                report.expected_healed += each.expected;
+                report.delivered_healed += each.delivered;
+            }
+        }
         report.virtual_time = self.scenario.end();
     }
 
@@ -200,6 +213,7 @@ impl<'a> Director<'a> {
             }
             Step::Cut => self.cut(world),
             Step::Look => self.look(now, world),
+            Step::LookHealed => self.look_healed(now, world),
         }
         Ok(())
     }
@@ -313,6 +327,14 @@ impl<'a> Director<'a> {
             self.whole_at = Some(now.saturating_duration_since(Instant::ZERO));
         } else {
             self.timeline.schedule(now + LOOK_EVERY, Step::Look);
+        }
+    }
+
+    fn look_healed<W: World>(&mut self, now: Instant, world: &W) {
+        if world.judge(|judge| judge.pieces() == 1) {
+            self.healed_at = Some(now.saturating_duration_since(Instant::ZERO));
+        } else {
+            self.timeline.schedule(now + LOOK_EVERY, Step::LookHealed);
         }
     }
 

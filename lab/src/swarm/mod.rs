@@ -6,6 +6,9 @@
 //! after what happens to it, and all of it goes into one fingerprint. [`run`] makes a
 //! [`SwarmScenario`] happen and returns a [`SwarmReport`].
 //!
+//! [`Swarm::with_tamperer`] puts somebody between the nodes who repeats, changes and withholds
+//! messages; [`crate::mesh`] is what small networks must come to then.
+//!
 //! What the overlay promises, and therefore what is checked: a broadcast is delivered at most once
 //! in a node's life, unchanged, with its true origin; a request is answered or fails, once; no
 //! honest node is accused. It floods and repairs nothing: a broadcast that is sent while the
@@ -19,6 +22,7 @@ mod report;
 mod run;
 mod scenario;
 mod step;
+mod tamper;
 pub mod units;
 mod violation;
 mod world;

@@ -45,6 +45,14 @@ pub struct SwarmReport {
     /// to the second; `None`: never.
     #[serde(with = "units::optional_duration")]
     pub whole_at: Option<Duration>,
+    /// How long after the last of the faults the network was one piece, to the second; `None`: there
+    /// was no fault, or it never was.
+    #[serde(with = "units::optional_duration")]
+    pub healed_after: Option<Duration>,
+    /// Deliveries expected of the broadcasts that were sent from then on.
+    pub expected_healed: u64,
+    /// How many of these happened.
+    pub delivered_healed: u64,
     /// Requests by what became of them.
     pub requests: Requests,
     /// Overlay messages that arrived.

@@ -33,8 +33,8 @@ pub fn run(scenario: &SwarmScenario, seed: u64) -> Result<SwarmReport, SwarmFail
     let mut director = Director::new(scenario, seed);
     director.run(&mut directed)?;
     let mut report = SwarmReport::of(seed);
-    director.report(&mut report);
     directed.swarm.report(&mut report);
+    director.report(&mut report);
     Ok(report)
 }
 
@@ -149,6 +149,9 @@ impl SwarmReport {
             known: Default::default(),
             pieces: 0,
             whole_at: None,
+            healed_after: None,
+            expected_healed: 0,
+            delivered_healed: 0,
             requests: Default::default(),
             messages: 0,
             bytes: 0,

@@ -242,22 +242,27 @@ impl SwarmScenario {
         usize::try_from(self.nodes.clamp(1, NODES_MAX)).unwrap_or(1)
     }
 
-    /// When the simulation ends.
+    /// When the last of the faults is over; `None`: there are none.
     #[must_use]
-    pub fn end(&self) -> Duration {
-        let last_broadcast = self.warm_up + self.broadcast_interval * self.broadcasts;
+    pub fn faults_end(&self) -> Option<Duration> {
         let crash = self
             .crash
             .map(|crash| crash.at + crash.restart_after.unwrap_or_default());
-        let last = [
-            Some(self.join_over),
-            Some(last_broadcast),
+        let ends = [
             crash,
             self.partition.map(|partition| partition.until),
             self.churn.map(|churn| churn.until + churn.away),
             self.cuts.map(|cuts| cuts.until),
         ];
-        let last = last.into_iter().flatten().max().unwrap_or_default();
+        ends.into_iter().flatten().max()
+    }
+
+    /// When the simulation ends.
+    #[must_use]
+    pub fn end(&self) -> Duration {
+        let last_broadcast = self.warm_up + self.broadcast_interval * self.broadcasts;
+        let last = self.join_over.max(last_broadcast);
+        let last = last.max(self.faults_end().unwrap_or_default());
         self.duration.unwrap_or(last + Duration::from_secs(30))
     }
 }

@@ -8,6 +8,7 @@ use dunlin_overlay::{Action, DialTarget, Direction, Instant, LinkEnd, LinkEndCau
 use super::judge::Reaction;
 use super::links::{EndState, Link, Parcel, Side, link_and_side, link_id};
 use super::scenario::LatencyRange;
+use super::tamper::Tamperer;
 use super::violation::{SwarmFailure, SwarmViolation};
 use super::world::{FIRST_HOST, Happening, Life, Mark, PORT, Stream, Swarm};
 use crate::trace::Record;
@@ -244,7 +245,12 @@ impl Swarm {
                 break;
             };
             let reaction = self.judge.on_event(now, node, &event);
-            let reaction = reaction.map_err(|violation| self.failure(node, violation))?;
+            let reaction = match reaction {
+                Err(violation) if self.tamperer.is_some() && Tamperer::excuses(&violation) => {
+                    Reaction::None
+                }
+                reaction => reaction.map_err(|violation| self.failure(node, violation))?,
+            };
             if let Reaction::Respond { peer, id, payload } = reaction {
                 let overlay = &mut self.nodes[node].overlay;
                 // The peer may have gone while its request waited among the events.
@@ -295,7 +301,12 @@ impl Swarm {
                 let Some(path) = self.links.get_mut(link) else {
                     return;
                 };
-                if path.end(side).state == EndState::Open {
+                let to = path.end(1 - side).node;
+                let mut tamperer = self.tamperer.as_deref_mut();
+                let may_pass = tamperer
+                    .as_mut()
+                    .is_none_or(|tamperer| tamperer.on_message(node, to, &bytes));
+                if path.end(side).state == EndState::Open && may_pass {
                     let at = path.send(now, side, &self.weather);
                     self.arrive(at, link, 1 - side, Parcel::Message(bytes));
                 }
@@ -353,7 +364,9 @@ impl Swarm {
         let entry = self.nodes.get(peer)?;
         let is_it = target.id.is_none_or(|id| id == entry.identity.node_id());
         let answers = address.port() == PORT && entry.life == Life::Running && is_it;
-        (answers && !self.is_apart(node, peer)).then_some(peer)
+        let tamperer = self.tamperer.as_ref();
+        let may_dial = tamperer.is_none_or(|tamperer| tamperer.may_dial(node, peer));
+        (answers && may_dial && !self.is_apart(node, peer)).then_some(peer)
     }
 
     /// Whether a partition lies between two nodes.

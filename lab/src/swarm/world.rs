@@ -15,6 +15,7 @@ use dunlin_transport::protect::Random;
 use super::judge::{Judge, TOPIC};
 use super::links::{EndState, Link, Parcel, Side, Weather};
 use super::scenario::LatencyRange;
+use super::tamper::Tamperer;
 use super::violation::SwarmFailure;
 use crate::rng::{Ppm, Rng};
 use crate::scheduler::Scheduler;
@@ -125,8 +126,8 @@ pub(super) enum Mark {
 /// pair of nodes and message; late messages; links that break unnoticed, hold what is sent and
 /// either recover or are given up after the transport's idle timeout, at each end by itself;
 /// partitions; nodes that stop without a word, stand still, come back with or without memory. What
-/// it does not: bandwidth, the transport's own packets (that is the full stack's task), CPU time,
-/// hostile peers.
+/// it does not: bandwidth, the transport's own packets (that is the full stack's task), CPU time;
+/// hostile peers only as [`Self::with_tamperer`].
 pub struct Swarm {
     pub(super) scheduler: Scheduler<Happening>,
     pub(super) now: Instant,
@@ -146,6 +147,7 @@ pub struct Swarm {
     /// Counters of overlays that are gone.
     pub(super) retired: Vec<OverlayStats>,
     pub(super) keeps_events: bool,
+    pub(super) tamperer: Option<Box<Tamperer>>,
 }
 
 impl Swarm {
@@ -173,6 +175,7 @@ impl Swarm {
             dials_failed: 0,
             retired: Vec::new(),
             keeps_events: false,
+            tamperer: None,
         }
     }
 

@@ -103,8 +103,13 @@ impl Agent {
                 }
             }
             Event::MessagesWritable => self.messages_blocked = false,
-            Event::Closed(reason) => self.closed = Some(reason),
-            // Messages are looked for at every progress; addresses are the network's business.
+            Event::MessageReceived | Event::DatagramReceived => self.messages_wait = true,
+            Event::Closed(reason) => {
+                self.closed = Some(reason);
+                // What had arrived can still be taken, whoever has been told of it.
+                self.messages_wait = true;
+            }
+            // Addresses are the network's business.
             _ => {}
         }
         Ok(())
@@ -209,6 +214,11 @@ impl Agent {
         endpoint: &mut Endpoint,
         handle: ConnectionHandle,
     ) -> Result<(), Violation> {
+        if self.plan.datagrams.len() == self.datagrams_sent
+            && (self.messages_blocked || self.plan.messages.len() == self.messages_sent)
+        {
+            return Ok(());
+        }
         let Some(connection) = endpoint.connection_mut(handle) else {
             return Ok(());
         };
@@ -333,6 +343,9 @@ impl Agent {
         endpoint: &mut Endpoint,
         handle: ConnectionHandle,
     ) -> Result<(), Violation> {
+        if !std::mem::take(&mut self.messages_wait) {
+            return Ok(());
+        }
         let Some(connection) = endpoint.connection_mut(handle) else {
             return Ok(());
         };

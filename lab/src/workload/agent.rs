@@ -71,6 +71,8 @@ pub struct Agent {
     pub(super) messages_sent: usize,
     pub(super) messages_delivered: BTreeSet<MessageId>,
     pub(super) messages_blocked: bool,
+    /// There are messages or datagrams to take.
+    pub(super) messages_wait: bool,
     pub(super) messages_received: BTreeSet<u64>,
     pub(super) datagrams_sent: usize,
     pub(super) datagrams_received: BTreeSet<u64>,
@@ -113,6 +115,7 @@ impl Agent {
             messages_sent: 0,
             messages_delivered: BTreeSet::new(),
             messages_blocked: false,
+            messages_wait: false,
             messages_received: BTreeSet::new(),
             datagrams_sent: 0,
             datagrams_received: BTreeSet::new(),

@@ -103,7 +103,11 @@ pub fn fill(key: u64, offset: u64, out: &mut [u8]) {
     if head > 0 {
         first.copy_from_slice(&words.next()[skip..skip + head]);
     }
-    let mut chunks = rest.chunks_exact_mut(8);
+    let mut blocks = rest.chunks_exact_mut(BLOCK);
+    for block in &mut blocks {
+        block.copy_from_slice(words.next_block().as_flattened());
+    }
+    let mut chunks = blocks.into_remainder().chunks_exact_mut(8);
     for chunk in &mut chunks {
         chunk.copy_from_slice(&words.next());
     }
@@ -117,17 +121,17 @@ pub fn matches(key: u64, offset: u64, data: &[u8]) -> bool {
     let mut words = Words::from(key, offset / 8);
     let (skip, head) = cut(offset, data.len());
     let (first, rest) = data.split_at(head);
-    if head > 0 && first != &words.next()[skip..skip + head] {
-        return false;
+    let mut same = head == 0 || first == &words.next()[skip..skip + head];
+    let mut blocks = rest.chunks_exact(BLOCK);
+    for block in &mut blocks {
+        same &= block == words.next_block().as_flattened();
     }
-    let mut chunks = rest.chunks_exact(8);
-    let mut difference = 0;
+    let mut chunks = blocks.remainder().chunks_exact(8);
     for chunk in &mut chunks {
-        let got = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
-        difference |= got ^ u64::from_le_bytes(words.next());
+        same &= chunk == words.next();
     }
     let last = chunks.remainder();
-    difference == 0 && last == &words.next()[..last.len()]
+    same && last == &words.next()[..last.len()]
 }
 
 /// Bytes of the first word that lie before `offset`, and how many of `length` are left of it.
@@ -136,27 +140,44 @@ fn cut(offset: u64, length: usize) -> (usize, usize) {
     (skip, if skip > 0 { length.min(8 - skip) } else { 0 })
 }
 
-/// The words of the thing named by `key`, one after the other.
+/// The words of the thing named by `key`, one after the other: a counter in large odd steps, which
+/// never has a value twice, stirred. Without a multiplication a compiler makes several at once.
 struct Words {
-    key: u64,
-    /// Index of the next times a constant.
-    product: u64,
+    /// The next, before it is stirred.
+    counter: u64,
 }
+
+/// Words made at once, and their bytes.
+const LANES: usize = 4;
+const BLOCK: usize = 8 * LANES;
 
 impl Words {
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
     const fn from(key: u64, index: u64) -> Self {
+        // Neighbouring keys begin far from each other.
+        let origin = (key ^ (key >> 32) ^ Self::STEP).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         Self {
-            key,
-            product: index.wrapping_mul(Self::STEP),
+            counter: origin.wrapping_add(index.wrapping_mul(Self::STEP)),
         }
     }
 
     const fn next(&mut self) -> [u8; 8] {
-        let mixed = (self.key ^ self.product).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        self.product = self.product.wrapping_add(Self::STEP);
-        (mixed ^ (mixed >> 29)).to_le_bytes()
+        let word = Self::stir(self.counter);
+        self.counter = self.counter.wrapping_add(Self::STEP);
+        word
+    }
+
+    fn next_block(&mut self) -> [[u8; 8]; LANES] {
+        let first = self.counter;
+        let steps: [u64; LANES] = [0, 1, 2, 3];
+        self.counter = first.wrapping_add(Self::STEP.wrapping_mul(LANES as u64));
+        steps.map(|step| Self::stir(first.wrapping_add(Self::STEP.wrapping_mul(step))))
+    }
+
+    /// Bijective: different counters give different words.
+    const fn stir(counter: u64) -> [u8; 8] {
+        (counter ^ (counter >> 29)).to_le_bytes()
     }
 }
 

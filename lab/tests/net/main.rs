@@ -3,6 +3,7 @@
 mod byzantine;
 mod faults;
 mod nat;
+mod order;
 
 use std::time::Duration;
 

@@ -113,7 +113,8 @@ impl Overlay {
         let failures = entry.backoff.failures();
         self.table
             .transition(now, id, PeerState::Failed, reason, &mut self.out);
-        if failures >= FAILURES_MAX {
+        // Whom nobody can reach is not to blame: then it is us who are cut off.
+        if failures >= FAILURES_MAX && self.connected_count() > 0 {
             self.table.forget(id);
         }
     }
@@ -199,7 +200,7 @@ impl Overlay {
         }
     }
 
-    fn dial(&mut self, now: Instant, target: DialTarget) {
+    pub(super) fn dial(&mut self, now: Instant, target: DialTarget) {
         let deadline = now + self.config.dial_timeout;
         self.dials.insert(
             target.address,
@@ -216,13 +217,15 @@ impl Overlay {
         self.out.action(Action::Dial(target));
     }
 
-    fn may_dial(&self) -> bool {
+    /// Whether there is room for a dial.
+    pub(super) fn may_dial(&self) -> bool {
         !self.shutting_down
             && self.dials.len() < self.config.parallel_dials
             && self.live.len() + self.dials.len() < self.config.max_peers
     }
 
-    fn wants_peers(&self) -> bool {
+    /// Whether there are fewer peers, links and dials than a node should have.
+    pub(super) fn wants_peers(&self) -> bool {
         self.live.len() + self.dials.len() < self.config.target_peers
     }
 

@@ -5,6 +5,8 @@
 //! the record names: what was merely heard of is dialled, not relayed. Addresses that reach less
 //! far than the link they came over are not dialled.
 
+use core::time::Duration;
+
 use dunlin_session::NodeId;
 
 use super::Overlay;
@@ -12,12 +14,15 @@ use crate::Instant;
 use crate::error::PeerViolation;
 use crate::limits::EXCHANGE_RECORDS_MAX;
 use crate::peers::state::PeerState;
-use crate::peers::table::PeerSource;
+use crate::peers::table::{Entry, PeerSource};
 use crate::planted::{self, Bug};
 use crate::types::Capabilities;
 use crate::wire::{
     CheckedRecord, GetPeers, Message, Peers, RecordError, SignedRecord, VerifiedRecord, is_dialable,
 };
+
+/// How long after its link ended in peace a peer is still named to others.
+const NAMED_FOR: Duration = Duration::from_secs(600);
 
 impl Overlay {
     /// Asks a connected peer for peers, unless a question to it is open or it gives no answers.
@@ -71,10 +76,10 @@ impl Overlay {
     }
 
     /// Between three and five quarters of `interval`.
-    pub(super) fn jittered(&mut self, interval: core::time::Duration) -> core::time::Duration {
+    pub(super) fn jittered(&mut self, interval: Duration) -> Duration {
         let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX / 2);
         let jitter = self.rng.below(nanos / 2 + 1);
-        core::time::Duration::from_nanos((nanos - nanos / 4).saturating_add(jitter))
+        Duration::from_nanos((nanos - nanos / 4).saturating_add(jitter))
     }
 
     /// A peer asks for peers.
@@ -106,13 +111,17 @@ impl Overlay {
         count: usize,
     ) -> Vec<VerifiedRecord> {
         let unix_millis = self.unix_millis(now);
+        let was_here = |entry: &Entry| {
+            let since = now.saturating_duration_since(entry.touched);
+            entry.backoff.failures() == 0 && since <= NAMED_FOR
+        };
         let mut ids: Vec<_> = self
             .table
             .iter()
             .filter(|&(id, entry)| {
                 id != asker
                     && entry.relayable
-                    && (entry.state == PeerState::Connected || entry.backoff.failures() == 0)
+                    && (entry.state == PeerState::Connected || was_here(entry))
                     && entry
                         .record
                         .as_ref()

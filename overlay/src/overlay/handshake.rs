@@ -23,6 +23,9 @@ use crate::wire::{
 };
 use crate::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
 
+/// Peers to try next that are enough for the moment: new peers are asked for more below this, and
+/// the table fills over time.
+const KNOWN_ENOUGH: usize = 64;
 /// `HelloReply::verdict` of an accepted hello.
 const ACCEPTED: u8 = 0;
 
@@ -126,9 +129,12 @@ impl Overlay {
                 roles: Roles(hello.roles),
                 user_agent: hello.user_agent.to_owned(),
             });
-            if let Some(record) = &hello.record {
-                self.on_own_record_of(now, peer, record);
-            }
+        }
+        // Who finds no room here has room: whoever is refused next is told of it.
+        if let Some(record) = &hello.record
+            && matches!(refusal, None | Some(Refusal::ConnectionLimit))
+        {
+            self.on_own_record_of(now, peer, record);
         }
         let alternatives = match refusal {
             Some(Refusal::ConnectionLimit) => self.sample_records(now, peer, ALTERNATIVES_MAX),
@@ -251,6 +257,7 @@ impl Overlay {
             return;
         }
         live.connected_at = Some(now);
+        self.connected += 1;
         let early = live.early.take();
         if let Some(entry) = self.table.get_mut(peer) {
             entry.held = false;
@@ -258,7 +265,9 @@ impl Overlay {
         let (to, reason) = (PeerState::Connected, StateReason::HelloAccepted);
         self.table.transition(now, peer, to, reason, &mut self.out);
         self.out.event(Event::PeerUp { peer });
-        if self.connected_count() <= self.config.target_peers {
+        self.on_rover_up(now, peer);
+        self.on_company(now);
+        if self.due_candidates(now).nth(KNOWN_ENOUGH - 1).is_none() {
             self.ask_for_peers(now, peer);
         }
         for message in early {

@@ -20,6 +20,11 @@ impl Overlay {
     /// # Errors
     /// The first rule that does not hold. Correct code never returns one, whatever peers send.
     pub fn check_invariants(&self) -> Result<(), BrokenInvariant> {
+        let connected = self
+            .live
+            .values()
+            .filter(|live| live.is_connected())
+            .count();
         let handshaking = self.live.len() - self.connected_count();
         let bounds = [
             (self.connected_count() <= self.config.max_peers, "max_peers"),
@@ -44,6 +49,7 @@ impl Overlay {
                 self.seen.len() <= self.config.seen_capacity,
                 "seen_capacity",
             ),
+            (connected == self.connected, "connected peers are counted"),
             (!self.live.contains_key(&self.me), "no link to ourselves"),
             (
                 self.live.keys().all(|&id| self.table.get(id).is_some()),

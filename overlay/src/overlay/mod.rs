@@ -2,8 +2,8 @@
 //!
 //! The work is done in the files beside this one, one concern each: [`links`] (links come and go),
 //! [`handshake`] (hellos), [`receive`] (which message goes where), [`dialing`], [`exchange`]
-//! (learning of peers), [`broadcasting`], [`messaging`] (direct messages and requests),
-//! [`parting`] (goodbyes and bans), [`timers`], [`view`].
+//! (learning of peers), [`roving`] (a link that wanders), [`broadcasting`], [`messaging`] (direct
+//! messages and requests), [`parting`] (goodbyes and bans), [`timers`], [`view`].
 
 mod broadcasting;
 mod dialing;
@@ -14,6 +14,7 @@ mod links;
 mod messaging;
 mod parting;
 mod receive;
+mod roving;
 mod timers;
 mod view;
 
@@ -27,6 +28,7 @@ use dunlin_session::{Identity, NodeId};
 use self::dialing::{Bootstrap, Dial};
 pub use self::invariants::BrokenInvariant;
 use self::parting::Closing;
+use self::roving::Roving;
 pub use self::view::{OverlayStats, PeerView};
 use crate::Instant;
 use crate::bucket::TokenBucket;
@@ -70,6 +72,8 @@ pub struct Overlay {
     rng: Rng,
     table: PeerTable,
     live: BTreeMap<NodeId, Live>,
+    /// How many of them are connected.
+    connected: usize,
     closing: BTreeMap<LinkId, Closing>,
     dials: BTreeMap<SocketAddr, Dial>,
     bootstraps: Vec<Bootstrap>,
@@ -83,6 +87,9 @@ pub struct Overlay {
     epoch: u64,
     sequence: u64,
     next_exchange: Instant,
+    roving: Roving,
+    /// Since when there is no connected peer.
+    alone_since: Option<Instant>,
     out: Outbox,
     counters: OverlayStats,
     shutting_down: bool,
@@ -95,12 +102,13 @@ impl Overlay {
     pub fn new(config: OverlayConfig, identity: Arc<Identity>, seed: [u8; 32]) -> Self {
         let config = config.bounded();
         let start = config.wall_clock.at;
-        Self {
+        let mut overlay = Self {
             me: identity.node_id(),
             identity,
             rng: Rng::new(seed),
             table: PeerTable::default(),
             live: BTreeMap::new(),
+            connected: 0,
             closing: BTreeMap::new(),
             dials: BTreeMap::new(),
             bootstraps: Vec::new(),
@@ -116,11 +124,15 @@ impl Overlay {
             epoch: config.wall_clock.unix_millis,
             sequence: 0,
             next_exchange: start,
+            roving: Roving::default(),
+            alone_since: Some(start),
             out: Outbox::default(),
             counters: OverlayStats::default(),
             shutting_down: false,
             config,
-        }
+        };
+        overlay.start_roving(start);
+        overlay
     }
 
     /// Our own name.
@@ -145,11 +157,8 @@ impl Overlay {
     }
 
     /// Peers with which messages flow.
-    fn connected_count(&self) -> usize {
-        self.live
-            .values()
-            .filter(|live| live.is_connected())
-            .count()
+    const fn connected_count(&self) -> usize {
+        self.connected
     }
 
     /// Calendar time in milliseconds since the Unix epoch.

@@ -10,11 +10,14 @@ use crate::error::PeerViolation;
 use crate::event::{Action, CloseReason, Event, RequestFailure};
 use crate::limits::{CLOSING_LINKS_MAX, VIOLATIONS_MAX};
 use crate::peers::state::{PeerState, StateReason};
-use crate::types::{DisconnectReason, LinkId};
+use crate::types::{DisconnectReason, LinkId, Refusal};
 use crate::wire::{Disconnect, DisconnectAck, Message};
 
 /// A connection that lasted this long clears the peer's record of failures.
 const PROVEN_AFTER: Duration = Duration::from_secs(60);
+
+/// A node without peers for so long was cut off from them.
+const CUT_OFF_AFTER: Duration = Duration::from_secs(30);
 
 /// A link on which a goodbye was said.
 pub(super) struct Closing {
@@ -210,20 +213,48 @@ impl Overlay {
         let Some(live) = self.live.remove(&peer) else {
             return;
         };
+        self.connected -= usize::from(live.is_connected());
         for id in self.requests.drop_peer(peer) {
             let failure = RequestFailure::PeerGone;
             self.out.event(Event::RequestFailed { peer, id, failure });
         }
+        let proven = live.connected_at.is_some_and(|at| now >= at + PROVEN_AFTER);
         if let Some(entry) = self.table.get_mut(peer) {
-            if live.connected_at.is_some_and(|at| now >= at + PROVEN_AFTER) {
+            if proven {
                 entry.backoff.on_success();
             }
-            let (base, cap) = (self.config.backoff_base, self.config.backoff_max);
-            entry.backoff.on_failure(now, base, cap, &mut self.rng);
+            if !is_blameless(reason, proven) {
+                let (base, cap) = (self.config.backoff_base, self.config.backoff_max);
+                entry.backoff.on_failure(now, base, cap, &mut self.rng);
+            }
+        }
+        if self.connected_count() == 0 {
+            self.alone_since.get_or_insert(now);
         }
         self.table.transition(now, peer, to, reason, &mut self.out);
         if live.is_connected() {
             self.out.event(Event::PeerDown { peer, reason });
         }
+    }
+    /// The first peer after a time without any: what was tried in vain meanwhile says nothing of
+    /// those that were tried.
+    pub(super) fn on_company(&mut self, now: Instant) {
+        let alone_since = self.alone_since.take();
+        if alone_since.is_some_and(|since| now >= since + CUT_OFF_AFTER) {
+            self.table.retry_all();
+        }
+    }
+}
+
+/// Whether a link that ended so says nothing against its peer: one of us has peers enough. Who says
+/// so at once, again and again, is not to be dialled at once, again and again.
+fn is_blameless(reason: StateReason, proven: bool) -> bool {
+    use DisconnectReason::ConnectionLimitReached as Enough;
+    match reason {
+        StateReason::RefusedByUs(Refusal::ConnectionLimit) => true,
+        StateReason::LocalDisconnect(Enough) | StateReason::RemoteDisconnect(Some(Enough)) => {
+            proven
+        }
+        _ => false,
     }
 }

@@ -28,6 +28,7 @@ impl Overlay {
         }
         self.exchange_if_due(now);
         self.dial_more(now);
+        self.rove_if_due(now);
     }
 
     /// When to call [`Self::handle_timeout`] next; a time that has passed means now.
@@ -47,6 +48,7 @@ impl Overlay {
             self.next_dial(),
             self.next_close(),
             self.next_exchange(),
+            self.next_rove(),
             self.next_record_renewal(),
             self.requests.next_deadline(),
             self.table.next_ban_end(),

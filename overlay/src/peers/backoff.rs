@@ -57,6 +57,11 @@ impl Backoff {
         self.not_before = now + delay;
     }
 
+    /// May be tried at once, though the failures count still.
+    pub(crate) const fn retry(&mut self) {
+        self.not_before = Instant::ZERO;
+    }
+
     /// Forgets the failures: the peer has proved itself.
     pub(crate) fn on_success(&mut self) {
         *self = Self::new();

@@ -324,6 +324,13 @@ impl PeerTable {
             .min()
     }
 
+    /// Lets every peer be tried at once; who has failed how often is kept.
+    pub(crate) fn retry_all(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.backoff.retry();
+        }
+    }
+
     /// Whether a record of that number would be news of that node.
     pub(crate) fn is_newer(&self, id: NodeId, sequence: u64) -> bool {
         let known = self

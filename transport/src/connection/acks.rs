@@ -115,8 +115,10 @@ impl Connection {
     ) {
         let newly = acked.iter().find(|(number, _)| *number == largest);
         if let Some((_, packet)) = newly {
-            let newest = self.sent.iter().last().map(|(_, packet)| packet.sent_at);
-            let mistaken = newest.filter(|_| planted::is(Bug::RttFromLastSent));
+            let mistaken = planted::is(Bug::RttFromLastSent)
+                .then(|| self.sent.iter().last())
+                .flatten()
+                .map(|(_, packet)| packet.sent_at);
             self.unsampled = Some((largest, mistaken.unwrap_or(packet.sent_at)));
         }
         if let (Some(frame), Some((number, sent_at))) = (frame, self.unsampled)

@@ -31,7 +31,7 @@ impl Host for Reflector {
         self.bytes += datagram.bytes.len() as u64;
         if self.waiting.len() < REFLECTED_MAX {
             self.waiting
-                .push_back((datagram.from, datagram.bytes.clone()));
+                .push_back((datagram.from, datagram.bytes.to_vec()));
         }
     }
 

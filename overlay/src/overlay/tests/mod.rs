@@ -3,6 +3,7 @@
 mod gossip;
 mod messages;
 mod peers;
+mod roving;
 
 use core::time::Duration;
 use std::net::SocketAddr;
