@@ -2,11 +2,26 @@
 //!
 //! Libraries differ on keys and nonces of small order and on encodings that are not canonical; a
 //! difference would let a signature hold on one node and fail on another ("Taming the many
-//! EdDSAs", Chalkias, Garillot, Nikolaenko 2020). So these are refused before a library is asked.
+//! EdDSAs", Chalkias, Garillot, Nikolaenko 2020). So these are refused before a library is asked,
+//! by their bytes alone: the library decompresses the points anyway, and what is on no curve fails
+//! there.
 
-use ed25519_dalek::VerifyingKey;
+/// The coordinates y of the eight points whose order divides the cofactor, little-endian. The sign
+/// of x makes no difference.
+const SMALL_ORDER: [[u8; 32]; 5] = [
+    // Order 4: (±√−1, 0).
+    [0; 32],
+    // Order 1: the neutral point (0, 1).
+    hex(b"0100000000000000000000000000000000000000000000000000000000000000"),
+    // Order 2: (0, −1).
+    hex(b"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+    // Order 8, four points: y and −y.
+    hex(b"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+    hex(b"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+];
 
-/// Whether key and nonce point are canonical encodings of points that are not of small order.
+/// Whether key and nonce are canonical encodings and not of small order. Whether they are points of
+/// the curve is for the library to say.
 pub(crate) fn points_are_acceptable(key: &[u8; 32], signature: &[u8; 64]) -> bool {
     let Some((nonce, _)) = signature.split_first_chunk::<32>() else {
         return false;
@@ -15,17 +30,43 @@ pub(crate) fn points_are_acceptable(key: &[u8; 32], signature: &[u8; 64]) -> boo
 }
 
 fn is_acceptable(point: &[u8; 32]) -> bool {
-    is_canonical(point) && VerifyingKey::from_bytes(point).is_ok_and(|key| !key.is_weak())
+    let mut coordinate = *point;
+    let [.., last] = &mut coordinate;
+    *last &= 0x7f;
+    is_canonical(&coordinate) && !SMALL_ORDER.contains(&coordinate)
 }
 
-/// Whether the coordinate is below p = 2^255 − 19.
+/// Whether the coordinate is below p = 2^255 − 19; the sign of x is not looked at.
 fn is_canonical(point: &[u8; 32]) -> bool {
     let [first, middle @ .., last] = point;
     !(last & 0x7f == 0x7f && middle.iter().all(|byte| *byte == 0xff) && *first >= 0xed)
 }
 
+/// The bytes that 64 lower-case hexadecimal digits stand for.
+const fn hex(digits: &[u8; 64]) -> [u8; 32] {
+    const fn value(digit: u8) -> u8 {
+        match digit {
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => digit - b'0',
+        }
+    }
+    let (pairs, _) = digits.as_chunks::<2>();
+    let mut bytes = [0; 32];
+    let mut at = 0;
+    while at < bytes.len() {
+        let [high, low] = pairs[at];
+        bytes[at] = value(high) << 4 | value(low);
+        at += 1;
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
+    use curve25519_dalek::constants::EIGHT_TORSION;
+    use ed25519_dalek::VerifyingKey;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -35,7 +76,8 @@ mod tests {
         for y in 2..=18 {
             let mut canonical = [0; 32];
             canonical[0] = y;
-            if is_acceptable(&canonical) {
+            if VerifyingKey::from_bytes(&canonical).is_ok() {
+                assert!(is_acceptable(&canonical));
                 let mut second = [0xff; 32];
                 (second[0], second[31]) = (0xed + y, 0x7f);
                 assert!(
@@ -51,8 +93,37 @@ mod tests {
 
     #[test]
     fn points_of_small_order_are_refused() {
-        for point in curve25519_dalek::constants::EIGHT_TORSION {
-            assert!(!is_acceptable(&point.compress().to_bytes()));
+        let mut coordinates = Vec::new();
+        for point in EIGHT_TORSION {
+            let mut encoded = point.compress().to_bytes();
+            assert!(!is_acceptable(&encoded));
+            encoded[31] ^= 0x80;
+            assert!(!is_acceptable(&encoded), "with the other sign of x");
+            encoded[31] &= 0x7f;
+            coordinates.push(encoded);
+        }
+        coordinates.sort_unstable();
+        coordinates.dedup();
+        let mut table = SMALL_ORDER;
+        table.sort_unstable();
+        assert_eq!(coordinates, table);
+    }
+
+    proptest! {
+        #[test]
+        fn of_the_points_of_the_curve_only_weak_and_second_encodings_are_refused(
+            mut point: [u8; 32],
+            edge in 0usize..8,
+        ) {
+            match edge {
+                0 => point[1..].fill(0),
+                1 => { point[1..].fill(0xff); }
+                2 => point = EIGHT_TORSION[usize::from(point[0] % 8)].compress().to_bytes(),
+                _ => {}
+            }
+            if let Ok(key) = VerifyingKey::from_bytes(&point) {
+                prop_assert_eq!(is_acceptable(&point), is_canonical(&point) && !key.is_weak());
+            }
         }
     }
 
