@@ -439,6 +439,9 @@ mod tests {
         let failure = ended(&place, &other);
         assert_eq!(failure.exit(), Exit::Unreachable);
         let sentence = failure.to_string();
-        assert!(sentence.contains(r"(code 9): \u{1b}[2J)"), "escaped once: {sentence}");
+        assert!(
+            sentence.contains(r"(code 9): \u{1b}[2J)"),
+            "escaped once: {sentence}"
+        );
     }
 }
