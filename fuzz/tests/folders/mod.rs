@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-pub fn names_in(folder: &Path) -> BTreeSet<String> {
+pub(crate) fn names_in(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).expect("the folder is readable");
     let name = |entry: fs::DirEntry| entry.file_name().into_string().expect("names are UTF-8");
     entries
