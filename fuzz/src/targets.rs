@@ -117,3 +117,31 @@ mod bodies {
         dunlin_node::fuzzing::transfer_paths(data);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_grows_with_the_input() {
+        let bound = Bound {
+            per_byte: 3,
+            constant: 10,
+        };
+        assert_eq!([bound.of(0), bound.of(7)], [10, 31]);
+    }
+
+    #[test]
+    #[should_panic(expected = "held for an input of 2")]
+    fn an_input_that_makes_its_target_hold_more_than_the_bound_is_a_finding() {
+        let greedy = Target {
+            name: "greedy",
+            body: |data| drop(std::hint::black_box(vec![0_u8; data.len() * MIB])),
+            memory: Bound {
+                per_byte: KIB,
+                constant: KIB,
+            },
+        };
+        greedy.run(&[0; 2]);
+    }
+}

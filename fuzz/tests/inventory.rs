@@ -1,22 +1,12 @@
 //! Every target has a binary and seeds, and nothing else has.
 
+mod folders;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use dunlin_fuzz::targets::ALL;
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-fn names_in(folder: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(folder).expect("the folder is readable");
-    let name = |entry: fs::DirEntry| entry.file_name().into_string().expect("names are UTF-8");
-    entries
-        .map(|entry| name(entry.expect("the entry is readable")))
-        .collect()
-}
+use folders::{folder, names_in};
 
 #[test]
 fn seeds_dictionaries_and_binaries_belong_to_targets() {

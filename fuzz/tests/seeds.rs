@@ -2,28 +2,17 @@
 //! libFuzzer: what was found once is tested for ever, the targets are known to run, and none holds
 //! more memory than its bound says.
 
-use std::collections::BTreeSet;
+mod folders;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use dunlin_fuzz::targets::{ALL, Target};
 use dunlin_lab::rng::Rng;
 use dunlin_transport::protect::Random;
+use folders::{folder, names_in};
 
 /// Random inputs for each target, beside its seeds.
 const RANDOM_INPUTS: u64 = 20;
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-fn names_in(folder: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(folder).expect("the folder is readable");
-    let name = |entry: fs::DirEntry| entry.file_name().into_string().expect("names are UTF-8");
-    entries
-        .map(|entry| name(entry.expect("the entry is readable")))
-        .collect()
-}
 
 fn random_input(target: &Target, seed: u64) -> Vec<u8> {
     let mut rng = Rng::new(seed ^ target.name.len() as u64);

@@ -6,6 +6,8 @@
 //! a blackout is left behind, streams share, a key is replaced. The bounds are wide (factors, not per
 //! cent), so that a run never fails by an unlucky seed.
 
+mod credit;
+
 use std::time::Duration;
 
 use dunlin_session::CipherSuite;
@@ -19,7 +21,7 @@ use crate::violation::{Failure, Violation};
 use crate::workload::{Ending, Fate, Plan, StreamPlan};
 
 /// Kinds of reference runs; a seed is of the kind `seed % KINDS`.
-pub const KINDS: u64 = 9;
+pub const KINDS: u64 = 10;
 
 const MS: Duration = Duration::from_millis(1);
 /// Bytes of stream data in a full packet, at least.
@@ -40,6 +42,7 @@ pub fn run(seed: u64) -> Result<(), Failure> {
         5 => fair_streams(seed, &mut rng),
         6 => marked_path(seed, &mut rng),
         7 => lost_echo(seed, &mut rng),
+        8 => credit::by_frames_alone(seed, &mut rng),
         _ => key_updates(seed, &mut rng),
     }
 }

@@ -10,19 +10,17 @@
 use std::collections::BTreeSet;
 
 use dunlin_lab::planted::{
-    self, Finding, INSTRUMENTS, MISSED, Planted, Row, assurance, hunt, names_in, quietly,
-    replay_afresh, with_table,
+    self, Finding, INSTRUMENTS, Planted, Row, assurance, hunt, names_in, quietly, replay_afresh,
+    with_table,
 };
 
 /// Seeds after which a mistake counts as missed.
 const SEEDS_MAX: u64 = 300;
-/// Seeds that are spent on a mistake that is known to be missed.
-const SEEDS_OF_MISSED: u64 = 60;
 /// Seeds that each instrument gets by itself when the table is written.
 const SEEDS_OF_EACH: u64 = 20;
 /// What the laboratory promises.
 const MEDIAN_MAX: u64 = 100;
-const FOUND_MIN: usize = 36;
+const MISTAKES_MIN: usize = 88;
 
 fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
@@ -90,14 +88,7 @@ fn hunt_all(only: Option<&str>) -> Vec<Row> {
         if only.is_some_and(|only| only != name) {
             continue;
         }
-        let missed = MISSED.iter().find(|(of, _)| *of == name);
-        let missed = missed.map(|(_, why)| *why);
-        let most = if missed.is_some() {
-            SEEDS_OF_MISSED
-        } else {
-            SEEDS_MAX
-        };
-        let finding = judge(planted, variable("DUNLIN_SEEDS").unwrap_or(most));
+        let finding = judge(planted, variable("DUNLIN_SEEDS").unwrap_or(SEEDS_MAX));
         report(planted, finding.as_ref());
         let others = match &finding {
             Some(finding) if writes => others(planted, finding),
@@ -107,7 +98,6 @@ fn hunt_all(only: Option<&str>) -> Vec<Row> {
             planted,
             finding,
             others,
-            missed,
         });
     }
     rows
@@ -141,21 +131,14 @@ fn check(rows: &[Row]) {
     let mut seeds = Vec::new();
     for row in rows {
         let name = row.planted.entry().name;
-        match (&row.finding, row.missed) {
-            (Some(finding), None) => seeds.push(finding.seed + 1),
-            (None, None) => panic!("{name} was not found"),
-            (Some(finding), Some(_)) => panic!("{name} is listed as missed: {finding:?}"),
-            (None, Some(_)) => {}
-        }
+        let finding = row.finding.as_ref();
+        let finding = finding.unwrap_or_else(|| panic!("{name} was not found"));
+        seeds.push(finding.seed + 1);
     }
     seeds.sort_unstable();
     let median = seeds[seeds.len() / 2];
-    println!(
-        "{} of {} mistakes found, median {median} seeds",
-        seeds.len(),
-        rows.len()
-    );
-    assert!(seeds.len() >= FOUND_MIN && median <= MEDIAN_MAX);
+    println!("{} mistakes found, median {median} seeds", seeds.len());
+    assert!(seeds.len() >= MISTAKES_MIN && median <= MEDIAN_MAX);
 }
 
 #[test]

@@ -350,10 +350,7 @@ pub fn ended(place: &HostPort, reason: &CloseReason) -> Failure {
         ),
         reason => Failure::new(
             Exit::Unreachable,
-            format!(
-                "the connection to {place} was lost ({}); try again",
-                reason.to_string().escape_debug()
-            ),
+            format!("the connection to {place} was lost ({reason}); try again"),
         ),
     }
 }
@@ -441,6 +438,10 @@ mod tests {
         };
         let failure = ended(&place, &other);
         assert_eq!(failure.exit(), Exit::Unreachable);
-        assert!(!failure.to_string().contains('\u{1b}'));
+        let sentence = failure.to_string();
+        assert!(
+            sentence.contains(r"(code 9): \u{1b}[2J)"),
+            "escaped once: {sentence}"
+        );
     }
 }

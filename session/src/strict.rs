@@ -2,12 +2,26 @@
 //!
 //! Libraries differ on keys and nonces of small order and on encodings that are not canonical; a
 //! difference would let a signature hold on one node and fail on another ("Taming the many
-//! EdDSAs", Chalkias, Garillot, Nikolaenko 2020). So these are refused before a library is asked.
+//! EdDSAs", Chalkias, Garillot, Nikolaenko 2020). So these are refused before a library is asked,
+//! by their bytes alone: the library decompresses the points anyway, and what is on no curve fails
+//! there.
 
-/// Whether key and nonce point are encodings that may stand for points: canonical, and not of small
-/// order. Costs no arithmetic on the curve. That the key is a point at all is left to the library;
-/// so is the nonce, because what is compared with it is the encoding of a point (RFC 8032 §5.1.7
-/// without the cofactor).
+/// The coordinates y of the eight points whose order divides the cofactor, little-endian. The sign
+/// of x makes no difference.
+const SMALL_ORDER: [[u8; 32]; 5] = [
+    // Order 4: (±√−1, 0).
+    [0; 32],
+    // Order 1: the neutral point (0, 1).
+    hex(b"0100000000000000000000000000000000000000000000000000000000000000"),
+    // Order 2: (0, −1).
+    hex(b"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+    // Order 8, four points: y and −y.
+    hex(b"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+    hex(b"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+];
+
+/// Whether key and nonce are canonical encodings and not of small order. Whether they are points of
+/// the curve is for the library to say.
 pub(crate) fn points_are_acceptable(key: &[u8; 32], signature: &[u8; 64]) -> bool {
     let Some((nonce, _)) = signature.split_first_chunk::<32>() else {
         return false;
@@ -18,46 +32,40 @@ pub(crate) fn points_are_acceptable(key: &[u8; 32], signature: &[u8; 64]) -> boo
 fn is_acceptable(point: &[u8; 32]) -> bool {
     let mut coordinate = *point;
     let [.., last] = &mut coordinate;
-    // What is left is y; the sign of x does not matter: with y, −x is of the same order as x.
     *last &= 0x7f;
     is_canonical(&coordinate) && !SMALL_ORDER.contains(&coordinate)
 }
 
-/// Whether the coordinate is below p = 2^255 − 19.
+/// Whether the coordinate is below p = 2^255 − 19; the sign of x is not looked at.
 fn is_canonical(point: &[u8; 32]) -> bool {
     let [first, middle @ .., last] = point;
     !(last & 0x7f == 0x7f && middle.iter().all(|byte| *byte == 0xff) && *first >= 0xed)
 }
 
-/// The y coordinates of the eight points of small order: of order 1 and 2 (1, −1), 4 (0), and 8.
-const SMALL_ORDER: [[u8; 32]; 5] = [
-    [
-        1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        0, 0,
-    ],
-    [
-        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-        0xff, 0x7f,
-    ],
-    [0; 32],
-    [
-        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
-        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
-        0x03, 0x7a,
-    ],
-    [
-        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
-        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
-        0xfc, 0x05,
-    ],
-];
+/// The bytes that 64 lower-case hexadecimal digits stand for.
+const fn hex(digits: &[u8; 64]) -> [u8; 32] {
+    const fn value(digit: u8) -> u8 {
+        match digit {
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => digit - b'0',
+        }
+    }
+    let (pairs, _) = digits.as_chunks::<2>();
+    let mut bytes = [0; 32];
+    let mut at = 0;
+    while at < bytes.len() {
+        let [high, low] = pairs[at];
+        bytes[at] = value(high) << 4 | value(low);
+        at += 1;
+    }
+    bytes
+}
 
 #[cfg(test)]
 mod tests {
-    use curve25519_dalek::Scalar;
-    use ed25519_dalek::{Signature, SigningKey, Verifier, VerifyingKey};
-    use sha2::{Digest, Sha512};
+    use curve25519_dalek::constants::EIGHT_TORSION;
+    use ed25519_dalek::VerifyingKey;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -68,7 +76,8 @@ mod tests {
         for y in 2..=18 {
             let mut canonical = [0; 32];
             canonical[0] = y;
-            if is_acceptable(&canonical) && VerifyingKey::from_bytes(&canonical).is_ok() {
+            if VerifyingKey::from_bytes(&canonical).is_ok() {
+                assert!(is_acceptable(&canonical));
                 let mut second = [0xff; 32];
                 (second[0], second[31]) = (0xed + y, 0x7f);
                 assert!(
@@ -84,43 +93,38 @@ mod tests {
 
     #[test]
     fn points_of_small_order_are_refused() {
-        for point in curve25519_dalek::constants::EIGHT_TORSION {
-            let mut encoding = point.compress().to_bytes();
-            assert!(!is_acceptable(&encoding));
-            encoding[31] ^= 0x80;
-            assert!(!is_acceptable(&encoding), "the other sign");
+        let mut coordinates = Vec::new();
+        for point in EIGHT_TORSION {
+            let mut encoded = point.compress().to_bytes();
+            assert!(!is_acceptable(&encoded));
+            encoded[31] ^= 0x80;
+            assert!(!is_acceptable(&encoded), "with the other sign of x");
+            encoded[31] &= 0x7f;
+            coordinates.push(encoded);
         }
+        coordinates.sort_unstable();
+        coordinates.dedup();
+        let mut table = SMALL_ORDER;
+        table.sort_unstable();
+        assert_eq!(coordinates, table);
     }
 
-    #[test]
-    fn the_list_of_small_orders_holds_nothing_else() {
-        for coordinate in SMALL_ORDER {
-            let key = VerifyingKey::from_bytes(&coordinate).expect("a point");
-            assert!(key.is_weak());
+    proptest! {
+        #[test]
+        fn of_the_points_of_the_curve_only_weak_and_second_encodings_are_refused(
+            mut point: [u8; 32],
+            edge in 0usize..8,
+        ) {
+            match edge {
+                0 => point[1..].fill(0),
+                1 => { point[1..].fill(0xff); }
+                2 => point = EIGHT_TORSION[usize::from(point[0] % 8)].compress().to_bytes(),
+                _ => {}
+            }
+            if let Ok(key) = VerifyingKey::from_bytes(&point) {
+                prop_assert_eq!(is_acceptable(&point), is_canonical(&point) && !key.is_weak());
+            }
         }
-    }
-
-    #[test]
-    fn a_nonce_of_small_order_is_refused_though_the_equation_holds() {
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let mut nonce = [0; 32];
-        nonce[0] = 1;
-        let public = key.verifying_key().to_bytes();
-        let challenge: [u8; 64] = Sha512::new()
-            .chain_update(nonce)
-            .chain_update(public)
-            .chain_update(b"m")
-            .finalize()
-            .into();
-        let s = Scalar::from_bytes_mod_order_wide(&challenge) * key.to_scalar();
-        let mut signature = [0; 64];
-        signature[..32].copy_from_slice(&nonce);
-        signature[32..].copy_from_slice(s.as_bytes());
-        let plain = key
-            .verifying_key()
-            .verify(b"m", &Signature::from_bytes(&signature));
-        assert!(plain.is_ok(), "a library would take it");
-        assert!(!points_are_acceptable(&public, &signature));
     }
 
     #[test]

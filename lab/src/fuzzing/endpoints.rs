@@ -20,6 +20,7 @@ use dunlin_transport::{
 };
 
 use super::Input;
+use super::drive::{self, Driven};
 use crate::profile::Profile;
 use crate::rng::Rng;
 
@@ -38,8 +39,6 @@ const STRANGERS_MAX: usize = 8;
 const IN_FLIGHT_MAX: usize = 64;
 /// Datagrams that an attacker remembers.
 const REMEMBERED_MAX: usize = 32;
-/// Rounds within which everything has come to rest once faults have stopped.
-const ROUNDS_MAX: usize = 20_000;
 
 /// Runs the operations that `data` spells.
 ///
@@ -54,7 +53,15 @@ pub fn endpoints(data: &[u8]) {
         world.settle();
         world.check();
     }
-    world.finish();
+    assert!(
+        world.comes_to_rest(),
+        "a connection neither ends nor works: {:#?}",
+        world
+            .nodes
+            .iter()
+            .map(|node| &node.connections)
+            .collect::<Vec<_>>()
+    );
 }
 
 /// A datagram and the address it comes from.
@@ -230,14 +237,6 @@ impl World {
             .handle_datagram(self.now, from, None, &mut datagram);
     }
 
-    fn deliver_all(&mut self) {
-        for to in 0..self.nodes.len() {
-            for _ in 0..self.flight[to].len() {
-                self.deliver(to);
-            }
-        }
-    }
-
     fn flip(&mut self, to: usize, bit: u8) {
         if let Some((_, datagram)) = self.flight[to].front_mut() {
             let at = usize::from(bit / 8) * 7 % datagram.len().max(1);
@@ -313,29 +312,6 @@ impl World {
         false
     }
 
-    fn advance(&mut self, by: Duration) {
-        self.now = self.now + by;
-        for node in &mut self.nodes {
-            node.endpoint.handle_timeout(self.now);
-        }
-    }
-
-    fn advance_to_timeout(&mut self) {
-        let endpoints = self.nodes.iter_mut().map(|node| &mut node.endpoint);
-        if let Some(next) = endpoints.filter_map(Endpoint::poll_timeout).min() {
-            self.now = self.now.max(next);
-            self.advance(Duration::ZERO);
-        }
-    }
-
-    /// The contract: after each input the applications act, and everything to be sent leaves.
-    fn settle(&mut self) {
-        for node in 0..self.nodes.len() {
-            self.take_events(node);
-            self.transmit(node);
-        }
-    }
-
     fn take_events(&mut self, index: usize) {
         let (profile, node) = (self.profile, &mut self.nodes[index]);
         while let Some((handle, event)) = node.endpoint.poll_event() {
@@ -366,10 +342,7 @@ impl World {
                 }
                 Event::MessageDelivered(_) => link.delivered += 1,
                 Event::Closed(reason) => {
-                    let accused = matches!(
-                        reason,
-                        CloseReason::Violation(_) | CloseReason::TransportReset { .. }
-                    );
+                    let accused = drive::is_accusation(&reason);
                     assert!(!accused, "all are honest: {reason:?}");
                     link.closed = Some(reason);
                     node.endpoint.release(handle);
@@ -380,30 +353,29 @@ impl World {
     }
 
     fn transmit(&mut self, index: usize) {
-        let mut rounds = 0;
-        loop {
-            let node = &mut self.nodes[index];
-            let transmit = node.endpoint.poll_transmit(self.now, 8, &mut self.buffer);
-            let Some(transmit) = transmit else { break };
-            rounds += 1;
-            assert!(rounds < ROUNDS_MAX, "transmission without end");
-            let (source, destination) = (node.address, transmit.destination);
+        let node = &mut self.nodes[index];
+        let source = node.address;
+        let mut sent = Vec::new();
+        drive::transmit(
+            &mut node.endpoint,
+            self.now,
+            &mut self.buffer,
+            |destination, datagram| sent.push((destination, datagram.to_vec())),
+        );
+        for (destination, datagram) in sent {
             if index == SERVER {
-                self.accounts.entry(destination).or_default().0 += transmit.size as u64;
+                self.accounts.entry(destination).or_default().0 += datagram.len() as u64;
                 self.check_amplification(destination);
             }
             let to = self.nodes.iter().position(|it| it.address == destination);
             let Some(to) = to else { continue };
-            let segment = transmit.segment_size.unwrap_or(transmit.size).max(1);
-            for datagram in self.buffer.chunks(segment) {
-                let flying = (source, datagram.to_vec());
-                if self.remembered.len() >= REMEMBERED_MAX {
-                    self.remembered.pop_front();
-                }
-                self.remembered.push_back((to, flying.clone()));
-                if self.flight[to].len() < IN_FLIGHT_MAX {
-                    self.flight[to].push_back(flying);
-                }
+            let flying = (source, datagram);
+            if self.remembered.len() >= REMEMBERED_MAX {
+                self.remembered.pop_front();
+            }
+            self.remembered.push_back((to, flying.clone()));
+            if self.flight[to].len() < IN_FLIGHT_MAX {
+                self.flight[to].push_back(flying);
             }
         }
     }
@@ -426,28 +398,38 @@ impl World {
             }
         }
     }
+}
 
-    /// Faults stop: every connection ends, or all that was accepted on it arrives.
-    fn finish(&mut self) {
-        for _ in 0..ROUNDS_MAX {
-            self.settle();
-            if self.flight.iter().all(VecDeque::is_empty) {
-                if self.is_done() {
-                    return;
-                }
-                self.advance_to_timeout();
-            } else {
-                self.now = self.now + Duration::from_millis(5);
-                self.deliver_all();
-            }
-        }
-        let links = self.nodes.iter().map(|node| &node.connections);
-        panic!(
-            "a connection neither ends nor works: {:#?}",
-            links.collect::<Vec<_>>()
-        );
+impl Driven for World {
+    fn clock(&mut self) -> &mut Instant {
+        &mut self.now
     }
 
+    fn for_each_endpoint(&mut self, call: &mut dyn FnMut(&mut Endpoint)) {
+        let nodes = self.nodes.iter_mut();
+        nodes.for_each(|node| call(&mut node.endpoint));
+    }
+
+    fn settle(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.take_events(node);
+            self.transmit(node);
+        }
+    }
+
+    fn deliver_all(&mut self) {
+        for to in 0..self.nodes.len() {
+            for _ in 0..self.flight[to].len() {
+                self.deliver(to);
+            }
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.flight.iter().all(VecDeque::is_empty)
+    }
+
+    /// Every connection has ended, or all that was accepted on it has arrived.
     fn is_done(&self) -> bool {
         let links = self.nodes.iter().flat_map(|node| node.connections.values());
         links

@@ -82,19 +82,6 @@ impl Planted {
     }
 }
 
-/// Mistakes that no instrument finds, and why. They stay in the table.
-pub const MISSED: &[(&str, &str)] = &[
-    (
-        "nonce-truncated",
-        "both ends make the same mistake and agree; only test vectors or another implementation can \
-         tell",
-    ),
-    (
-        "max-data-lost",
-        "every header carries the limit as well, so a lost MAX_DATA costs nothing",
-    ),
-];
-
 /// Plants a mistake for the whole process; None: everything is as it should be.
 pub fn select(planted: Option<Planted>) {
     let (mut of_transport, mut of_session, mut of_overlay) = (None, None, None);

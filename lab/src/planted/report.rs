@@ -19,8 +19,6 @@ pub struct Row {
     pub finding: Option<Finding>,
     /// What else finds it: the first seed of each other instrument.
     pub others: Vec<Finding>,
-    /// Why nothing finds it, if that is known.
-    pub missed: Option<&'static str>,
 }
 
 /// Where the table is kept.
@@ -67,10 +65,9 @@ fn table(rows: &[Row]) -> String {
             what,
             origin,
         } = row.planted.entry();
-        let (found, seen) = match (&row.finding, row.missed) {
-            (Some(finding), _) => (place(finding), quoted(&finding.violation)),
-            (None, Some(why)) => ("**missed**".to_owned(), why.to_owned()),
-            (None, None) => ("**missed**".to_owned(), String::new()),
+        let (found, seen) = match &row.finding {
+            Some(finding) => (place(finding), quoted(&finding.violation)),
+            None => ("**missed**".to_owned(), String::new()),
         };
         let others: Vec<_> = row.others.iter().map(place).collect();
         let others = others.join(", ");
@@ -125,7 +122,6 @@ mod tests {
                 planted,
                 finding: None,
                 others: Vec::new(),
-                missed: None,
             })
             .collect();
         let page = format!("before\n{BEGIN}\nold\n{END}\nafter\n");

@@ -426,7 +426,10 @@ impl Side {
 }
 
 /// Body and frames of a packet's clear payload.
-fn parts_of<'a>(header: &Header, payload: &'a [u8]) -> Option<(&'a [u8], Vec<Frame<'a>>)> {
+pub(crate) fn parts_of<'a>(
+    header: &Header,
+    payload: &'a [u8],
+) -> Option<(&'a [u8], Vec<Frame<'a>>)> {
     let (data, block) = if header.flags.contains(Flags::EXTENSION) {
         extension::split(payload).ok()?
     } else {

@@ -17,6 +17,7 @@ use dunlin_transport::protect::{Acceptor, Initiator};
 
 pub use bounds::{Bounds, Moment, SKEW_SHARE};
 pub use ledger::Ledger;
+pub(crate) use ledger::parts_of;
 use wrappers::{WatchedAcceptor, WatchedInitiator};
 
 /// A ledger that the wrappers of both ends write to.

@@ -167,6 +167,11 @@ pub fn open_packet(data: &[u8]) {
                 sender.seal(PacketNumber(number), &mut packet);
                 if op % 5 == 0 {
                     assert!(receiver.unmask(&mut packet));
+                    // The header says the low half of the number: the high half is in the nonce.
+                    let mut replayed = packet.clone();
+                    let later = PacketNumber(number + ((1 + u64::from(op / 5)) << 32));
+                    let opened = receiver.open(later, phase, &mut replayed);
+                    assert!(opened.is_err(), "a packet opens under another number");
                     let length = receiver.open(PacketNumber(number), phase, &mut packet);
                     assert_eq!(length, Ok(clear.len() - 48));
                     assert_eq!(
