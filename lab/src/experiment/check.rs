@@ -51,6 +51,18 @@ fn check_head(experiment: &Experiment) -> Checked {
     if stack == (false, true) {
         return foreign("stack", kind_text(experiment.kind));
     }
+    if let Some(torture) = &experiment.torture {
+        if experiment.kind != Kind::Torture {
+            return foreign("torture", kind_text(experiment.kind));
+        }
+        let path = torture
+            .path
+            .as_ref()
+            .map(|path| path.parse::<crate::shrink::Path>());
+        if let Some(Err(error)) = path {
+            return refuse("torture.path", error.to_string());
+        }
+    }
     match (experiment.kind, &experiment.path) {
         (Kind::Pair, None) => {
             let example = "[path] forward = [{ delay = \"10ms\" }]";

@@ -74,6 +74,9 @@ pub struct Experiment {
     #[serde(default)]
     pub fault: Vec<Fault>,
 
+    /// What is left of the scenario of a seed.
+    #[serde(default)]
+    pub torture: Option<Torture>,
     /// A network of overlays.
     #[serde(default)]
     pub swarm: Option<SwarmScenario>,
@@ -94,6 +97,16 @@ pub enum Kind {
     Swarm,
     /// A network of full-stack nodes: transport, handshake, overlay.
     Stack,
+}
+
+/// What is left of the scenario of a seed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Torture {
+    /// What `dunlin lab shrink` took away, as the text of a [`crate::shrink::Path`]. It belongs to
+    /// one seed and one version.
+    #[serde(default)]
+    pub path: Option<String>,
 }
 
 /// How packets are protected.
@@ -278,6 +291,14 @@ pub enum Controller {
     Bbr,
     /// BBR that forgives more loss.
     BbrTolerant,
+}
+
+impl Kind {
+    /// Whether there are endpoints that can be looked at: datagrams, logs, keys.
+    #[must_use]
+    pub const fn has_endpoints(self) -> bool {
+        matches!(self, Self::Pair | Self::Torture)
+    }
 }
 
 impl Flow {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use dunlin_session::KeyLogger;
 use dunlin_transport::{ConnectionHandle, Endpoint, Event, Instant, StreamId};
 
 use super::payload::Expected;
@@ -47,6 +48,7 @@ impl Carrier {
 #[derive(Debug)]
 pub(super) struct Client {
     profile: Profile,
+    key_log: Option<KeyLogger>,
     rng: Rng,
     remote: SocketAddr,
     pub(super) carriers: Vec<Carrier>,
@@ -62,6 +64,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(
         (profile, rng, remote): (Profile, Rng, SocketAddr),
+        key_log: Option<KeyLogger>,
         carriers: Vec<Carrier>,
         flows: Vec<Work>,
     ) -> Self {
@@ -69,6 +72,7 @@ impl Client {
         let timers = starts.enumerate().map(|(index, at)| (at, index)).collect();
         Self {
             profile,
+            key_log,
             rng,
             remote,
             carriers,
@@ -213,7 +217,10 @@ impl Client {
         endpoint: &mut Endpoint,
         index: usize,
     ) -> Result<(), Violation> {
-        let initiator = self.profile.initiator(0, 1, &mut self.rng);
+        let key_log = self.key_log.clone();
+        let initiator = self
+            .profile
+            .initiator_logged((0, 1), &mut self.rng, key_log);
         let handle = endpoint
             .connect(now, self.remote, initiator)
             .map_err(|error| Violation::Interface {

@@ -17,6 +17,7 @@ use dunlin_transport::{Endpoint, Instant};
 use super::model::{Direction, End, Experiment, Fault, Flow, FlowKind, Path};
 use super::result::RunResult;
 use super::run::{Interrupted, Stop};
+use crate::instruments::Instruments;
 use crate::link::{Blackout, Element};
 use crate::net::{Application, Net};
 use crate::rng::Rng;
@@ -125,25 +126,21 @@ pub(super) fn run(
     experiment: &Experiment,
     (case, seed): (usize, u64),
     keep: bool,
-    stop: Stop<'_>,
+    (instruments, stop): (&mut Instruments, Stop<'_>),
 ) -> Result<RunResult, Interrupted> {
     let mut plan = Plan::of(experiment);
     let works = std::mem::take(&mut plan.works);
     let carriers = std::mem::take(&mut plan.carriers);
-    let mut net = build(experiment, seed, carriers, works);
+    let mut net = build(experiment, seed, (carriers, works), instruments);
     let measured_from = Instant::ZERO + experiment.warm_up.0;
     let mut sampler = Sampler::new(&plan.info, measured_from, keep);
     let limit = Limit::of(experiment);
     let outcome = drive(experiment, &mut net, &mut sampler, &limit, stop)?;
     let mut result = RunResult {
-        case,
-        seed,
         trace_hash: net.trace().hash(),
         virtual_ns: net.now().as_nanos(),
         datagrams: net.datagrams(),
-        figures: Vec::new(),
-        violation: None,
-        recording: None,
+        ..RunResult::empty(case, seed)
     };
     match outcome {
         Err(failure) => result.violation = Some(failure.to_string()),
@@ -167,22 +164,36 @@ pub(super) fn run(
     Ok(result)
 }
 
-fn build(experiment: &Experiment, seed: u64, carriers: Vec<Carrier>, works: Vec<Work>) -> Net<App> {
+fn build(
+    experiment: &Experiment,
+    seed: u64,
+    (carriers, works): (Vec<Carrier>, Vec<Work>),
+    instruments: &mut Instruments,
+) -> Net<App> {
     let mut rng = Rng::new(seed);
     let mut net = Net::new(rng.split(2));
     let profile = experiment.profile.profile();
     let [client, server] = experiment.configs();
     let flows = works.len();
     let remote = Net::<App>::address_of(1);
-    let opening = Client::new((profile, rng.split(3), remote), carriers, works);
-    net.add(
-        profile.endpoint(0, &client, false, &mut rng.split(0)),
+    let key_log = instruments.key_log();
+    let opening = Client::new(
+        (profile, rng.split(3), remote),
+        key_log.clone(),
+        carriers,
+        works,
+    );
+    let apps = [
         App::Client(Box::new(opening)),
-    );
-    net.add(
-        profile.endpoint(1, &server, true, &mut rng.split(1)),
         App::Server(Box::new(Server::new(1, flows))),
-    );
+    ];
+    for ((node, app), config) in apps.into_iter().enumerate().zip([client, server]) {
+        let keys = (&mut rng.split(node as u64), key_log.clone());
+        let mut endpoint = profile.endpoint_logged(node, &config, node == 1, keys);
+        instruments.listen(node, &mut endpoint);
+        net.add(endpoint, app);
+    }
+    instruments.attach(&mut net);
     let default = Path::default();
     let path = experiment.path.as_ref().unwrap_or(&default);
     let ways = [(0, 1), (1, 0)];
