@@ -201,9 +201,12 @@ impl Client {
         if carrier.connected.is_none() {
             return Ok(());
         }
-        for flow in &carrier.flows {
+        // One that writes without end takes all the room there is: it comes last.
+        let endless = |flow: &&usize| flows.get(*flow).is_some_and(Work::is_endless);
+        let (last, first): (Vec<usize>, Vec<usize>) = carrier.flows.iter().partition(endless);
+        for flow in first.into_iter().chain(last) {
             let (Some(flow), Some(connection)) =
-                (flows.get_mut(flow), endpoint.connection_mut(handle))
+                (flows.get_mut(&flow), endpoint.connection_mut(handle))
             else {
                 continue;
             };

@@ -110,6 +110,16 @@ impl Measured<'_> {
             for (flow, value) in bulk.iter().zip(&rates) {
                 out.push(figure(format!("goodput.{}", self.name(*flow)), *value));
             }
+            let mut sums: Vec<(&str, u64)> = Vec::new();
+            for (flow, value) in bulk.iter().zip(&rates) {
+                let group = self.plan.groups.get(*flow).map_or("", String::as_str);
+                match sums.last_mut().filter(|(name, _)| *name == group) {
+                    Some((_, sum)) => *sum += value,
+                    None => sums.push((group, *value)),
+                }
+            }
+            let sums = sums.iter().filter(|_| sums.len() > 1);
+            out.extend(sums.map(|(name, sum)| figure(format!("goodput_of.{name}"), *sum)));
         }
     }
 

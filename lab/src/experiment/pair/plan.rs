@@ -19,6 +19,8 @@ pub(super) type FlowInfo = (String, bool, bool);
 pub(super) struct Plan {
     pub(super) info: Vec<FlowInfo>,
     pub(super) kinds: Vec<FlowKind>,
+    /// The name without the number of the copy.
+    pub(super) groups: Vec<String>,
     pub(super) hosts: Vec<Host>,
     /// Streams of datagrams beside the flows: name, the node where they arrive, their rate.
     pub(super) cross: Vec<(String, usize)>,
@@ -40,6 +42,7 @@ impl Plan {
         let mut plan = Self {
             info: Vec::new(),
             kinds: Vec::new(),
+            groups: Vec::new(),
             hosts: vec![Host::default()],
             cross: Vec::new(),
         };
@@ -88,6 +91,7 @@ impl Plan {
         let down = is_bulk && flow.from == End::Server;
         self.info.push((flow.name_of(copy), down, is_bulk));
         self.kinds.push(flow.kind);
+        self.groups.push(flow.name.clone());
         let host = match (shared, &flow.access) {
             (Some((host, _)), _) => host,
             (None, None) => 0,
