@@ -19,6 +19,7 @@ pub mod capture;
 pub mod experiment;
 pub mod fuzzing;
 pub mod goodput;
+pub mod instruments;
 pub mod intruder;
 pub mod link;
 pub mod mesh;

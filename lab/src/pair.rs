@@ -7,6 +7,7 @@
 
 use dunlin_transport::{CloseReason, ConnectionHandle, Endpoint, Instant, Side, Stats};
 
+use crate::instruments::Instruments;
 use crate::net::Net;
 use crate::rng::Rng;
 use crate::scenario::{HEALED, Scenario};
@@ -66,15 +67,29 @@ impl<'a> Pair<'a> {
     /// # Errors
     /// The first step failed.
     pub fn new(scenario: &'a Scenario, seed: u64) -> Result<Self, Failure> {
+        Self::observed(scenario, seed, &mut Instruments::default())
+    }
+
+    /// [`Self::new`] under observation.
+    ///
+    /// # Errors
+    /// The first step failed.
+    pub fn observed(
+        scenario: &'a Scenario,
+        seed: u64,
+        instruments: &mut Instruments,
+    ) -> Result<Self, Failure> {
         let mut rng = Rng::new(seed);
         let mut net = Net::new(rng.split(2));
         let watch = Watch::new(Ledger::new(&scenario.config));
         for (node, side) in [Side::Initiator, Side::Responder].into_iter().enumerate() {
             let config = &scenario.config[node];
             let mut rng = rng.split(node as u64);
-            let acceptor = scenario.profile.acceptor(node, &mut rng);
+            let key_log = instruments.key_log();
+            let acceptor = scenario.profile.acceptor_logged(node, &mut rng, key_log);
             let acceptor = (node == 1).then(|| watch.acceptor(node, acceptor));
-            let endpoint = Endpoint::new(config.clone(), Box::new(rng.split(1)), acceptor);
+            let mut endpoint = Endpoint::new(config.clone(), Box::new(rng.split(1)), acceptor);
+            instruments.listen(node, &mut endpoint);
             let (own, other) = (
                 scenario.plans[node].clone(),
                 scenario.plans[1 - node].clone(),
@@ -83,12 +98,14 @@ impl<'a> Pair<'a> {
             net.link(node, 1 - node, &scenario.path[node]);
             net.replace_link_at(scenario.heal_at, node, 1 - node, &HEALED);
         }
+        instruments.attach(&mut net);
         scenario.apply_faults(&mut net);
         if let Some((node, at)) = scenario.death {
             net.kill_at(at, node);
         }
         let remote = Net::<Agent>::address_of(1);
-        let initiator = scenario.profile.initiator(0, 1, &mut rng);
+        let key_log = instruments.key_log();
+        let initiator = scenario.profile.initiator_logged((0, 1), &mut rng, key_log);
         let initiator = watch.initiator(0, initiator);
         let connected = net.with(0, |now, endpoint, agent| {
             let connected = endpoint.connect(now, remote, initiator);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use dunlin_session::{
-    CipherSuite, Identity, PeerInfo, SessionAcceptor, SessionConfig, SessionInitiator, provider,
+    CipherSuite, Identity, KeyLogger, PeerInfo, SessionAcceptor, SessionConfig, SessionInitiator,
+    provider,
 };
 use dunlin_transport::plain::{PlainAcceptor, PlainInitiator};
 use dunlin_transport::protect::{Acceptor, Initiator, PeerIdentity};
@@ -30,7 +31,19 @@ impl Profile {
         answers: bool,
         rng: &mut Rng,
     ) -> Endpoint {
-        let acceptor = self.acceptor(node, rng);
+        self.endpoint_logged(node, config, answers, (rng, None))
+    }
+
+    /// [`Self::endpoint`] that tells its secrets to a log, if one is given.
+    #[must_use]
+    pub fn endpoint_logged(
+        self,
+        node: usize,
+        config: &EndpointConfig,
+        answers: bool,
+        (rng, key_log): (&mut Rng, Option<KeyLogger>),
+    ) -> Endpoint {
+        let acceptor = self.acceptor_logged(node, rng, key_log);
         Endpoint::new(
             config.clone(),
             Box::new(rng.split(1)),
@@ -41,11 +54,22 @@ impl Profile {
     /// What answers handshakes at the `node`-th node.
     #[must_use]
     pub fn acceptor(self, node: usize, rng: &mut Rng) -> Box<dyn Acceptor> {
+        self.acceptor_logged(node, rng, None)
+    }
+
+    /// [`Self::acceptor`] that tells its secrets to a log, if one is given.
+    #[must_use]
+    pub fn acceptor_logged(
+        self,
+        node: usize,
+        rng: &mut Rng,
+        key_log: Option<KeyLogger>,
+    ) -> Box<dyn Acceptor> {
         match self {
             Self::Plain => Box::new(PlainAcceptor::new()),
             Self::Sealed(cipher) => Box::new(SessionAcceptor::new(
                 identity(node),
-                session_config(cipher),
+                session_config(cipher, key_log),
                 provider::pure(),
                 &mut rng.split(2),
             )),
@@ -55,11 +79,22 @@ impl Profile {
     /// The handshake of the `node`-th node with the `peer`-th.
     #[must_use]
     pub fn initiator(self, node: usize, peer: usize, rng: &mut Rng) -> Box<dyn Initiator> {
+        self.initiator_logged((node, peer), rng, None)
+    }
+
+    /// [`Self::initiator`] that tells its secrets to a log, if one is given.
+    #[must_use]
+    pub fn initiator_logged(
+        self,
+        (node, peer): (usize, usize),
+        rng: &mut Rng,
+        key_log: Option<KeyLogger>,
+    ) -> Box<dyn Initiator> {
         match self {
             Self::Plain => Box::new(PlainInitiator::new()),
             Self::Sealed(cipher) => Box::new(SessionInitiator::new(
                 identity(node),
-                session_config(cipher),
+                session_config(cipher, key_log),
                 provider::pure(),
                 Some(identity(peer).node_id()),
                 rng,
@@ -88,8 +123,9 @@ fn identity(node: usize) -> Arc<Identity> {
 }
 
 /// With the cipher fixed: the default depends on the processor, and so would the trace.
-fn session_config(cipher: CipherSuite) -> SessionConfig {
+fn session_config(cipher: CipherSuite, key_log: Option<KeyLogger>) -> SessionConfig {
     SessionConfig {
+        key_log,
         ciphers: vec![cipher],
         key_update_packets: 200,
         ..SessionConfig::default()

@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +31,11 @@ use dunlin_transport::{
     ConnectionId, Endpoint, EndpointConfig, Instant, MessageId, Side, StreamDirection, StreamId,
     TransportConfig,
 };
+
+#[path = "support/tshark.rs"]
+mod support;
+
+use support::{Keys, bytes_of, list, tshark};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -57,40 +61,14 @@ struct Piece {
     data: Vec<u8>,
 }
 
-fn list(field: &str) -> Vec<String> {
-    let parts = field.split(',').filter(|part| !part.is_empty());
-    parts.map(ToOwned::to_owned).collect()
-}
-
 fn numbers(field: &str) -> Vec<u64> {
-    let parsed = list(field).into_iter().map(|text| text.parse());
+    let parsed = list(field).map(str::parse);
     parsed.map(|number| number.expect("a number")).collect()
-}
-
-fn bytes_of(hex: &str) -> Vec<u8> {
-    let digits: Vec<_> = hex.chars().filter(|c| *c != ':').collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).expect("hex"))
-        .collect()
 }
 
 /// Runs tshark over `capture` with the dissector; a line for each frame.
 fn dissect(capture: &Path, key_log: Option<&Path>) -> Vec<Seen> {
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../transport/wireshark/dunlin.lua"
-    );
-    let mut tshark = Command::new("tshark");
-    tshark.arg("-r").arg(capture);
-    tshark.arg("-X").arg(format!("lua_script:{script}"));
-    tshark.env_remove("DUNLIN_KEYLOG");
-    if let Some(path) = key_log {
-        let path = path.to_str().expect("UTF-8");
-        tshark.arg("-o").arg(format!("dunlin.keylog:{path}"));
-    }
-    tshark.args(["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"]);
-    for field in [
+    let fields = [
         "_ws.col.Protocol",
         "ip.src",
         "dunlin.type",
@@ -103,27 +81,20 @@ fn dissect(capture: &Path, key_log: Option<&Path>) -> Vec<Seen> {
         "dunlin.tag.ok",
         "dunlin.generation",
         "dunlin.frame.type",
-    ] {
-        tshark.args(["-e", field]);
-    }
-    let output = tshark.output().expect("tshark is installed");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    assert!(!stderr.contains("Lua"), "{stderr}");
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    text.lines().map(parse_line).collect()
+    ];
+    let keys = key_log.map_or(Keys::None, Keys::Preference);
+    let rows = tshark(capture, keys, &fields);
+    rows.iter().map(|columns| parse_row(columns)).collect()
 }
 
-fn parse_line(line: &str) -> Seen {
-    let columns: Vec<_> = line.split('\t').collect();
-    assert_eq!(columns.len(), 12, "{line}");
+fn parse_row(columns: &[String]) -> Seen {
     let (ids, offsets, lengths) = (
-        numbers(columns[3]),
-        numbers(columns[4]),
-        numbers(columns[5]),
+        numbers(&columns[3]),
+        numbers(&columns[4]),
+        numbers(&columns[5]),
     );
-    let mut data = list(columns[6]).into_iter();
-    assert_eq!(ids.len(), offsets.len(), "{line}");
+    let mut data = list(&columns[6]);
+    assert_eq!(ids.len(), offsets.len(), "{columns:?}");
     let pieces = ids.into_iter().zip(offsets).zip(lengths);
     let streams = pieces
         .map(|((id, offset), length)| Piece {
@@ -131,7 +102,7 @@ fn parse_line(line: &str) -> Seen {
             offset,
             data: match length {
                 0 => Vec::new(),
-                _ => bytes_of(&data.next().expect("a piece has its data")),
+                _ => bytes_of(data.next().expect("a piece has its data")),
             },
         })
         .collect();
@@ -140,16 +111,17 @@ fn parse_line(line: &str) -> Seen {
         all.map(|number| u8::try_from(number).expect("small"))
             .collect()
     };
+    let words = |field: &str| -> Vec<String> { list(field).map(str::to_owned).collect() };
     Seen {
-        protocol: columns[0].into(),
-        source: columns[1].into(),
-        types: small(columns[2]),
+        protocol: columns[0].clone(),
+        source: columns[1].clone(),
+        types: small(&columns[2]),
         streams,
-        messages: list(columns[7]),
-        complaints: columns[8].into(),
-        tags: list(columns[9]),
-        generations: numbers(columns[10]),
-        frames: small(columns[11]),
+        messages: words(&columns[7]),
+        complaints: columns[8].clone(),
+        tags: words(&columns[9]),
+        generations: numbers(&columns[10]),
+        frames: small(&columns[11]),
     }
 }
 

@@ -118,14 +118,8 @@ mod tests {
 
     fn outcome(values: &[u64]) -> Outcome {
         let run = |(seed, value): (u64, &u64)| RunResult {
-            case: 0,
-            seed,
-            trace_hash: 0,
-            virtual_ns: 0,
-            datagrams: 0,
             figures: vec![Figure::new("goodput", Unit::Count, *value, Worse::Lower)],
-            violation: None,
-            recording: None,
+            ..RunResult::empty(0, seed)
         };
         Outcome {
             format: FORMAT.into(),

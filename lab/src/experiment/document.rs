@@ -163,6 +163,24 @@ impl Document {
     /// # Errors
     /// The first mistake, with its line.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, ScenarioError> {
+        serde_path_to_error::deserialize(Value::Table(self.replaced()?))
+            .map_err(|error| self.mistake(&path_text(error.path()), error.inner().message()))
+    }
+
+    /// Its content with every `$name` and `${…}` replaced and every trace put in: it needs neither
+    /// parameters nor other files, and has no sweep.
+    ///
+    /// # Errors
+    /// The first mistake, with its line.
+    pub fn resolved(&self) -> Result<Table, ScenarioError> {
+        let mut table = self.replaced()?;
+        for section in VERBATIM {
+            table.remove(section);
+        }
+        Ok(table)
+    }
+
+    fn replaced(&self) -> Result<Table, ScenarioError> {
         let parameters = self.parameters();
         let mut table = self.table.clone();
         for (key, value) in &mut table {
@@ -171,8 +189,7 @@ impl Document {
                 self.replace(value, &parameters, &mut path)?;
             }
         }
-        serde_path_to_error::deserialize(Value::Table(table))
-            .map_err(|error| self.mistake(&path_text(error.path()), error.inner().message()))
+        Ok(table)
     }
 
     /// `mistake` at `key`, with the line if the file has the key.

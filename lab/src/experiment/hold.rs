@@ -154,6 +154,16 @@ impl Hold {
         }
     }
 
+    /// Whether one run alone makes it false. A figure that is missing does not, nor does a
+    /// statistic: it speaks of many runs.
+    #[must_use]
+    pub fn is_broken_by(&self, run: &RunResult) -> bool {
+        let sides = self.sides(run);
+        self.applies
+            && self.statistic.is_none()
+            && sides.is_ok_and(|sides| !self.operator.compare(sides.value, sides.bound))
+    }
+
     fn judge_statistic(&self, per_cent: usize, values: &[(u64, Sides)]) -> Verdict {
         let sorted = |of: fn(&Sides) -> u64| {
             let mut list: Vec<u64> = values.iter().map(|(_, sides)| of(sides)).collect();
@@ -288,18 +298,12 @@ mod tests {
     fn run(seed: u64, goodput: u64) -> RunResult {
         let figure = |name: &str, unit, value| Figure::new(name, unit, value, Worse::Lower);
         RunResult {
-            case: 0,
-            seed,
-            trace_hash: 0,
-            virtual_ns: 0,
-            datagrams: 0,
             figures: vec![
                 figure("goodput", Unit::BitsPerSecond, goodput),
                 figure("limit", Unit::BitsPerSecond, 100),
                 figure("jain", Unit::Millionths, 900_000),
             ],
-            violation: None,
-            recording: None,
+            ..RunResult::empty(0, seed)
         }
     }
 

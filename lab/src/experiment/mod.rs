@@ -26,6 +26,7 @@ pub mod report;
 pub mod result;
 pub mod run;
 mod settings;
+pub mod shrink;
 pub mod study;
 pub mod summary;
 mod swarm;

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::link::Element;
+use crate::nat::NatConfig;
 use crate::stack::StackScenario;
 use crate::swarm::SwarmScenario;
-use crate::units::{Size, Time};
+use crate::units::{BitRate, Size, Time};
 
 /// A scenario, its parameters put in.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
@@ -70,10 +71,22 @@ pub struct Experiment {
     /// What is moved.
     #[serde(default)]
     pub flow: Vec<Flow>,
+    /// Traffic that is no connection.
+    #[serde(default)]
+    pub cross: Vec<Cross>,
+    /// The box that all clients stand behind.
+    #[serde(default)]
+    pub nat: Option<NatConfig>,
+    /// Clocks that run fast or slow.
+    #[serde(default)]
+    pub clock: Clocks,
     /// What goes wrong.
     #[serde(default)]
     pub fault: Vec<Fault>,
 
+    /// What is left of the scenario of a seed.
+    #[serde(default)]
+    pub torture: Option<Torture>,
     /// A network of overlays.
     #[serde(default)]
     pub swarm: Option<SwarmScenario>,
@@ -94,6 +107,16 @@ pub enum Kind {
     Swarm,
     /// A network of full-stack nodes: transport, handshake, overlay.
     Stack,
+}
+
+/// What is left of the scenario of a seed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Torture {
+    /// What `dunlin lab shrink` took away, as the text of a [`crate::shrink::Path`]. It belongs to
+    /// one seed and one version.
+    #[serde(default)]
+    pub path: Option<String>,
 }
 
 /// How packets are protected.
@@ -159,6 +182,10 @@ pub struct Flow {
     /// The flow whose connection it shares; none: it has its own.
     #[serde(default)]
     pub over: Option<String>,
+    /// A host of its own for each copy, behind these elements in front of the path that all share;
+    /// none: it runs on the host of those without.
+    #[serde(default)]
+    pub access: Option<Path>,
     /// Which end sends a bulk stream.
     #[serde(default)]
     pub from: End,
@@ -192,15 +219,51 @@ pub struct Flow {
     pub total: Option<u64>,
 }
 
-/// Something that goes wrong at a time. Exactly one of the keys but `at` and `lasts` is given.
+/// Datagrams of one size at a constant rate, which nothing slows down.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cross {
+    /// What figures and legends call it.
+    pub name: String,
+    /// How fast, IPv4 and UDP headers included.
+    pub rate: BitRate,
+    /// UDP payload of each.
+    #[serde(default = "full_packet")]
+    pub size: Size,
+    /// From which end to the other.
+    #[serde(default)]
+    pub from: End,
+    /// When it begins.
+    #[serde(default = "no_time")]
+    pub start: Time,
+    /// When it ends; none: with the measured time.
+    #[serde(default)]
+    pub stop: Option<Time>,
+}
+
+/// What the clocks of the ends gain in a million, negative: lose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clocks {
+    /// Those of all clients.
+    pub client_ppm: i32,
+    /// That of the server.
+    pub server_ppm: i32,
+}
+
+/// Something that goes wrong at a time. Exactly one of the keys but `at`, `lasts` and `cost` is
+/// given.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// When.
     pub at: Time,
-    /// For how long a blackout or a pause lasts.
+    /// For how long, of what has an end.
     #[serde(default)]
     pub lasts: Option<Time>,
+    /// What each datagram and each timer costs a slow end.
+    #[serde(default)]
+    pub cost: Option<Time>,
     /// This end is seen under another address from then on.
     #[serde(default)]
     pub rebind: Option<End>,
@@ -210,6 +273,15 @@ pub struct Fault {
     /// This end stands still, as a machine that sleeps; what arrived meanwhile comes late.
     #[serde(default)]
     pub pause: Option<End>,
+    /// This end has too slow a processor.
+    #[serde(default)]
+    pub slow: Option<End>,
+    /// The NAT forgets all it knows.
+    #[serde(default)]
+    pub forget_nat: bool,
+    /// Nothing passes between the hosts of this flow, which has access lines, and all others.
+    #[serde(default)]
+    pub partition: Option<String>,
     /// Nothing passes.
     #[serde(default)]
     pub blackout: Option<Direction>,
@@ -280,6 +352,14 @@ pub enum Controller {
     BbrTolerant,
 }
 
+impl Kind {
+    /// Whether there are endpoints that can be looked at: datagrams, logs, keys.
+    #[must_use]
+    pub const fn has_endpoints(self) -> bool {
+        matches!(self, Self::Pair | Self::Torture)
+    }
+}
+
 impl Flow {
     /// The name of the `index`-th of its copies.
     #[must_use]
@@ -294,6 +374,10 @@ impl Flow {
 
 const fn one() -> u64 {
     1
+}
+
+const fn full_packet() -> Size {
+    Size(1_200)
 }
 
 const fn no_time() -> Time {

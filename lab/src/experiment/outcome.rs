@@ -243,14 +243,8 @@ mod tests {
 
     fn outcome(runs: &[(usize, u64)]) -> Outcome {
         let run = |(case, seed): &(usize, u64)| RunResult {
-            case: *case,
-            seed: *seed,
             trace_hash: *seed,
-            virtual_ns: 0,
-            datagrams: 0,
-            figures: Vec::new(),
-            violation: None,
-            recording: None,
+            ..RunResult::empty(*case, *seed)
         };
         Outcome {
             format: FORMAT.into(),

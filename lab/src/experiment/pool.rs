@@ -130,14 +130,8 @@ fn run_job(study: &Study, job: Job, stop: Stop<'_>) -> Result<RunResult, Interru
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("without a message");
         Ok(RunResult {
-            case: job.case,
-            seed: job.seed,
-            trace_hash: 0,
-            virtual_ns: 0,
-            datagrams: 0,
-            figures: Vec::new(),
             violation: Some(format!("panicked: {message}")),
-            recording: None,
+            ..RunResult::empty(job.case, job.seed)
         })
     })
 }

@@ -67,6 +67,21 @@ impl Figure {
 }
 
 impl RunResult {
+    /// A run of which nothing is known yet.
+    #[must_use]
+    pub const fn empty(case: usize, seed: u64) -> Self {
+        Self {
+            case,
+            seed,
+            trace_hash: 0,
+            virtual_ns: 0,
+            datagrams: 0,
+            figures: Vec::new(),
+            violation: None,
+            recording: None,
+        }
+    }
+
     /// A figure by name.
     #[must_use]
     pub fn figure(&self, name: &str) -> Option<&Figure> {

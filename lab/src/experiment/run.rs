@@ -3,6 +3,7 @@
 use super::model::{Experiment, Kind};
 use super::result::RunResult;
 use super::{pair, swarm, torture};
+use crate::instruments::Instruments;
 
 /// Asked now and then whether to stop.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
@@ -23,9 +24,27 @@ pub fn run(
     keep: bool,
     stop: Stop<'_>,
 ) -> Result<RunResult, Interrupted> {
+    observed(
+        experiment,
+        (case, seed),
+        keep,
+        (&mut Instruments::default(), stop),
+    )
+}
+
+/// [`run`] under observation. Kinds without endpoints ([`Kind::has_endpoints`]) show nothing.
+///
+/// # Errors
+/// It was told to stop.
+pub fn observed(
+    experiment: &Experiment,
+    (case, seed): (usize, u64),
+    keep: bool,
+    (instruments, stop): (&mut Instruments, Stop<'_>),
+) -> Result<RunResult, Interrupted> {
     match experiment.kind {
-        Kind::Pair => pair::run(experiment, (case, seed), keep, stop),
-        Kind::Torture => torture::run((case, seed), stop),
+        Kind::Pair => pair::run(experiment, (case, seed), keep, (instruments, stop)),
+        Kind::Torture => torture::run(experiment, (case, seed), (instruments, stop)),
         Kind::Swarm => {
             let scenario = experiment.swarm.clone().unwrap_or_default();
             Ok(swarm::run(&scenario, (case, seed)))

@@ -69,6 +69,18 @@ impl Study {
         &self.document
     }
 
+    /// The file with the values of one combination, no longer swept.
+    ///
+    /// # Errors
+    /// Never for a combination of this study: its values were set before.
+    pub fn document_of(&self, case: &Case) -> Result<Document, ScenarioError> {
+        let mut document = self.document.clone();
+        for (key, value) in &case.values {
+            document.set(&format!("{key}={value}"))?;
+        }
+        Ok(document)
+    }
+
     /// The combinations, those of the last swept key changing fastest. At least one.
     #[must_use]
     pub fn cases(&self) -> &[Case] {

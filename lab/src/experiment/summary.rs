@@ -81,17 +81,11 @@ mod tests {
     fn the_worst_is_the_lowest_of_rates_and_the_highest_of_times() {
         let runs: Vec<RunResult> = (1..=100)
             .map(|seed| RunResult {
-                case: 0,
-                seed,
-                trace_hash: 0,
-                virtual_ns: 0,
-                datagrams: 0,
                 figures: vec![
                     Figure::new("rate", Unit::Count, 200 - seed, Worse::Lower),
                     Figure::new("time", Unit::Count, seed % 50, Worse::Higher),
                 ],
-                violation: None,
-                recording: None,
+                ..RunResult::empty(0, seed)
             })
             .collect();
         let all = summaries(&runs.iter().collect::<Vec<_>>());

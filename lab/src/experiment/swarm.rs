@@ -30,27 +30,18 @@ pub(super) fn run_stack(scenario: &StackScenario, at: (usize, u64)) -> RunResult
 
 fn failed((case, seed): (usize, u64), violation: String) -> RunResult {
     RunResult {
-        case,
-        seed,
-        trace_hash: 0,
-        virtual_ns: 0,
-        datagrams: 0,
-        figures: Vec::new(),
         violation: Some(violation),
-        recording: None,
+        ..RunResult::empty(case, seed)
     }
 }
 
 fn result((case, seed): (usize, u64), report: &SwarmReport) -> RunResult {
     RunResult {
-        case,
-        seed,
         trace_hash: report.trace_hash,
         virtual_ns: u64::try_from(report.virtual_time.as_nanos()).unwrap_or(u64::MAX),
         datagrams: report.messages,
         figures: figures(report),
-        violation: None,
-        recording: None,
+        ..RunResult::empty(case, seed)
     }
 }
 

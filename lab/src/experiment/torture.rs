@@ -1,33 +1,57 @@
 //! The torture scenario as an experiment: two endpoints whose everything is drawn from the seed.
 
+use super::model::Experiment;
 use super::result::{Figure, RunResult, Worse};
 use super::run::{Interrupted, Stop};
-use crate::pair::Pair;
+use crate::instruments::Instruments;
+use crate::pair::{Pair, Report};
 use crate::plot::Unit;
 use crate::scenario::Scenario;
+use crate::shrink::{Path, follow};
 use crate::violation::Failure;
 
 const STEPS_BETWEEN_LOOKS: u32 = 20_000;
 
-/// Runs the scenario that `seed` means.
+/// Runs the scenario that `seed` means, or what is left of it.
 ///
 /// # Errors
 /// It was told to stop.
-pub(super) fn run((case, seed): (usize, u64), stop: Stop<'_>) -> Result<RunResult, Interrupted> {
-    let scenario = Scenario::from_seed(seed);
-    let mut result = RunResult {
-        case,
-        seed,
-        trace_hash: 0,
-        virtual_ns: 0,
-        datagrams: 0,
-        figures: Vec::new(),
-        violation: None,
-        recording: None,
+pub(super) fn run(
+    experiment: &Experiment,
+    (case, seed): (usize, u64),
+    observed: (&mut Instruments, Stop<'_>),
+) -> Result<RunResult, Interrupted> {
+    let path = experiment
+        .torture
+        .as_ref()
+        .and_then(|left| left.path.clone());
+    let path = path.map_or_else(|| Ok(Path::default()), |path| path.parse());
+    let Some((scenario, run_seed)) = path.ok().and_then(|path| follow(seed, &path)) else {
+        let mut result = RunResult::empty(case, seed);
+        result.violation = Some(format!(
+            "the path under torture is not one of seed {seed} in this version"
+        ));
+        return Ok(result);
     };
-    let mut pair = match Pair::new(&scenario, seed) {
+    let (mut result, failure) = run_scenario(&scenario, (case, run_seed), observed)?;
+    result.seed = seed;
+    result.violation = failure.map(|failure| failure.to_string());
+    Ok(result)
+}
+
+/// Runs a scenario; how it failed, if it did.
+///
+/// # Errors
+/// It was told to stop.
+pub(super) fn run_scenario(
+    scenario: &Scenario,
+    (case, seed): (usize, u64),
+    (instruments, stop): (&mut Instruments, Stop<'_>),
+) -> Result<(RunResult, Option<Failure>), Interrupted> {
+    let mut result = RunResult::empty(case, seed);
+    let mut pair = match Pair::observed(scenario, seed, instruments) {
         Ok(pair) => pair,
-        Err(failure) => return Ok(failed(result, &failure)),
+        Err(failure) => return Ok((result, Some(failure))),
     };
     let mut outcome = finish(&mut pair, stop)?;
     if outcome.is_ok() {
@@ -37,17 +61,22 @@ pub(super) fn run((case, seed): (usize, u64), stop: Stop<'_>) -> Result<RunResul
     result.trace_hash = report.trace_hash;
     result.virtual_ns = report.finished_at.as_nanos();
     result.datagrams = report.datagrams;
-    if let Err(failure) = outcome {
-        return Ok(failed(result, &failure));
+    match outcome {
+        Ok(()) => result.figures = figures(&report),
+        Err(failure) => return Ok((result, Some(failure))),
     }
+    Ok((result, None))
+}
+
+fn figures(report: &Report) -> Vec<Figure> {
     let stats = report.stats;
     let sum = |of: fn(&dunlin_transport::Stats) -> u64| stats.iter().map(of).sum::<u64>();
     let count = |name: &str, value| Figure::new(name, Unit::Count, value, Worse::Higher);
-    result.figures = vec![
+    vec![
         Figure::new(
             "virtual_time",
             Unit::Nanoseconds,
-            result.virtual_ns,
+            report.finished_at.as_nanos(),
             Worse::Higher,
         ),
         count("datagrams", report.datagrams),
@@ -67,15 +96,7 @@ pub(super) fn run((case, seed): (usize, u64), stop: Stop<'_>) -> Result<RunResul
         count("packets_lost", sum(|stats| stats.packets_lost)),
         count("probe_timeouts", sum(|stats| stats.probe_timeouts)),
         count("path_changes", sum(|stats| stats.path_changes)),
-    ];
-    Ok(result)
-}
-
-fn failed(result: RunResult, failure: &Failure) -> RunResult {
-    RunResult {
-        violation: Some(failure.to_string()),
-        ..result
-    }
+    ]
 }
 
 fn finish(pair: &mut Pair<'_>, stop: Stop<'_>) -> Result<Result<(), Failure>, Interrupted> {

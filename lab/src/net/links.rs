@@ -27,7 +27,33 @@ pub(super) struct Entry {
     /// Hops in the order of their times, each with its place among those of its instant; only the
     /// first is in the schedule.
     pub(super) lane: VecDeque<(Ticket, Hop)>,
+    /// The link behind it, for what goes to one of these nodes; in front of one that several share:
+    /// for all.
+    onward: Onwards,
     middlebox: Option<Box<dyn Middlebox>>,
+}
+
+/// Where a datagram goes at the end of a link.
+#[derive(Default)]
+enum Onwards {
+    /// To the program that has its address.
+    #[default]
+    Here,
+    /// Onto this link.
+    All(u32),
+    /// Onto the link of the node it is for, if that has one.
+    ByNode(BTreeMap<usize, u32>),
+}
+
+/// A way over a link that others use, too.
+#[derive(Clone, Copy, Debug)]
+pub struct Detour<'a> {
+    /// In front of it, for this way alone.
+    pub before: &'a [Element],
+    /// The nodes whose link it is.
+    pub shared: (usize, usize),
+    /// Behind it, for this way alone.
+    pub after: &'a [Element],
 }
 
 #[derive(Default)]
@@ -73,6 +99,46 @@ impl Links {
         }
     }
 
+    /// Lays a way over the link of another pair; false: there is no such link.
+    pub(super) fn lay_over(
+        &mut self,
+        (from, to): (usize, usize),
+        way: &Detour<'_>,
+        rng: &mut Rng,
+    ) -> bool {
+        let Some(shared) = self.index.get(&way.shared).copied() else {
+            return false;
+        };
+        let mut first = shared;
+        if !way.before.is_empty() {
+            first = self.push(to, Link::new(way.before, rng.split(label(from, to))));
+            if let Some(entry) = self.at(first) {
+                entry.onward = Onwards::All(shared);
+            }
+        }
+        self.index.insert((from, to), first);
+        if !way.after.is_empty() {
+            let last = self.push(to, Link::new(way.after, rng.split(label(to, from))));
+            if let Some(entry) = self.at(shared) {
+                entry.onward.add(to, last);
+            }
+        }
+        true
+    }
+
+    /// The link behind this one for what goes to a node, which `target` names.
+    pub(super) fn behind(
+        &self,
+        number: u32,
+        target: impl FnOnce() -> Option<usize>,
+    ) -> Option<u32> {
+        match &self.list.get(usize::try_from(number).ok()?)?.onward {
+            Onwards::Here => None,
+            Onwards::All(next) => Some(*next),
+            Onwards::ByNode(by_node) => by_node.get(&target()?).copied(),
+        }
+    }
+
     pub(super) fn find_laid(&mut self, from: usize, to: usize) -> Option<&mut Entry> {
         let number = *self.index.get(&(from, to))?;
         self.at(number)
@@ -92,15 +158,31 @@ impl Links {
     }
 
     fn insert(&mut self, from: usize, to: usize, link: Link) -> u32 {
+        let number = self.push(to, link);
+        self.index.insert((from, to), number);
+        number
+    }
+
+    fn push(&mut self, to: usize, link: Link) -> u32 {
         let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         self.list.push(Entry {
             link,
             to,
             lane: VecDeque::new(),
+            onward: Onwards::Here,
             middlebox: None,
         });
-        self.index.insert((from, to), number);
         number
+    }
+}
+
+impl Onwards {
+    fn add(&mut self, node: usize, link: u32) {
+        if let Self::ByNode(by_node) = self {
+            by_node.insert(node, link);
+        } else {
+            *self = Self::ByNode(BTreeMap::from([(node, link)]));
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use dunlin_transport::{Endpoint, Instant};
 
 pub use clock::Clock;
 pub use host::{Application, EndpointHost, Host, Outgoing};
-pub use links::Middlebox;
+pub use links::{Detour, Middlebox};
 pub use node::SOCKET_BUFFER;
 
 use crate::capture::Tap;
@@ -178,6 +178,12 @@ impl<A: Application> Net<A> {
     /// Lays a path from one node to another, one way; where there was one it is replaced.
     pub fn link(&mut self, from: usize, to: usize, elements: &[Element]) {
         self.links.lay(from, to, elements, &mut self.rng);
+    }
+
+    /// Lays a path from one node to another that leads over the link of two others, as several
+    /// access lines lead over one bottleneck. False: those two have no link.
+    pub fn link_over(&mut self, from: usize, to: usize, way: &Detour<'_>) -> bool {
+        self.links.lay_over((from, to), way, &mut self.rng)
     }
 
     /// The path, each with its own randomness and queues, between all nodes without one of their
@@ -386,7 +392,15 @@ impl<A: Application> Net<A> {
         let to = entry.to;
         let through = entry.link.advance(hop, &mut self.onward);
         self.schedule_onward(link);
-        self.deliver(now, to, through?)
+        let datagram = through?;
+        let target = || self.routes.node_of(datagram.to);
+        if let Some(next) = self.links.behind(link, target) {
+            let entry = self.links.at(next)?;
+            entry.enter(now, datagram, &mut self.onward);
+            self.schedule_onward(next);
+            return None;
+        }
+        self.deliver(now, to, datagram)
     }
 
     fn deliver(&mut self, now: Instant, to: usize, mut datagram: Box<Datagram>) -> Option<usize> {

@@ -126,6 +126,14 @@ impl Routes {
         Some((*self.addresses.get(&inside)?, inside))
     }
 
+    /// The node that an address means, behind a NAT or not; it says nothing about who gets in.
+    pub(super) fn node_of(&self, address: SocketAddr) -> Option<usize> {
+        match self.public.get(&address.ip()) {
+            Some(nat) => self.host_of(*nat, address),
+            None => self.addresses.get(&address).copied(),
+        }
+    }
+
     fn leave(
         &mut self,
         now: Instant,

@@ -8,6 +8,7 @@
 //! The result needs no file format: it is the seed of the scenario and a [`Path`], the reductions
 //! that were taken by their place in the list, which is the same for everybody at one commit.
 
+mod element;
 pub mod path;
 pub mod reduction;
 
@@ -23,15 +24,15 @@ use crate::violation::{Failure, Violation};
 /// order of draws hides, at four times the cost.
 pub const RESEEDS: u8 = 3;
 
-/// What is left of a failing scenario.
+/// What is left of a failing scenario; `F` says how it fails.
 #[derive(Clone, Debug)]
-pub struct Shrunk {
+pub struct Shrunk<F = Failure> {
     /// The smallest that was found.
     pub scenario: Scenario,
     /// The seed of its randomness.
     pub run_seed: u64,
     /// How it fails.
-    pub failure: Failure,
+    pub failure: F,
     /// What was taken away, in order.
     pub taken: Vec<Reduction>,
     /// The same, to repeat it.
@@ -73,9 +74,28 @@ pub fn shrink_with(
     scenario: &Scenario,
     seed: u64,
     budget: u32,
-    mut run: impl FnMut(&Scenario, u64) -> Option<Failure>,
+    run: impl FnMut(&Scenario, u64) -> Option<Failure>,
 ) -> Option<Shrunk> {
-    let failure = run(scenario, seed)?;
+    let same = |one: &Failure, other: &Failure| is_same_kind(&one.violation, &other.violation);
+    shrink_by(scenario, seed, budget, (run, same))
+}
+
+/// As [`shrink_with`], for any kind of failure: `same` says whether two are of one kind.
+pub fn shrink_by<F: Clone>(
+    scenario: &Scenario,
+    seed: u64,
+    budget: u32,
+    (mut run, same): (
+        impl FnMut(&Scenario, u64) -> Option<F>,
+        impl Fn(&F, &F) -> bool,
+    ),
+) -> Option<Shrunk<F>> {
+    let first = run(scenario, seed)?;
+    let mut run = |scenario: &Scenario, seed| {
+        let failure = run(scenario, seed)?;
+        same(&failure, &first).then_some(failure)
+    };
+    let failure = first.clone();
     let mut best = Shrunk {
         scenario: scenario.clone(),
         run_seed: seed,
@@ -100,21 +120,21 @@ pub fn shrink_with(
     Some(best)
 }
 
-enum Attempt {
+enum Attempt<F> {
     /// Smaller, by the reduction at this place.
-    Found(usize, Box<Shrunk>),
+    Found(usize, Box<Shrunk<F>>),
     /// The budget, after so many runs.
     Spent(u32),
 }
 
 /// The first reduction from place `from` on, and round, that keeps the kind of failure.
-fn smaller(
-    best: &Shrunk,
+fn smaller<F: Clone>(
+    best: &Shrunk<F>,
     seed: u64,
     from: usize,
     budget: u32,
-    run: &mut impl FnMut(&Scenario, u64) -> Option<Failure>,
-) -> Option<Attempt> {
+    run: &mut impl FnMut(&Scenario, u64) -> Option<F>,
+) -> Option<Attempt<F>> {
     let list = reductions(&best.scenario);
     let mut runs = best.runs;
     let places = (0..list.len()).map(|place| (place + from) % list.len());
@@ -132,9 +152,6 @@ fn smaller(
             let Some(failure) = run(&scenario, run_seed) else {
                 continue;
             };
-            if !is_same_kind(&failure.violation, &best.failure.violation) {
-                continue;
-            }
             let (mut taken, mut path) = (best.taken.clone(), best.path.clone());
             taken.push(*reduction);
             path.push(place, reseed);
@@ -154,8 +171,9 @@ fn smaller(
     None
 }
 
-/// Another kind of failure may be another fault: a smaller scenario has to keep it.
-fn is_same_kind(one: &Violation, other: &Violation) -> bool {
+/// Whether two violations are of one kind: another may be another fault.
+#[must_use]
+pub fn is_same_kind(one: &Violation, other: &Violation) -> bool {
     discriminant(one) == discriminant(other)
 }
 

@@ -5,9 +5,11 @@
 //! keep-alive for a node that moves) stays.
 
 use std::fmt;
+use std::time::Duration;
 
 use dunlin_transport::{Instant, TransportConfig};
 
+use super::element::simpler;
 use crate::profile::Profile;
 use crate::scenario::Scenario;
 use crate::workload::{Ending, Fate, Plan, Reader, StreamPlan};
@@ -21,10 +23,22 @@ pub enum Reduction {
     NoDeath,
     /// Nobody moves.
     NoRebind,
+    /// Node 0 stands behind no NAT.
+    NoNat,
+    /// The NAT forgets less often.
+    ForgetLess(Chunk),
+    /// A node never stands still.
+    NoPause(usize),
+    /// A node has all the time it needs.
+    FullSpeed(usize),
+    /// The clock of a node is right.
+    RightClock(usize),
     /// The connection ends when all is done.
     EndWhenDone(usize),
     /// The path from a node loses elements.
     DropElements(usize, Chunk),
+    /// An element of the path from a node is one of a simpler kind.
+    SimplerElement(usize, usize),
     /// A node opens fewer streams.
     DropStreams(usize, Chunk),
     /// A node sends fewer messages.
@@ -99,7 +113,7 @@ pub fn reductions(scenario: &Scenario) -> Vec<Reduction> {
         }
     };
     when(
-        scenario.profile != Profile::Plain && scenario.rebind.is_none(),
+        scenario.profile != Profile::Plain && !moves(scenario),
         Reduction::PlainProfile,
     );
     when(
@@ -107,6 +121,12 @@ pub fn reductions(scenario: &Scenario) -> Vec<Reduction> {
         Reduction::NoDeath,
     );
     when(scenario.rebind.is_some(), Reduction::NoRebind);
+    list.extend(fewer_faults(scenario));
+    let mut when = |condition: bool, reduction| {
+        if condition {
+            list.push(reduction);
+        }
+    };
     for (node, plan) in scenario.plans.iter().enumerate() {
         when(
             matches!(plan.ending, Some(Ending::CloseAt(_))),
@@ -116,6 +136,11 @@ pub fn reductions(scenario: &Scenario) -> Vec<Reduction> {
     for node in 0..2 {
         for chunk in chunks(scenario.path[node].len()) {
             list.push(Reduction::DropElements(node, chunk));
+        }
+        for (index, element) in scenario.path[node].iter().enumerate() {
+            if simpler(element).is_some() {
+                list.push(Reduction::SimplerElement(node, index));
+            }
         }
     }
     for (node, plan) in scenario.plans.iter().enumerate() {
@@ -138,6 +163,31 @@ pub fn reductions(scenario: &Scenario) -> Vec<Reduction> {
     }
     if scenario.heal_at.as_nanos() >= 2 * HEAL_MIN_NANOS {
         list.push(Reduction::HealSooner);
+    }
+    list
+}
+
+/// Whether node 0 or 1 is seen under more than one address.
+const fn moves(scenario: &Scenario) -> bool {
+    scenario.rebind.is_some() || scenario.nat.is_some()
+}
+
+fn fewer_faults(scenario: &Scenario) -> Vec<Reduction> {
+    let mut list = Vec::new();
+    if let Some(nat) = &scenario.nat {
+        list.push(Reduction::NoNat);
+        list.extend(chunks(nat.forgets.len()).map(Reduction::ForgetLess));
+    }
+    for (node, faults) in scenario.faults.iter().enumerate() {
+        for (there, reduction) in [
+            (faults.pause.is_some(), Reduction::NoPause(node)),
+            (!faults.cost.is_zero(), Reduction::FullSpeed(node)),
+            (faults.skew_ppm != 0, Reduction::RightClock(node)),
+        ] {
+            if there {
+                list.push(reduction);
+            }
+        }
     }
     list
 }
@@ -194,8 +244,22 @@ impl Reduction {
             Self::PlainProfile => scenario.profile = Profile::Plain,
             Self::NoDeath => scenario.death = None,
             Self::NoRebind => scenario.rebind = None,
+            Self::NoNat => scenario.nat = None,
+            Self::ForgetLess(chunk) => {
+                if let Some(nat) = &mut scenario.nat {
+                    chunk.remove(&mut nat.forgets);
+                }
+            }
+            Self::NoPause(node) => scenario.faults[node].pause = None,
+            Self::FullSpeed(node) => scenario.faults[node].cost = Duration::ZERO,
+            Self::RightClock(node) => scenario.faults[node].skew_ppm = 0,
             Self::EndWhenDone(node) => scenario.plans[node].ending = Some(Ending::WhenDone),
             Self::DropElements(node, chunk) => chunk.remove(&mut scenario.path[node]),
+            Self::SimplerElement(node, index) => {
+                if let Some(element) = scenario.path[node].get_mut(index) {
+                    *element = simpler(element).unwrap_or_else(|| element.clone());
+                }
+            }
             Self::DropStreams(node, chunk) => chunk.remove(&mut scenario.plans[node].streams),
             Self::DropMessages(node, chunk) => chunk.remove(&mut scenario.plans[node].messages),
             Self::DropDatagrams(node, chunk) => chunk.remove(&mut scenario.plans[node].datagrams),
@@ -247,7 +311,7 @@ impl Setting {
         let before = format!("{config:?}");
         self.reset(&mut config);
         // A node that moves has to say something to be found.
-        let needed = self == Self::KeepAlive && scenario.rebind.is_some();
+        let needed = self == Self::KeepAlive && moves(scenario);
         !needed && format!("{config:?}") != before
     }
 
@@ -278,9 +342,17 @@ impl fmt::Display for Reduction {
             Self::PlainProfile => write!(f, "the plain profile"),
             Self::NoDeath => write!(f, "nobody dies"),
             Self::NoRebind => write!(f, "nobody moves"),
+            Self::NoNat => write!(f, "no NAT"),
+            Self::ForgetLess(chunk) => write!(f, "the NAT does not forget {chunk}"),
+            Self::NoPause(node) => write!(f, "node {node} never stands still"),
+            Self::FullSpeed(node) => write!(f, "node {node} is not slow"),
+            Self::RightClock(node) => write!(f, "the clock of node {node} is right"),
             Self::EndWhenDone(node) => write!(f, "node {node} closes when all is done"),
             Self::DropElements(node, chunk) => {
                 write!(f, "the path from node {node} without {chunk}")
+            }
+            Self::SimplerElement(node, index) => {
+                write!(f, "a simpler element {index} on the path from node {node}")
             }
             Self::DropStreams(node, chunk) => {
                 write!(f, "the streams of node {node} without {chunk}")

@@ -1,6 +1,7 @@
 //! Many endpoints in one network, and what can happen to them there.
 
 mod byzantine;
+mod detour;
 mod faults;
 mod nat;
 mod order;

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use clap::{Args, Subcommand, ValueEnum};
 use dunlin_lab::experiment::pool::Shard;
 
+use super::trace::TraceArgs;
+
 /// `dunlin lab`.
 #[derive(Args, Debug)]
 pub struct LabArgs {
@@ -26,6 +28,8 @@ pub enum LabAction {
     Run(RunArgs),
     /// Run one seed again and say what it was like
     Replay(ReplayArgs),
+    /// Make a run that fails smaller: the same failure with less around it
+    Shrink(ShrinkArgs),
     /// Put results or scenarios side by side
     Compare(CompareArgs),
     /// Join the outputs of shards into the results of the whole
@@ -63,6 +67,7 @@ Examples:
   dunlin lab run bulk
   dunlin lab run bulk --set rate=20mbit --set 'loss=0.5%' --seeds 20
   dunlin lab run my.toml --seeds 1000 --shard 3/20 --out shard-3
+  dunlin lab run bulk --set rtt=50ms --set loss=1% --seed 7 --pcap run.pcapng --qlog logs
 
 Exit code 7: a run violated something, or a sentence under `hold` was false.")]
 pub struct RunArgs {
@@ -84,6 +89,9 @@ pub struct RunArgs {
     /// What to print on stdout
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+    /// Traces of the run, which has to be one.
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 /// `dunlin lab replay`.
@@ -91,7 +99,11 @@ pub struct RunArgs {
 #[command(after_help = "\
 Examples:
   dunlin lab replay 4994
-  dunlin lab replay 7 bulk --set 'loss=1%'")]
+  dunlin lab replay 7 bulk --set 'loss=1%'
+  dunlin lab replay 7 bulk --set rtt=50ms --set 'loss=1%' --trace | less
+  dunlin lab replay 4994 --pcap run.pcapng --keylog keys --qlog logs
+
+Exit code 7: the run violated something, or a sentence under `hold` about one seed was false.")]
 pub struct ReplayArgs {
     /// The seed
     pub seed: u64,
@@ -101,6 +113,41 @@ pub struct ReplayArgs {
     /// Set a parameter, or any key by its path; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
+    /// Print every packet, loss and change of state of both ends, with the time
+    #[arg(long)]
+    pub trace: bool,
+    /// Traces of the run, which has to be one.
+    #[command(flatten)]
+    pub traces: TraceArgs,
+}
+
+/// `dunlin lab shrink`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  dunlin lab shrink torture --seed 4994 --out small.toml
+  dunlin lab shrink my.toml --seed 7 --set 'loss=1%' > small.toml
+
+What is left is a scenario file: `dunlin lab replay SEED small.toml` repeats it. A torture seed stays
+a seed, with a path of what was taken away; it belongs to this version. Of other scenarios flows,
+faults, elements and settings are taken away, lengths and counts halved. A sentence about how much is
+false of a scenario that hardly does anything, too: look at what is left.")]
+pub struct ShrinkArgs {
+    /// Name of a scenario, or a file
+    #[arg(value_name = "NAME|FILE.toml", default_value = "torture")]
+    pub scenario: String,
+    /// The seed that fails
+    #[arg(long, value_name = "N")]
+    pub seed: u64,
+    /// Set a parameter, or any key by its path; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Runs to spend at most
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub runs: u32,
+    /// Write the scenario that is left into this file, not to stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// `dunlin lab compare`.
@@ -245,6 +292,10 @@ mod tests {
             "dunlin lab run f.toml --shard 3/20 --out d --format csv",
             "dunlin lab replay 7",
             "dunlin lab replay 7 bulk --set loss=1%",
+            "dunlin lab replay 7 --trace --pcap f --qlog d --keylog k",
+            "dunlin lab run bulk --seed 7 --pcap f",
+            "dunlin lab shrink --seed 7",
+            "dunlin lab shrink f.toml --seed 7 --set loss=1% --runs 9 --out g.toml",
             "dunlin lab compare a b c --seeds 3",
             "dunlin lab merge a b --out c",
         ] {
@@ -255,6 +306,7 @@ mod tests {
             "dunlin lab run",
             "dunlin lab run bulk --seed 1 --seeds 5",
             "dunlin lab run bulk --threads 0",
+            "dunlin lab shrink torture",
             "dunlin lab compare a",
             "dunlin lab merge",
         ] {

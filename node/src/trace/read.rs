@@ -39,7 +39,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
         let name = entry.file_name().and_then(std::ffi::OsStr::to_str);
         let is_log = entry.extension().is_some_and(|kind| kind == "sqlog");
         // The endpoint's own log is about no connection.
-        if is_log && name.is_some_and(|name| !name.starts_with("endpoint")) {
+        if is_log && name.is_some_and(|name| !name.contains("endpoint")) {
             found.push(entry);
         }
     }

@@ -123,7 +123,7 @@ impl Traces {
     }
 }
 
-fn cannot(what: &str, path: &Path, error: &std::io::Error, option: &str) -> Failure {
+pub(crate) fn cannot(what: &str, path: &Path, error: &std::io::Error, option: &str) -> Failure {
     Failure::new(
         Exit::Local,
         format!(
@@ -135,7 +135,7 @@ fn cannot(what: &str, path: &Path, error: &std::io::Error, option: &str) -> Fail
 }
 
 /// Makes the folder, and a file in it that goes away again.
-fn check_folder(folder: &Path) -> Result<(), Failure> {
+pub(crate) fn check_folder(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)
         .and_then(|()| tempfile::tempfile_in(folder).map(drop))
         .map_err(|error| cannot("qlog files into", folder, &error, "--qlog"))
@@ -150,7 +150,7 @@ fn open_capture(background: &Background, path: &Path) -> Result<Capture, Failure
 }
 
 /// Opens the key log for this user only; one that others can read is refused.
-fn open_key_log(path: &Path) -> Result<KeyLogger, Failure> {
+pub(crate) fn open_key_log(path: &Path) -> Result<KeyLogger, Failure> {
     let wrong = |error| cannot("the key log", path, &error, "--keylog");
     let mut options = OpenOptions::new();
     options.append(true).create(true);

@@ -170,6 +170,100 @@ fn a_seed_replays_with_the_same_fingerprint() {
 }
 
 #[test]
+fn a_failing_seed_becomes_a_smaller_file_that_fails_in_the_same_way() {
+    let lab = Lab::new();
+    let scenario = scenario(&lab);
+    let small = lab.path("small-one.toml");
+    let mut shrink = dunlin();
+    shrink.args(["lab", "shrink", &scenario, "--seed", "3", "--runs", "60"]);
+    shrink.args(["--set", "least=1gbit", "--out"]).arg(&small);
+    let shrunk = run(&mut shrink);
+    assert_eq!(shrunk.code, Some(0), "{}", shrunk.stderr);
+    assert!(shrunk.stderr.contains("\"goodput >= 1gbit\" is false"));
+    assert!(shrunk.stderr.contains("half of"), "{}", shrunk.stderr);
+    let replay: Vec<_> = shrunk.stdout.split_whitespace().skip(1).collect();
+    let again = run(dunlin().args(&replay));
+    assert_eq!(again.code, Some(7), "{}", again.stderr);
+    assert!(again.stdout.contains("\"goodput >= 1gbit\" is false"));
+    assert!(again.sentence().contains("made a sentence false"));
+    let text = text(&lab, "small-one.toml");
+    assert!(!text.contains("[sweep]") && !text.contains("backward = [{"));
+
+    let sound = run(dunlin().args(["lab", "shrink", &scenario, "--seed", "3"]));
+    assert_eq!(sound.code, Some(1), "{}", sound.stderr);
+    assert!(sound.sentence().contains("nothing to shrink"));
+}
+
+#[test]
+fn a_torture_seed_shrinks_to_a_file_that_another_process_repeats() {
+    let lab = Lab::new();
+    let small = lab.path("small.toml");
+    let mut shrink = dunlin();
+    shrink.args(["lab", "shrink", "--seed", "5", "--runs", "40", "--out"]);
+    shrink.arg(&small);
+    shrink.args(["--set", "hold=[\"datagrams <= 10\"]"]);
+    let shrunk = run(&mut shrink);
+    assert_eq!(shrunk.code, Some(0), "{}", shrunk.stderr);
+    assert!(text(&lab, "small.toml").contains("[torture]"));
+    let replay = || {
+        let mut command = dunlin();
+        run(command.args(["lab", "replay", "5"]).arg(&small))
+    };
+    let first = replay();
+    assert_eq!(first.code, Some(7), "{}", first.stderr);
+    assert_eq!(first.stdout, replay().stdout);
+    let whole = run(dunlin().args(["lab", "replay", "5"]));
+    assert_ne!(first.stdout, whole.stdout, "something was taken away");
+}
+
+#[test]
+fn a_run_writes_capture_logs_and_keys_and_stays_the_same() {
+    let lab = Lab::new();
+    let scenario = scenario(&lab);
+    let replay = |options: &[&str]| {
+        let mut command = dunlin();
+        command.args(["lab", "replay", "4", &scenario, "--set", "loss=2%"]);
+        run(command.args(["--set", "profile=sealed"]).args(options))
+    };
+    let plain = replay(&[]);
+    let path = |name: &str| lab.path(name).to_str().unwrap().to_owned();
+    let (pcap, qlog, keys) = (path("run.pcapng"), path("logs"), path("keys"));
+    let options = [
+        "--pcap", &pcap, "--qlog", &qlog, "--keylog", &keys, "--trace",
+    ];
+    let traced = replay(&options);
+    assert_eq!(traced.code, Some(0), "{}", traced.stderr);
+    let last = plain.stdout.trim_end();
+    assert!(traced.stdout.contains(last), "{last}");
+    for wanted in ["sent      Syn #", "received  ", "lost      #", "node 1"] {
+        assert!(traced.stdout.contains(wanted), "{wanted}");
+    }
+    let capture = std::fs::read(lab.path("run.pcapng")).unwrap();
+    assert_eq!(capture[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
+    assert!(capture.len() > 60_000, "all datagrams");
+    assert!(text(&lab, "keys").contains("DUNLIN_INITIATOR_SECRET_0 "));
+    let table = run(dunlin().args(["trace", &qlog]));
+    assert_eq!(table.code, Some(0), "{}", table.stderr);
+    assert_eq!(table.stdout.lines().count(), 3, "{}", table.stdout);
+}
+
+#[test]
+fn traces_are_refused_where_there_is_more_or_less_than_one_run() {
+    let lab = Lab::new();
+    let scenario = scenario(&lab);
+    let pcap = lab.path("run.pcapng").to_str().unwrap().to_owned();
+    let sweep = lab_run(&lab, &scenario, &["--pcap", &pcap], "a");
+    assert_eq!(sweep.code, Some(2), "{}", sweep.stderr);
+    assert!(sweep.sentence().contains("--seed"), "{}", sweep.stderr);
+    let network = run(dunlin().args(["lab", "replay", "1", "churn", "--trace"]));
+    assert_eq!(network.code, Some(2), "{}", network.stderr);
+    let single = ["--seed", "1", "--set", "loss=0%", "--pcap", &pcap];
+    let single = lab_run(&lab, &scenario, &single, "b");
+    assert_eq!(single.code, Some(0), "{}", single.stderr);
+    assert!(lab.path("run.pcapng").exists());
+}
+
+#[test]
 fn csv_and_json_on_stdout_are_nothing_but_data() {
     let lab = Lab::new();
     let scenario = scenario(&lab);

@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
+
+#[path = "../../../lab/tests/support/tshark.rs"]
+mod support;
+
+use support::{Keys, bytes_of, list, tshark};
 
 use crate::process::{Lab, dunlin, run};
 
@@ -180,16 +184,7 @@ fn traces_that_cannot_be_written_are_told_in_a_sentence() {
 
 /// Bytes of stream 0 that the sender wrote, as tshark shows them.
 fn stream_of_sender(capture: &Path, keys: &Path, port: u16) -> Vec<u8> {
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../transport/wireshark/dunlin.lua"
-    );
-    let mut tshark = Command::new("tshark");
-    tshark.arg("-r").arg(capture);
-    tshark.arg("-X").arg(format!("lua_script:{script}"));
-    tshark.env("DUNLIN_KEYLOG", keys);
-    tshark.args(["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"]);
-    for field in [
+    let fields = [
         "_ws.col.Protocol",
         "_ws.expert.message",
         "udp.dstport",
@@ -197,33 +192,25 @@ fn stream_of_sender(capture: &Path, keys: &Path, port: u16) -> Vec<u8> {
         "dunlin.stream.offset",
         "dunlin.stream.length",
         "dunlin.stream.data",
-    ] {
-        tshark.args(["-e", field]);
-    }
-    let output = tshark.output().expect("tshark is installed");
-    assert!(output.status.success());
+    ];
     let mut bytes = BTreeMap::new();
-    for line in String::from_utf8(output.stdout).unwrap().lines() {
-        let columns: Vec<_> = line.split('\t').collect();
-        assert_eq!(columns[..2], ["DUNLIN", ""], "{line}");
+    for columns in tshark(capture, Keys::Environment(keys), &fields) {
+        assert_eq!(columns[..2], ["DUNLIN", ""], "{columns:?}");
         if columns[2] != port.to_string() {
             continue;
         }
-        let list = |column: usize| columns[column].split(',').filter(|part| !part.is_empty());
-        let mut data = list(6);
-        let places = list(3).zip(list(4)).zip(list(5));
+        let mut data = list(&columns[6]);
+        let places = list(&columns[3])
+            .zip(list(&columns[4]))
+            .zip(list(&columns[5]));
         for ((id, offset), length) in places {
-            let hex = if length == "0" {
-                ""
-            } else {
-                data.next().unwrap()
+            let piece = match length {
+                "0" => Vec::new(),
+                _ => bytes_of(data.next().unwrap()),
             };
             let offset: usize = offset.parse().unwrap();
-            for (index, pair) in hex.replace(':', "").as_bytes().chunks(2).enumerate() {
-                let byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-                if id == "0" {
-                    bytes.insert(offset + index, byte);
-                }
+            if id == "0" {
+                bytes.extend((offset..).zip(piece));
             }
         }
     }
@@ -245,5 +232,31 @@ fn tshark_shows_the_bytes_of_a_live_transfer() {
             .position(|window| window == &content[..64])
             .expect("the file begins somewhere");
         assert!(stream[begin..].starts_with(&content), "{end}");
+    }
+}
+
+#[test]
+#[ignore = "needs tshark; .ci/run installs it"]
+fn tshark_opens_the_capture_of_a_simulated_run() {
+    let lab = Lab::new();
+    let (capture, keys) = (lab.path("run.pcapng"), lab.path("keys"));
+    let mut command = dunlin();
+    command.args([
+        "lab",
+        "replay",
+        "3",
+        "nat-rebinding",
+        "--set",
+        "duration=1s",
+    ]);
+    command.arg("--pcap").arg(&capture);
+    let run = run(command.arg("--keylog").arg(&keys));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let fields = ["_ws.col.Protocol", "_ws.expert.message", "dunlin.tag.ok"];
+    let rows = tshark(&capture, Keys::Preference(&keys), &fields);
+    assert!(rows.len() > 1_000, "{}", rows.len());
+    for columns in &rows {
+        assert_eq!(columns[..2], ["DUNLIN", ""], "{columns:?}");
+        assert!(!columns[2].contains("False"), "{columns:?}");
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use dunlin_session::KeyLogger;
 use dunlin_transport::{ConnectionHandle, Endpoint, Event, Instant, StreamId};
 
 use super::payload::Expected;
+use super::plan::SERVER;
 use super::work::{BUFFER, Tools, Work};
 use crate::profile::Profile;
 use crate::rng::Rng;
@@ -46,11 +48,14 @@ impl Carrier {
 /// The opening application.
 #[derive(Debug)]
 pub(super) struct Client {
+    node: usize,
     profile: Profile,
+    key_log: Option<KeyLogger>,
     rng: Rng,
     remote: SocketAddr,
     pub(super) carriers: Vec<Carrier>,
-    pub(super) flows: Vec<Work>,
+    /// By index among the flows of the experiment.
+    pub(super) flows: BTreeMap<usize, Work>,
     by_handle: BTreeMap<ConnectionHandle, usize>,
     /// Carriers with something to do.
     dirty: BTreeSet<usize>,
@@ -61,14 +66,17 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(
+        node: usize,
         (profile, rng, remote): (Profile, Rng, SocketAddr),
-        carriers: Vec<Carrier>,
-        flows: Vec<Work>,
+        key_log: Option<KeyLogger>,
+        (carriers, flows): (Vec<Carrier>, BTreeMap<usize, Work>),
     ) -> Self {
         let starts = carriers.iter().map(|carrier| carrier.start);
         let timers = starts.enumerate().map(|(index, at)| (at, index)).collect();
         Self {
+            node,
             profile,
+            key_log,
             rng,
             remote,
             carriers,
@@ -77,7 +85,7 @@ impl Client {
             dirty: BTreeSet::new(),
             timers,
             tools: Tools {
-                node: 0,
+                node,
                 buffer: vec![0; BUFFER],
                 expected: Expected::default(),
             },
@@ -87,7 +95,7 @@ impl Client {
     /// Whether everything that has an end has come to it.
     pub(super) fn is_done(&self, now: Instant) -> bool {
         self.flows
-            .iter()
+            .values()
             .all(|flow| now >= flow.start && !flow.is_busy() || flow.stop == Instant::ZERO)
     }
 
@@ -146,7 +154,7 @@ impl Client {
             Event::MessageDelivered(id) => {
                 let flows = self.carriers.get(carrier).into_iter();
                 for flow in flows.flat_map(|carrier| &carrier.flows) {
-                    if let Some(flow) = self.flows.get_mut(*flow) {
+                    if let Some(flow) = self.flows.get_mut(flow) {
                         flow.on_message_delivered(id);
                     }
                 }
@@ -161,7 +169,7 @@ impl Client {
                 if let Some(carrier) = self.carriers.get_mut(carrier) {
                     carrier.closed = true;
                     for flow in &carrier.flows {
-                        if let Some(flow) = self.flows.get_mut(*flow) {
+                        if let Some(flow) = self.flows.get_mut(flow) {
                             flow.on_closed();
                         }
                     }
@@ -193,9 +201,12 @@ impl Client {
         if carrier.connected.is_none() {
             return Ok(());
         }
-        for flow in &carrier.flows {
+        // One that writes without end takes all the room there is: it comes last.
+        let endless = |flow: &&usize| flows.get(*flow).is_some_and(Work::is_endless);
+        let (last, first): (Vec<usize>, Vec<usize>) = carrier.flows.iter().partition(endless);
+        for flow in first.into_iter().chain(last) {
             let (Some(flow), Some(connection)) =
-                (flows.get_mut(*flow), endpoint.connection_mut(handle))
+                (flows.get_mut(&flow), endpoint.connection_mut(handle))
             else {
                 continue;
             };
@@ -213,11 +224,14 @@ impl Client {
         endpoint: &mut Endpoint,
         index: usize,
     ) -> Result<(), Violation> {
-        let initiator = self.profile.initiator(0, 1, &mut self.rng);
+        let key_log = self.key_log.clone();
+        let initiator = self
+            .profile
+            .initiator_logged((self.node, SERVER), &mut self.rng, key_log);
         let handle = endpoint
             .connect(now, self.remote, initiator)
             .map_err(|error| Violation::Interface {
-                node: 0,
+                node: self.node,
                 what: "connect",
                 answer: error.to_string(),
             })?;
@@ -231,14 +245,14 @@ impl Client {
 
 fn owner<'a>(
     carriers: &[Carrier],
-    flows: &'a mut [Work],
+    flows: &'a mut BTreeMap<usize, Work>,
     carrier: usize,
     id: StreamId,
 ) -> Option<&'a mut Work> {
     let candidates = &carriers.get(carrier)?.flows;
     let found = candidates
         .iter()
-        .find(|flow| flows.get(**flow).is_some_and(|flow| flow.has(id)))
+        .find(|flow| flows.get(*flow).is_some_and(|flow| flow.has(id)))
         .copied()?;
-    flows.get_mut(found)
+    flows.get_mut(&found)
 }

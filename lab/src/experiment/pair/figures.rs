@@ -3,8 +3,9 @@
 use dunlin_transport::Instant;
 
 use super::limit::Limit;
+use super::plan::{Plan, SERVER};
 use super::sampler::Sampler;
-use super::{App, Plan};
+use super::{App, clients, work};
 use crate::experiment::model::FlowKind;
 use crate::experiment::result::{Figure, Worse};
 use crate::net::Net;
@@ -52,6 +53,7 @@ impl Measured<'_> {
     pub(super) fn figures(&self, net: &Net<App>) -> Vec<Figure> {
         let mut out = Vec::new();
         self.rates(&mut out);
+        self.cross(&mut out);
         self.completion(net, &mut out);
         self.spread(&mut out);
         self.latencies(net, &mut out);
@@ -108,17 +110,38 @@ impl Measured<'_> {
             for (flow, value) in bulk.iter().zip(&rates) {
                 out.push(figure(format!("goodput.{}", self.name(*flow)), *value));
             }
+            let mut sums: Vec<(&str, u64)> = Vec::new();
+            for (flow, value) in bulk.iter().zip(&rates) {
+                let group = self.plan.groups.get(*flow).map_or("", String::as_str);
+                match sums.last_mut().filter(|(name, _)| *name == group) {
+                    Some((_, sum)) => *sum += value,
+                    None => sums.push((group, *value)),
+                }
+            }
+            let sums = sums.iter().filter(|_| sums.len() > 1);
+            out.extend(sums.map(|(name, sum)| figure(format!("goodput_of.{name}"), *sum)));
+        }
+    }
+
+    /// UDP payload of cross traffic that arrived in the measured time.
+    fn cross(&self, out: &mut Vec<Figure>) {
+        let nanos = self.window.1.saturating_duration_since(self.window.0);
+        let nanos = nanos.as_nanos().max(1);
+        let [before, after] = &self.arrived;
+        let sinks = after.iter().zip(before).skip(self.plan.info.len());
+        for ((name, _), (after, before)) in self.plan.cross.iter().zip(sinks) {
+            let bits = u128::from(after - before) * 8;
+            let rate = u64::try_from(bits * 1_000_000_000 / nanos).unwrap_or(u64::MAX);
+            let name = format!("cross.{name}");
+            out.push(Figure::new(name, Unit::BitsPerSecond, rate, Worse::Lower));
         }
     }
 
     /// How long bulk streams with an end took.
     fn completion(&self, net: &Net<App>, out: &mut Vec<Figure>) {
-        let Some(client) = net.app(0).and_then(App::client) else {
-            return;
-        };
         let mut times = Vec::new();
         for flow in self.flows_of(FlowKind::Bulk) {
-            let Some(work) = client.flows.get(flow).filter(|work| !work.is_endless()) else {
+            let Some(work) = work(net, flow).filter(|work| !work.is_endless()) else {
                 continue;
             };
             times.extend(work.ages.first().map(|(_, age)| *age));
@@ -184,14 +207,14 @@ impl Measured<'_> {
     /// What has arrived of all that had to: bytes of streams with an end are one, as is a request,
     /// a message, a datagram.
     fn delivery(&self, net: &Net<App>, out: &mut Vec<Figure>) {
-        let (Some(client), Some(server)) = (
-            net.app(0).and_then(App::client),
-            net.app(1).and_then(App::server),
-        ) else {
+        let Some(server) = net.app(SERVER).and_then(App::server) else {
             return;
         };
         let (mut reliable, mut datagrams) = ((0, 0), (0, 0));
-        for (flow, (work, arrived)) in client.flows.iter().zip(&server.flows).enumerate() {
+        for (flow, arrived) in server.flows.iter().enumerate() {
+            let Some(work) = work(net, flow) else {
+                continue;
+            };
             let done = match self.plan.kinds.get(flow) {
                 Some(FlowKind::Bulk) if work.is_endless() => continue,
                 Some(FlowKind::Bulk) if work.is_upload() => arrived.streams_ended,
@@ -216,14 +239,9 @@ impl Measured<'_> {
     }
 
     fn counters(&self, net: &Net<App>, out: &mut Vec<Figure>) {
-        let Some(client) = net.app(0).and_then(App::client) else {
-            return;
-        };
         let count = |name: &str, value| Figure::new(name, Unit::Count, value, Worse::Higher);
-        let handshakes = client
-            .carriers
-            .iter()
-            .filter_map(|carrier| carrier.handshake());
+        let carriers = || clients(net).flat_map(|(_, client)| &client.carriers);
+        let handshakes = carriers().filter_map(|carrier| carrier.handshake());
         if let Some(slowest) = handshakes.max() {
             let nanos = u64::try_from(slowest.as_nanos()).unwrap_or(u64::MAX);
             out.push(time("handshake", nanos));
@@ -254,19 +272,18 @@ impl Measured<'_> {
         out.push(count("spurious", spurious));
         out.push(count("probe_timeouts", probes));
         out.push(count("path_changes", changes));
-        let closed = client
-            .carriers
-            .iter()
-            .filter(|carrier| carrier.closed)
-            .count() as u64;
+        let closed = carriers().filter(|carrier| carrier.closed).count() as u64;
         out.push(count("closed", closed));
     }
 
-    /// Connections of both ends.
-    fn handles(&self, net: &Net<App>) -> [(usize, Vec<dunlin_transport::ConnectionHandle>); 2] {
-        let client = net.app(0).and_then(App::client);
-        let own = client.into_iter().flat_map(|client| &client.carriers);
-        let server = net.app(1).and_then(App::server);
+    /// Connections of all ends, by node.
+    fn handles(&self, net: &Net<App>) -> Vec<(usize, Vec<dunlin_transport::ConnectionHandle>)> {
+        let own = clients(net).map(|(node, client)| {
+            let handles = client.carriers.iter().filter_map(|carrier| carrier.handle);
+            (node, handles.collect())
+        });
+        let mut all: Vec<_> = own.collect();
+        let server = net.app(SERVER).and_then(App::server);
         let mut theirs: Vec<_> = server
             .into_iter()
             .flat_map(|server| &server.flows)
@@ -274,10 +291,8 @@ impl Measured<'_> {
             .collect();
         theirs.sort_unstable();
         theirs.dedup();
-        [
-            (0, own.filter_map(|carrier| carrier.handle).collect()),
-            (1, theirs),
-        ]
+        all.push((SERVER, theirs));
+        all
     }
 }
 
@@ -285,12 +300,9 @@ impl Measured<'_> {
 pub(super) fn ages_of(net: &Net<App>, flow: usize, kind: FlowKind) -> Vec<(Instant, u64)> {
     let ages = match kind {
         FlowKind::Bulk => None,
-        FlowKind::Requests => {
-            let client = net.app(0).and_then(App::client);
-            client.and_then(|client| Some(&client.flows.get(flow)?.ages))
-        }
+        FlowKind::Requests => work(net, flow).map(|work| &work.ages),
         FlowKind::Messages | FlowKind::Datagrams => {
-            let server = net.app(1).and_then(App::server);
+            let server = net.app(SERVER).and_then(App::server);
             server.and_then(|server| Some(&server.flows.get(flow)?.ages))
         }
     };

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use dunlin_transport::{Connection, ConnectionHandle, Instant, Stats};
 
-use super::App;
 use super::limit::{Limit, Way};
+use super::plan::{Plan, SERVER};
+use super::{App, client_of, work};
 use crate::net::Net;
+use crate::net::byzantine::Sink;
 use crate::plot::{Point, Quantity, Recording, Series};
 
 /// Looks at a run.
@@ -17,6 +19,8 @@ pub(super) struct Sampler {
     /// Data of this flow goes from the server to the client.
     down: Vec<bool>,
     bulk: Vec<bool>,
+    /// Cross traffic and where it arrives.
+    cross: Vec<(String, usize)>,
     series: BTreeMap<(Quantity, String), Vec<Point>>,
     /// Whether series are kept.
     keep: bool,
@@ -31,18 +35,17 @@ pub(super) struct Sampler {
     measured_from: Instant,
 }
 
-/// Flow by flow: name, whether its data comes from the server, whether it is a bulk stream.
-pub(super) type FlowInfo = (String, bool, bool);
-
 impl Sampler {
-    pub(super) fn new(flows: &[FlowInfo], measured_from: Instant, keep: bool) -> Self {
+    pub(super) fn new(plan: &Plan, measured_from: Instant, keep: bool) -> Self {
+        let flows = &plan.info;
         Self {
             names: flows.iter().map(|flow| flow.0.clone()).collect(),
             down: flows.iter().map(|flow| flow.1).collect(),
             bulk: flows.iter().map(|flow| flow.2).collect(),
+            cross: plan.cross.clone(),
             series: BTreeMap::new(),
             keep,
-            before: vec![0; flows.len()],
+            before: vec![0; flows.len() + plan.cross.len()],
             last: Instant::ZERO,
             rtts: Vec::new(),
             queues: Vec::new(),
@@ -51,18 +54,20 @@ impl Sampler {
         }
     }
 
-    /// Bytes that have arrived of each flow.
+    /// Bytes that have arrived of each flow, and of cross traffic after them.
     pub(super) fn arrived(&self, net: &Net<App>) -> Vec<u64> {
-        let (Some(client), Some(server)) = (
-            net.app(0).and_then(App::client),
-            net.app(1).and_then(App::server),
-        ) else {
-            return vec![0; self.names.len()];
-        };
-        let both = client.flows.iter().zip(&server.flows);
-        both.zip(&self.down)
-            .map(|((sent, arrived), down)| if *down { sent.bytes } else { arrived.bytes })
-            .collect()
+        let server = net.app(SERVER).and_then(App::server);
+        let flows = self.down.iter().enumerate().map(|(flow, down)| {
+            if *down {
+                work(net, flow).map_or(0, |work| work.bytes)
+            } else {
+                let arrived = server.and_then(|server| server.flows.get(flow));
+                arrived.map_or(0, |arrived| arrived.bytes)
+            }
+        });
+        let sinks = self.cross.iter();
+        let sinks = sinks.map(|(_, sink)| net.host::<Sink>(*sink).map_or(0, |sink| sink.bytes));
+        flows.chain(sinks).collect()
     }
 
     /// Counters of the end that sends the data of a flow.
@@ -73,15 +78,15 @@ impl Sampler {
     fn connection<'a>(&self, net: &'a Net<App>, flow: usize) -> Option<&'a Connection> {
         let down = self.down.get(flow).copied().unwrap_or(false);
         let (node, handle): (usize, ConnectionHandle) = if down {
-            let server = net.app(1)?.server()?;
-            (1, server.flows.get(flow)?.connection?)
+            let server = net.app(SERVER)?.server()?;
+            (SERVER, server.flows.get(flow)?.connection?)
         } else {
-            let client = net.app(0)?.client()?;
+            let (node, client) = client_of(net, flow)?;
             let carrier = client
                 .carriers
                 .iter()
                 .find(|carrier| carrier.flows.contains(&flow))?;
-            (0, carrier.handle?)
+            (node, carrier.handle?)
         };
         net.endpoint(node)?.connection(handle)
     }
@@ -94,6 +99,14 @@ impl Sampler {
         for (flow, bytes) in arrived.iter().copied().enumerate() {
             let bits = u128::from(bytes - self.before.get(flow).copied().unwrap_or(0)) * 8;
             let rate = u64::try_from(bits * 1_000_000_000 / nanos).unwrap_or(u64::MAX);
+            if let Some((name, _)) = flow
+                .checked_sub(self.names.len())
+                .and_then(|cross| self.cross.get(cross))
+            {
+                let name = name.clone();
+                self.push_named(Quantity::Goodput, &name, now, rate);
+                continue;
+            }
             let is_bulk = self.bulk.get(flow).copied().unwrap_or(false);
             if is_bulk {
                 self.push(Quantity::Goodput, flow, now, rate);
@@ -142,8 +155,8 @@ impl Sampler {
 
     fn sample_queues(&mut self, net: &Net<App>, now: Instant, measured: bool) {
         let (from, to) = match self.way() {
-            Way::Forward => (0, 1),
-            Way::Backward => (1, 0),
+            Way::Forward => (0, SERVER),
+            Way::Backward => (SERVER, 0),
         };
         let backlog = net.backlog(from, to).unwrap_or_default();
         let wait = u64::try_from(backlog.wait.as_nanos()).unwrap_or(u64::MAX);

@@ -9,6 +9,8 @@ mod present;
 mod replay;
 mod run;
 mod scenario;
+mod shrink;
+mod traces;
 
 use crate::cli::lab::LabAction;
 use crate::failure::{Exit, Failure};
@@ -21,6 +23,7 @@ pub(super) async fn run(action: LabAction, shutdown: Shutdown) -> Result<(), Fai
         LabAction::Show(args) => list::show(&args),
         LabAction::Run(args) => run::run(&args, &shutdown),
         LabAction::Replay(args) => replay::run(&args, &shutdown),
+        LabAction::Shrink(args) => shrink::run(&args, &shutdown),
         LabAction::Compare(args) => compare::run(&args, &shutdown),
         LabAction::Merge(args) => merge::run(&args),
     };

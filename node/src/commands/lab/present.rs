@@ -144,7 +144,7 @@ fn replay(outcome: &Outcome, scenario: &str, case: usize, seed: u64) -> String {
 }
 
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=%:,".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         word.into()
