@@ -204,10 +204,12 @@ async fn dropping_the_endpoint_stops_listening_and_keeps_connections() -> Result
     drop(server);
     greet(&dialled, &accepted).await?;
     // The listening task ends at its next step.
-    while TcpStream::connect(remote).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
-    Ok(())
+    let refused = async {
+        while TcpStream::connect(remote).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    Ok(tokio::time::timeout(Duration::from_secs(20), refused).await?)
 }
 
 /// What `stream` is told before its end; an error is an end, too.

@@ -163,7 +163,6 @@ impl Endpoint {
         let inner = &self.inner;
         inner.stop_listening();
         inner.act_on_all(State::begin_shutdown);
-        inner.shared.meeting.incoming.close();
         let closed = async {
             self.wait_until(State::all_closed).await;
             inner.act_on_all(|state| state.release_all());
@@ -256,8 +255,9 @@ impl Inner {
         }
     }
 
-    /// No further peer is met over TCP.
+    /// No further peer is met, and those that wait are let go.
     fn stop_listening(&self) {
+        self.shared.meeting.incoming.close();
         if let Some(listener) = &self.listener {
             listener.abort();
         }
@@ -303,7 +303,6 @@ impl fmt::Debug for Endpoint {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.stop_listening();
-        self.shared.meeting.incoming.close();
         self.shared.act(|state| state.handles_gone = true);
     }
 }

@@ -25,6 +25,11 @@ struct Queue {
 }
 
 impl Incoming {
+    /// Whether there will be no further connection.
+    pub(super) fn is_closed(&self) -> bool {
+        self.queue.lock().closed
+    }
+
     /// Whether another connection would find a place.
     pub(super) fn has_room(&self) -> bool {
         let queue = self.queue.lock();

@@ -287,4 +287,45 @@ mod tests {
         pour(&mut inbox, &stream, 1_402).unwrap();
         assert_eq!(inbox.buffer.len(), RECEIVE_FIRST);
     }
+
+    /// Streams that are mostly right: lengths, beginnings and bodies that are now and then wrong.
+    fn arbitrary_stream() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+        use proptest::prelude::*;
+        let length = prop_oneof![8 => 32..200_usize, 1 => 0..70_000_usize];
+        let first = prop_oneof![20 => Just(MAGIC), 1 => any::<u8>()];
+        let piece = (length, first, any::<u8>()).prop_map(|(length, first, rest)| {
+            let prefix = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+            let mut piece = prefix.to_vec();
+            piece.push(first);
+            piece.resize(2 + length.max(1), rest);
+            piece
+        });
+        proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_stream_yields_what_its_lengths_say_until_it_breaks_a_rule(
+            stream in arbitrary_stream(),
+            piece in 1..5_000_usize,
+        ) {
+            // The slow and obvious reading of the whole.
+            let (mut rest, mut expected, mut broken) = (&stream[..], Vec::new(), false);
+            while let Some((prefix, behind)) = rest.split_first_chunk() {
+                let length = usize::from(u16::from_be_bytes(*prefix));
+                broken = !(32..=65_507).contains(&length)
+                    || behind.first().is_some_and(|first| *first != MAGIC);
+                if broken || behind.len() < length {
+                    break;
+                }
+                expected.push(behind[..length].to_vec());
+                rest = &behind[length..];
+            }
+            let poured = pour(&mut Inbox::new(), &stream, piece);
+            proptest::prop_assert_eq!(poured.is_err(), broken);
+            if let Ok(datagrams) = poured {
+                proptest::prop_assert!(datagrams == expected);
+            }
+        }
+    }
 }

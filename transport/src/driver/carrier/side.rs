@@ -106,6 +106,9 @@ impl TcpSide {
         let (link, shared) = self.share(io, true)?;
         let until = self.clock.now() + self.parts.config.transport.handshake_timeout;
         match self.registry.admit(&shared, Some(until)) {
+            // Admitted first: whoever ends the endpoint closes the queue and then looks for
+            // streams, so one of the two notices.
+            Some(_) if self.meeting.incoming.is_closed() => {}
             Some(membership) => {
                 let task = self.task(shared, link).with_membership(membership);
                 self.runtime.spawn(task);
@@ -132,6 +135,9 @@ impl TcpSide {
             .registry
             .admit(&shared, None)
             .ok_or(ConnectError::TooManyConnections)?;
+        if self.meeting.incoming.is_closed() {
+            return Err(CloseReason::EndpointStopped.into());
+        }
         let (now, remote) = (self.clock.now(), link.remote_addr());
         let (handle, signals) = shared.act(|state| {
             let handle = state.core.connect(now, remote, initiator)?;
