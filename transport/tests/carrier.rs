@@ -387,6 +387,29 @@ async fn a_stream_that_takes_no_more_bounds_what_is_sent() -> Result {
 }
 
 #[tokio::test]
+async fn a_peer_that_stops_reading_cannot_keep_the_stream_of_a_dead_connection() -> Result {
+    let mut config = EndpointConfig::default();
+    config.transport.idle_timeout = Duration::from_millis(500);
+    let server = server(CarrierChoice::TcpOnly, config)?;
+    let client = client(CarrierChoice::TcpOnly, HOUR)?;
+    let (remote, cut) = middle(server.local_addr()).await?;
+    let (dialled, accepted) = tokio::join!(dial(&client, remote), server.accept());
+    let (dialled, _accepted) = (dialled?, accepted.ok_or("stopped")?);
+    cut.send(Cut::Stall)?;
+    // Until the socket is full, and then until nothing has come back for too long.
+    while dialled.send_datagram(vec![7; 32_768], None).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(dialled.closed().await, CloseReason::TimedOut);
+    let gone = async {
+        while client.connection_count() + server.connection_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    Ok(tokio::time::timeout(Duration::from_secs(20), gone).await?)
+}
+
+#[tokio::test]
 async fn no_connection_is_accepted_after_the_shutdown() -> Result {
     let server = server(CarrierChoice::TcpOnly, EndpointConfig::default())?;
     let client = client(CarrierChoice::TcpOnly, HOUR)?;

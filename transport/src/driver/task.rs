@@ -129,7 +129,7 @@ impl<L: Link> EndpointTask<L> {
             }
             let incoming = state.dispatch_events(shared, now, wakes);
             let idle = received == 0 && (blocked || link.is_clear());
-            let over = idle && !blocked && is_over(state, membership.as_ref());
+            let over = idle && is_over(state, membership.as_ref(), blocked);
             let expired = membership.as_ref().is_some_and(|it| it.is_expired(now));
             let finished = state.stop || over || expired;
             if idle && !finished {
@@ -229,8 +229,13 @@ fn see(
     );
 }
 
-fn is_over(state: &State, membership: Option<&Membership>) -> bool {
-    let no_other = state.handles_gone || membership.is_some_and(Membership::has_begun);
+/// Whether nothing is left to do. What waits for a blocked UDP socket still leaves, soon; a TCP
+/// stream is as slow as its peer likes, who must not keep it beyond its connection.
+fn is_over(state: &State, membership: Option<&Membership>, blocked: bool) -> bool {
+    let no_other = match membership {
+        Some(membership) => membership.has_begun(),
+        None => state.handles_gone && !blocked,
+    };
     no_other && state.core.is_idle()
 }
 
