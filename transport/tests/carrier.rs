@@ -191,6 +191,30 @@ async fn an_endpoint_listens_at_one_port_for_both_or_not_at_all() -> Result {
 }
 
 #[tokio::test]
+async fn an_endpoint_on_all_addresses_is_reached_over_ipv4_by_either_carrier() -> Result {
+    let everywhere: SocketAddr = "[::]:0".parse()?;
+    let options = || EndpointOptions::default().with_acceptor(Box::new(PlainAcceptor::new()));
+    let server = match Endpoint::bind(everywhere, options()) {
+        // A machine without IPv6.
+        Err(error) if error.kind() != ErrorKind::AddrInUse => return Ok(()),
+        bound => bound?,
+    };
+    let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, server.local_addr().port()));
+    for carriers in [CarrierChoice::TcpOnly, CarrierChoice::UdpOnly] {
+        for from in [everywhere, LOOPBACK] {
+            let options = EndpointOptions::default().with_carriers(carriers);
+            let client = Endpoint::bind(from, options)?;
+            let (dialled, accepted) = tokio::join!(dial(&client, remote), server.accept());
+            let (dialled, accepted) = (dialled?, accepted.ok_or("stopped")?);
+            assert_eq!(dialled.remote_address(), Some(remote));
+            assert!(accepted.remote_address().ok_or("gone")?.is_ipv4());
+            greet(&dialled, &accepted).await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn dropping_the_endpoint_stops_listening_and_keeps_connections() -> Result {
     let server = server(CarrierChoice::TcpOnly, EndpointConfig::default())?;
     let client = client(CarrierChoice::TcpOnly, HOUR)?;
