@@ -112,6 +112,9 @@ pub enum CloseReason {
     /// The handshake ended with a proven, unacceptable peer.
     #[error("handshake failed: {0}")]
     Handshake(&'static str),
+    /// What carried the packets is gone: the TCP stream ended or broke before the connection did.
+    #[error("the TCP connection that carried the packets was lost")]
+    CarrierLost,
     /// The endpoint was shut down.
     #[error("the endpoint was shut down")]
     EndpointStopped,

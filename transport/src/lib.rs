@@ -1,7 +1,7 @@
 //! Reliable packets over UDP with a hand-rolled 32-byte header.
 //!
 //! The crate is a sans-IO core, [`Endpoint`], and, behind the feature `tokio` (on by default), a
-//! driver that runs it on a socket. Time, bytes and randomness are arguments of the core; it
+//! driver that runs it on a UDP socket and, where UDP is blocked, over TCP. Time, bytes and randomness are arguments of the core; it
 //! returns what to send, when to wake and what happened. The same code therefore runs in
 //! production, in the simulator, under the fuzzer and in benchmarks.
 //!

@@ -58,6 +58,19 @@ pub const PACKETS_PER_DATAGRAM_MAX: usize = 64;
 pub const TRANSPORT_PARAMS_MAX: usize = 128;
 /// Packets of one transmit batch: the kernel's limit for segmentation offload (UDP_MAX_SEGMENTS).
 pub const SEGMENTS_MAX: usize = 64;
+/// TCP streams of one endpoint; a further one is closed at once, `connect` fails. Guess: each is a
+/// file descriptor.
+pub const CARRIER_STREAMS_MAX: usize = 4_096;
+/// TCP streams whose peer has not completed a handshake; the oldest makes room for a newer one.
+/// Guess: as many as half-open handshakes are before the endpoint counts as under load.
+pub const CARRIER_STREAMS_UNPROVEN_MAX: usize = 256;
+/// Datagrams that a TCP stream may bring before its handshake is complete; the stream is closed at
+/// one more. Guess: an initiator sends its SYN about five times in ten seconds, twice over when it
+/// was asked for a token.
+pub const CARRIER_OPENING_DATAGRAMS_MAX: usize = 64;
+/// Addresses of which an endpoint remembers that TCP alone reached them; the one longest unused
+/// makes room.
+pub const CARRIER_MEMORY_MAX: usize = 1_024;
 /// Answers to SYNs and to unknown versions that wait to be sent; further ones are not given.
 pub const STATELESS_REPLIES_MAX: usize = 1_024;
 /// Largest first packet number: the first packets must not wrap before one of them arrives

@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 
 use crate::ids::PacketNumber;
 use crate::protect::{
-    Acceptor, Established, Flow, HandshakeError, Initiator, OpenError, PacketProtection, Random,
-    Responder, Syn, SynDecision, Verdict,
+    Acceptor, Established, Flow, HandshakeError, Initiator, MakeInitiator, OpenError,
+    PacketProtection, Random, Responder, Syn, SynDecision, Verdict,
 };
 use crate::time::Instant;
 use crate::wire::HEADER_LEN;
@@ -97,6 +97,10 @@ impl Initiator for PlainInitiator {
 
     fn on_syn_ack(&self, payload: &[u8]) -> Result<(Vec<u8>, Established), HandshakeError> {
         Ok((Vec::new(), established(payload)?))
+    }
+
+    fn twin(&self) -> Option<MakeInitiator> {
+        Some(Box::new(|_| Box::new(Self)))
     }
 }
 

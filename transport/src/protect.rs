@@ -138,6 +138,9 @@ pub enum HandshakeError {
     Fatal(&'static str),
 }
 
+/// Makes an initiator, with keys from the randomness it is given.
+pub type MakeInitiator = Box<dyn FnOnce(&mut dyn Random) -> Box<dyn Initiator> + Send>;
+
 /// Our side of a handshake that we open: SYN →, ← SYN_ACK, confirm →.
 pub trait Initiator: Send {
     /// The session's part of the SYN payload. `params` are our transport parameters; the
@@ -157,6 +160,13 @@ pub trait Initiator: Send {
     /// # Errors
     /// See [`HandshakeError`].
     fn on_syn_ack(&self, payload: &[u8]) -> Result<(Vec<u8>, Established), HandshakeError>;
+
+    /// Another handshake with the same peer for the same purpose, with keys of its own: a driver
+    /// that tries two ways at once needs one for each, and completes only one of them. None, the
+    /// default: there can be no second one.
+    fn twin(&self) -> Option<MakeInitiator> {
+        None
+    }
 }
 
 /// What to do about a SYN.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dunlin_transport::Side;
-use dunlin_transport::protect::{Established, HandshakeError, Initiator, Random};
+use dunlin_transport::protect::{Established, HandshakeError, Initiator, MakeInitiator, Random};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -216,6 +216,15 @@ impl Initiator for SessionInitiator {
                 introduction,
             ),
         ))
+    }
+
+    /// The same identity asks for the same peer; the ephemeral keys are others.
+    fn twin(&self) -> Option<MakeInitiator> {
+        let (identity, provider) = (Arc::clone(&self.identity), Arc::clone(&self.provider));
+        let (config, expected) = (self.config.clone(), self.expected);
+        Some(Box::new(move |random| {
+            Box::new(Self::new(identity, config, provider, expected, random))
+        }))
     }
 }
 

@@ -964,3 +964,25 @@ fn handshake_halves_do_not_leak_secrets_in_debug() {
         "{text}"
     );
 }
+
+#[test]
+fn a_twin_opens_another_handshake_with_the_same_peer_and_keys_of_its_own() {
+    let setting = || Setting {
+        expected: Some(responder_identity().node_id()),
+        ..Setting::default()
+    };
+    let mut scene = setting().scene();
+    let make = scene.initiator.twin().expect("a session has a twin");
+    let mut twin = make(&mut SeededRandom::new(77));
+    let (first, second) = (scene.syn(), twin.syn(INITIATOR_PARAMS, &[]));
+    assert_ne!(first, second);
+    let responders = [&first, &second].map(|syn| scene.respond(syn).expect("acceptable"));
+    let answer = responders[1].syn_ack();
+    assert!(scene.initiator.on_syn_ack(answer).is_err());
+    let (confirm, mut ours) = twin.on_syn_ack(answer).expect("the answer to its SYN");
+    assert!(responders[0].on_confirm(&confirm).is_err());
+    let mut theirs = accepted(responders[1].on_confirm(&confirm));
+    assert_eq!(peer(&ours).node_id, responder_identity().node_id());
+    assert_eq!(peer(&theirs).node_id, initiator_identity().node_id());
+    assert_connected(&mut ours, &mut theirs);
+}

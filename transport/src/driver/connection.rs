@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::carrier::Carrier;
 use super::state::{ConnectionState, Shared};
 use super::stream::{RecvStream, SendStream};
 use super::wake::{Signal, Signals};
@@ -290,6 +291,12 @@ impl Connection {
             let address = state.core.connection(handle)?.remote_address();
             Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
         })
+    }
+
+    /// What carries its packets. It never changes.
+    #[must_use]
+    pub fn carrier(&self) -> Carrier {
+        self.inner.shared.carrier
     }
 
     /// Counters; None once the connection is forgotten.

@@ -14,6 +14,9 @@ pub enum ConnectionError {
     /// The remote address is IPv6 and the socket IPv4, or the socket speaks IPv6 only.
     #[error("the socket cannot reach addresses of this family: bind it to [::] instead")]
     AddressFamily,
+    /// The TCP stream that was to carry the connection did not come about.
+    #[error("the TCP connection failed: {0}")]
+    Tcp(io::ErrorKind),
     /// The handshake or the connection ended.
     #[error(transparent)]
     Closed(#[from] CloseReason),
@@ -28,7 +31,7 @@ impl CloseReason {
             Self::Peer { .. } | Self::TransportReset { .. } | Self::Violation(_) => {
                 io::ErrorKind::ConnectionAborted
             }
-            Self::Reset { .. } => io::ErrorKind::ConnectionReset,
+            Self::Reset { .. } | Self::CarrierLost => io::ErrorKind::ConnectionReset,
             Self::TimedOut | Self::HandshakeTimeout { .. } => io::ErrorKind::TimedOut,
             Self::Handshake(_) => io::ErrorKind::ConnectionRefused,
         }
@@ -49,6 +52,7 @@ impl From<ConnectionError> for io::Error {
             }
             ConnectionError::Refused(ConnectError::InvalidRemoteAddress)
             | ConnectionError::AddressFamily => io::ErrorKind::InvalidInput,
+            ConnectionError::Tcp(kind) => *kind,
             ConnectionError::Closed(reason) => reason.io_kind(),
         };
         Self::new(kind, error)

@@ -1,10 +1,13 @@
-//! Runs the core on a UDP socket under tokio.
+//! Runs the core on a UDP socket, and where that is blocked on TCP, under tokio.
 //!
 //! An [`Endpoint`] is one socket and one task. The task alone does socket I/O: it receives a batch
 //! (several buffers a system call, each holding a train of datagrams where the kernel coalesces
 //! them), feeds the whole batch to the core under one lock, collects what the core wants to send,
 //! releases the lock and only then sends (segmentation offload where the kernel has it). Handles
 //! given to the application lock the same core for the length of one call and wake the task.
+//!
+//! Each TCP stream has a core and a task of the same kind (folder `carrier`); the handles of its
+//! connection are the same too, and [`Connection::carrier`] tells which it is.
 //!
 //! Rules this module keeps:
 //! - No lock is held across a system call, nor while a waker runs.
@@ -49,10 +52,13 @@
 //! # }
 //! ```
 
+mod carrier;
 mod clock;
 mod connection;
 mod endpoint;
 mod error;
+mod incoming;
+mod link;
 mod options;
 mod records;
 mod socket;
@@ -61,9 +67,10 @@ mod stream;
 mod task;
 mod wake;
 
+pub use carrier::{Carrier, CarrierChoice};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use error::ConnectionError;
+pub use incoming::ACCEPT_QUEUE_MAX;
 pub use options::{EndpointOptions, OsRandom};
-pub use state::ACCEPT_QUEUE_MAX;
 pub use stream::{RecvStream, SendStream};

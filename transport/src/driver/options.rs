@@ -1,7 +1,9 @@
 //! What an application chooses when it binds an endpoint.
 
 use std::fmt;
+use std::time::Duration;
 
+use super::carrier::CarrierChoice;
 use crate::config::EndpointConfig;
 use crate::protect::{Acceptor, Random};
 use crate::tap::Tap;
@@ -26,6 +28,12 @@ pub struct EndpointOptions {
     pub receive_buffer_size: usize,
     /// Whether to hand the kernel trains of packets (segmentation offload) where it takes them.
     pub gso: bool,
+    /// What may carry connections.
+    pub carriers: CarrierChoice,
+    /// How long `connect` leaves UDP alone before TCP joins, where both may be used. 250 ms:
+    /// the Connection Attempt Delay of RFC 8305 §5. TCP joins at once at an address that TCP alone
+    /// has reached lately.
+    pub head_start: Duration,
 }
 
 impl EndpointOptions {
@@ -33,6 +41,13 @@ impl EndpointOptions {
     #[must_use]
     pub fn with_acceptor(mut self, acceptor: Box<dyn Acceptor>) -> Self {
         self.acceptor = Some(acceptor);
+        self
+    }
+
+    /// The same options with these carriers.
+    #[must_use]
+    pub const fn with_carriers(mut self, carriers: CarrierChoice) -> Self {
+        self.carriers = carriers;
         self
     }
 
@@ -55,6 +70,8 @@ impl Default for EndpointOptions {
             send_buffer_size: 4 << 20,
             receive_buffer_size: 4 << 20,
             gso: true,
+            carriers: CarrierChoice::default(),
+            head_start: Duration::from_millis(250),
         }
     }
 }
@@ -67,6 +84,8 @@ impl fmt::Debug for EndpointOptions {
             .field("send_buffer_size", &self.send_buffer_size)
             .field("receive_buffer_size", &self.receive_buffer_size)
             .field("gso", &self.gso)
+            .field("carriers", &self.carriers)
+            .field("head_start", &self.head_start)
             .finish_non_exhaustive()
     }
 }

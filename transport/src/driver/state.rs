@@ -1,6 +1,6 @@
 //! What the task and all handles share: the core, and who waits for what, behind one lock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
@@ -8,7 +8,10 @@ use std::task::Waker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::carrier::Carrier;
 use super::clock::Clock;
+use super::connection::Connection;
+use super::incoming::Incoming;
 use super::wake::{Signal, Signals, Wakes};
 use crate::Instant;
 use crate::error::CloseReason;
@@ -16,30 +19,41 @@ use crate::ids::{MessageId, StreamDirection, StreamId};
 use crate::io::{ConnectionHandle, Event};
 use crate::protect::PeerIdentity;
 
-/// Connections that wait to be accepted; a further one is reset. Guess.
-pub const ACCEPT_QUEUE_MAX: usize = 1_024;
+/// Where all cores of an endpoint meet those who wait for any of them.
+#[derive(Default)]
+pub(super) struct Meeting {
+    /// Connections to accept.
+    pub(super) incoming: Incoming,
+    /// While shutting down: something ended. At the end: a task did.
+    pub(super) progress: Notify,
+}
 
-/// Shared by the task and every handle of an endpoint.
+/// Shared by the task of a core and every handle of what the core holds.
 pub(super) struct Shared {
     state: Mutex<State>,
     /// Time of this endpoint.
     pub(super) clock: Clock,
     /// Where the socket is bound.
     pub(super) local_addr: SocketAddr,
-    /// Somebody may accept, or nobody ever will.
-    pub(super) incoming: Notify,
-    /// While shutting down: something ended. At the end: the task did.
-    pub(super) progress: Notify,
+    /// What the socket is.
+    pub(super) carrier: Carrier,
+    /// The endpoint's.
+    pub(super) meeting: Arc<Meeting>,
 }
 
 impl Shared {
     /// Shares a new core.
-    pub(super) fn new(core: crate::Endpoint, clock: Clock, local_addr: SocketAddr) -> Self {
+    pub(super) fn new(
+        core: crate::Endpoint,
+        clock: Clock,
+        local_addr: SocketAddr,
+        carrier: Carrier,
+        meeting: Arc<Meeting>,
+    ) -> Self {
         Self {
             state: Mutex::new(State {
                 core,
                 connections: BTreeMap::new(),
-                incoming: VecDeque::new(),
                 task: None,
                 closing: false,
                 stop: false,
@@ -48,8 +62,8 @@ impl Shared {
             }),
             clock,
             local_addr,
-            incoming: Notify::new(),
-            progress: Notify::new(),
+            carrier,
+            meeting,
         }
     }
 
@@ -76,7 +90,6 @@ pub(super) struct State {
     /// The protocol.
     pub(super) core: crate::Endpoint,
     connections: BTreeMap<ConnectionHandle, ConnectionState>,
-    incoming: VecDeque<ConnectionHandle>,
     /// Set while the task sleeps.
     pub(super) task: Option<Waker>,
     /// No new connections; those there are are being closed.
@@ -207,19 +220,9 @@ impl State {
         }
     }
 
-    /// The next connection for the application.
-    pub(super) fn accept(&mut self) -> Option<(ConnectionHandle, Arc<Signals>)> {
-        let handle = self.incoming.pop_front()?;
-        let state = self.connections.get(&handle)?;
-        Some((handle, Arc::clone(&state.signals)))
-    }
-
     /// Begins the graceful end of every connection, and takes no new ones.
     pub(super) fn begin_shutdown(&mut self) {
         self.closing = true;
-        while let Some(handle) = self.incoming.pop_front() {
-            self.release(handle);
-        }
         for handle in self.connections.keys() {
             if let Some(connection) = self.core.connection_mut(*handle) {
                 connection.close(0, "");
@@ -242,7 +245,12 @@ impl State {
     }
 
     /// Takes the core's events and notes who has to be woken. True: somebody may accept.
-    pub(super) fn dispatch_events(&mut self, now: Instant, wakes: &mut Wakes) -> bool {
+    pub(super) fn dispatch_events(
+        &mut self,
+        shared: &Arc<Shared>,
+        now: Instant,
+        wakes: &mut Wakes,
+    ) -> bool {
         let mut incoming = false;
         while let Some((handle, event)) = self.core.poll_event() {
             if let Event::Connected {
@@ -250,7 +258,7 @@ impl State {
                 incoming: true,
             } = event
             {
-                incoming |= self.on_incoming(now, handle, peer);
+                incoming |= self.on_incoming(shared, now, handle, peer);
             } else if let Some(state) = self.connections.get_mut(&handle) {
                 state.on_event(event, wakes);
             }
@@ -258,20 +266,32 @@ impl State {
         incoming
     }
 
-    fn on_incoming(&mut self, now: Instant, handle: ConnectionHandle, peer: PeerIdentity) -> bool {
-        if self.closing || self.handles_gone || self.incoming.len() >= ACCEPT_QUEUE_MAX {
+    fn on_incoming(
+        &mut self,
+        shared: &Arc<Shared>,
+        now: Instant,
+        handle: ConnectionHandle,
+        peer: PeerIdentity,
+    ) -> bool {
+        let incoming = &shared.meeting.incoming;
+        if self.closing || !incoming.has_room() {
             if let Some(connection) = self.core.connection_mut(handle) {
                 connection.abort(now, 0, "not accepting connections");
             }
             self.core.release(handle);
             return false;
         }
-        self.insert(handle);
+        let signals = self.insert(handle);
         if let Some(state) = self.connections.get_mut(&handle) {
             state.peer = Some(peer);
         }
-        self.incoming.push_back(handle);
+        incoming.push(Connection::new(Arc::clone(shared), handle, signals));
         true
+    }
+
+    /// What carried the connections is gone: each of them ends with this reason.
+    pub(super) fn lose(&mut self, now: Instant, reason: &CloseReason) {
+        self.core.lose_all(now, reason);
     }
 
     /// The task is gone: nothing will happen any more.
@@ -279,14 +299,6 @@ impl State {
         self.stopped = true;
         for state in self.connections.values_mut() {
             state.close(CloseReason::EndpointStopped, wakes);
-        }
-    }
-
-    /// Drops connections that nobody will accept any more.
-    pub(super) fn drop_incoming(&mut self) {
-        self.handles_gone = true;
-        while let Some(handle) = self.incoming.pop_front() {
-            self.release(handle);
         }
     }
 }

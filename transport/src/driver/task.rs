@@ -1,4 +1,4 @@
-//! The task of an endpoint: the only one that touches the socket.
+//! The task of a core: the only one that touches its socket, or its TCP stream.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -8,29 +8,32 @@ use std::task::{Context, Poll};
 
 use tokio::time::Sleep;
 
-use super::socket::{Outgoing, Socket};
+use super::carrier::registry::Membership;
+use super::link::{Arrived, Link};
 use super::state::{Shared, State};
 use super::wake::Wakes;
+use crate::Instant;
 use crate::io::EcnMark;
 use crate::protect::Flow;
 use crate::tap::{Tap, Tapped};
-use crate::{Instant, limits};
 
 /// Rounds of receive-and-send before other tasks of the runtime get their turn. Guess: sixteen full
 /// batches are about 10 ms of work.
 const ROUNDS_PER_POLL: usize = 16;
 
-/// Drives one endpoint until its handles are gone and its connections are over.
-pub(super) struct EndpointTask {
+/// Drives one core: that of UDP until the endpoint's handles are gone and its connections are over,
+/// that of a TCP stream until its one connection is over.
+pub(super) struct EndpointTask<L> {
     shared: Arc<Shared>,
-    socket: Socket,
-    outgoing: Outgoing,
+    link: L,
     datagrams_per_batch: usize,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
     wakes: Wakes,
     /// Sees every datagram.
     tap: Option<Box<dyn Tap>>,
+    /// Of a TCP stream.
+    membership: Option<Membership>,
 }
 
 /// What a round left to do.
@@ -42,74 +45,64 @@ struct Round {
     deadline: Option<Instant>,
 }
 
-impl EndpointTask {
-    /// A task over a bound socket. `mtu`: bytes of the largest packet.
+impl<L: Link> EndpointTask<L> {
+    /// A task over a link. `datagrams_per_batch`: what the core may put into one batch.
     pub(super) fn new(
         shared: Arc<Shared>,
-        socket: Socket,
-        mtu: usize,
+        link: L,
+        datagrams_per_batch: usize,
         tap: Option<Box<dyn Tap>>,
     ) -> Self {
         let timer = tokio::time::sleep(std::time::Duration::ZERO);
         Self {
             shared,
-            socket,
-            outgoing: Outgoing::default(),
-            datagrams_per_batch: (limits::UDP_PAYLOAD_MAX / mtu.max(1))
-                .clamp(1, limits::SEGMENTS_MAX),
+            link,
+            datagrams_per_batch,
             timer: Box::pin(timer),
             armed: None,
             wakes: Wakes::default(),
             tap,
+            membership: None,
         }
+    }
+
+    /// The same task, of a stream with this place in the registry.
+    pub(super) fn with_membership(mut self, membership: Membership) -> Self {
+        self.membership = Some(membership);
+        self
     }
 
     /// One round: send what waits, receive a batch, let the core work on it.
     fn round(&mut self, cx: &mut Context<'_>) -> std::io::Result<Round> {
-        if let Poll::Ready(result) = self.socket.poll_send(cx, &mut self.outgoing) {
+        if let Poll::Ready(result) = self.link.poll_send(cx) {
             result?;
         }
-        let received = match self.socket.poll_receive(cx) {
-            Poll::Ready(Ok(count)) => count,
-            // An answer of the network to something we sent (Windows): nothing was received.
-            Poll::Ready(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
-            Poll::Ready(Err(error)) => return Err(error),
+        let received = match self.link.poll_receive(cx) {
+            Poll::Ready(result) => result?,
             Poll::Pending => 0,
         };
         let round = self.work(cx, received);
         self.wakes.run();
-        if let Poll::Ready(result) = self.socket.poll_send(cx, &mut self.outgoing) {
+        if let Poll::Ready(result) = self.link.poll_send(cx) {
             result?;
         }
-        Ok(round)
+        round
     }
 
     /// The part of a round that holds the lock.
-    fn work(&mut self, cx: &Context<'_>, received: usize) -> Round {
+    fn work(&mut self, cx: &Context<'_>, received: usize) -> std::io::Result<Round> {
         let Self {
             shared,
-            socket,
-            outgoing,
+            link,
             wakes,
             tap,
+            membership,
             ..
         } = self;
         let now = shared.clock.now();
-        let bound = shared.local_addr;
-        let (round, incoming, closing) = shared.look(|state| {
-            for (from, ecn, to, datagram) in socket.datagrams(received) {
-                if let Some(tap) = tap {
-                    let local = SocketAddr::new(to.unwrap_or(bound.ip()), bound.port());
-                    see(
-                        &mut **tap,
-                        now,
-                        (Flow::Incoming, local, from),
-                        ecn,
-                        datagram,
-                    );
-                }
-                state.core.handle_datagram(now, from, ecn, datagram);
-            }
+        let most = self.datagrams_per_batch;
+        let (fed, round, incoming, closing) = shared.look(|state| {
+            let (fed, datagrams) = feed(link, received, shared.local_addr, (state, tap, now));
             if state
                 .core
                 .poll_timeout()
@@ -117,13 +110,12 @@ impl EndpointTask {
             {
                 state.core.handle_timeout(now);
             }
-            let blocked = !outgoing.is_empty();
+            let blocked = !link.is_clear();
             if !blocked {
-                let most = self.datagrams_per_batch;
-                outgoing.fill(|buffer| {
+                link.fill(|buffer| {
                     let transmit = state.core.poll_transmit(now, most, buffer);
                     if let (Some(tap), Some(sent)) = (&mut *tap, transmit) {
-                        let way = (Flow::Outgoing, bound, sent.destination);
+                        let way = (Flow::Outgoing, shared.local_addr, sent.destination);
                         let segment = sent.segment_size.unwrap_or(sent.size).max(1);
                         for datagram in buffer.chunks(segment) {
                             see(&mut **tap, now, way, sent.ecn, datagram);
@@ -132,29 +124,45 @@ impl EndpointTask {
                     transmit
                 });
             }
-            let incoming = state.dispatch_events(now, wakes);
-            let idle = received == 0 && (blocked || outgoing.is_empty());
-            let finished = state.stop || (idle && !blocked && is_over(state));
+            if let Some(membership) = membership {
+                membership.observe(datagrams, state.core.connection_count() > 0);
+            }
+            let incoming = state.dispatch_events(shared, now, wakes);
+            let idle = received == 0 && (blocked || link.is_clear());
+            let over = idle && is_over(state, membership.as_ref(), blocked);
+            let expired = membership.as_ref().is_some_and(|it| it.is_expired(now));
+            let finished = state.stop || over || expired;
             if idle && !finished {
                 state.task = Some(cx.waker().clone());
             }
-            (
-                Round {
-                    idle,
-                    finished,
-                    deadline: state.core.poll_timeout(),
-                },
-                incoming,
-                state.closing,
-            )
+            let chance = membership.as_ref().and_then(Membership::deadline);
+            let deadline = state.core.poll_timeout().into_iter().chain(chance).min();
+            let round = Round {
+                idle,
+                finished,
+                deadline,
+            };
+            (fed, round, incoming, state.closing)
         });
         if incoming {
-            shared.incoming.notify_waiters();
+            shared.meeting.incoming.changed.notify_waiters();
         }
         if closing {
-            shared.progress.notify_waiters();
+            shared.meeting.progress.notify_waiters();
         }
-        round
+        fed.map(|()| round)
+    }
+
+    /// The link failed: every connection learns it at once, and not by its idle timeout.
+    fn on_failure(&mut self, error: &std::io::Error) {
+        L::log(error);
+        let Self { shared, wakes, .. } = self;
+        let now = shared.clock.now();
+        shared.look(|state| {
+            state.lose(now, &L::FAILED);
+            state.dispatch_events(shared, now, wakes);
+        });
+        wakes.run();
     }
 
     /// Sets the timer to `deadline` if that is earlier than what it is set to. Ready: it fired.
@@ -177,6 +185,31 @@ impl EndpointTask {
     }
 }
 
+/// Gives the core what came: how that went, and how many datagrams it was.
+fn feed<L: Link>(
+    link: &mut L,
+    received: usize,
+    bound: SocketAddr,
+    (state, tap, now): (&mut State, &mut Option<Box<dyn Tap>>, Instant),
+) -> (std::io::Result<()>, usize) {
+    let mut datagrams = 0;
+    let fed = link.feed(received, |arrived| {
+        let Arrived {
+            from,
+            ecn,
+            to,
+            bytes,
+        } = arrived;
+        datagrams += 1;
+        if let Some(tap) = tap {
+            let local = SocketAddr::new(to.unwrap_or(bound.ip()), bound.port());
+            see(&mut **tap, now, (Flow::Incoming, local, from), ecn, bytes);
+        }
+        state.core.handle_datagram(now, from, ecn, bytes);
+    });
+    (fed, datagrams)
+}
+
 fn see(
     tap: &mut dyn Tap,
     now: Instant,
@@ -196,11 +229,17 @@ fn see(
     );
 }
 
-fn is_over(state: &State) -> bool {
-    state.handles_gone && state.core.is_idle()
+/// Whether nothing is left to do. What waits for a blocked UDP socket still leaves, soon; a TCP
+/// stream is as slow as its peer likes, who must not keep it beyond its connection.
+fn is_over(state: &State, membership: Option<&Membership>, blocked: bool) -> bool {
+    let no_other = match membership {
+        Some(membership) => membership.has_begun(),
+        None => state.handles_gone && !blocked,
+    };
+    no_other && state.core.is_idle()
 }
 
-impl Future for EndpointTask {
+impl<L: Link> Future for EndpointTask<L> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -219,7 +258,7 @@ impl Future for EndpointTask {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(%error, "the socket failed; the endpoint stops");
+                    this.on_failure(&error);
                     return Poll::Ready(());
                 }
             }
@@ -229,12 +268,15 @@ impl Future for EndpointTask {
     }
 }
 
-impl Drop for EndpointTask {
+impl<L> Drop for EndpointTask<L> {
     fn drop(&mut self) {
         let wakes = &mut self.wakes;
         self.shared.look(|state| state.stop(wakes));
         wakes.run();
-        self.shared.incoming.notify_waiters();
-        self.shared.progress.notify_waiters();
+        let meeting = &self.shared.meeting;
+        if self.membership.take().is_none() {
+            meeting.incoming.end();
+        }
+        meeting.progress.notify_waiters();
     }
 }

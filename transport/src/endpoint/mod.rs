@@ -19,6 +19,8 @@ use crate::config::EndpointConfig;
 use crate::connection::Connection;
 use crate::connection::opening::{peer_params, read_plain, write_plain};
 use crate::connection::state::State;
+#[cfg(feature = "tokio")]
+use crate::error::CloseReason;
 use crate::error::ConnectError;
 use crate::ids::{ConnectionId, PacketNumber};
 use crate::io::{ConnectionHandle, EcnMark, Event, Transmit};
@@ -264,6 +266,16 @@ impl Endpoint {
         slot.connection.close(0, "");
         self.touch(handle);
         self.settle(handle);
+    }
+
+    /// What carries the packets is gone: every connection ends with this reason, without a word.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn lose_all(&mut self, now: Instant, reason: &CloseReason) {
+        for (handle, slot) in &mut self.connections {
+            slot.connection.lose(reason.clone());
+            slot.connection.trace_settled(now);
+            self.eventful.insert(*handle);
+        }
     }
 
     /// Connections held, closing ones included.

@@ -365,6 +365,7 @@ fn closed(data: &mut Object<'_>, reason: &CloseReason) {
         CloseReason::TimedOut => ("timed_out", None),
         CloseReason::HandshakeTimeout { .. } => ("handshake_timeout", None),
         CloseReason::Handshake(_) => ("handshake", None),
+        CloseReason::CarrierLost => ("carrier_lost", None),
         CloseReason::EndpointStopped => ("endpoint_stopped", None),
     };
     data.text("trigger", name);

@@ -1,17 +1,19 @@
-//! The driver over real UDP sockets on loopback: every port is the system's choice, every wait is
-//! for an event.
-#![cfg(feature = "tokio")]
+//! The driver over real sockets on loopback, by the carrier that the file which includes this names
+//! as `CARRIERS`: every port is the system's choice, every wait is for an event.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use dunlin_transport::config::EndpointConfig;
+use dunlin_transport::driver::{Carrier, CarrierChoice};
 use dunlin_transport::driver::{Connection, ConnectionError, Endpoint, EndpointOptions};
 use dunlin_transport::error::CloseReason;
 use dunlin_transport::plain::{PlainAcceptor, PlainInitiator};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
+
+use super::CARRIERS;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -20,6 +22,7 @@ const LOOPBACK: SocketAddr =
 
 fn server(config: EndpointConfig) -> Result<Endpoint> {
     let options = EndpointOptions::default()
+        .with_carriers(CARRIERS)
         .with_config(config)
         .with_acceptor(Box::new(PlainAcceptor::new()));
     Ok(Endpoint::bind(LOOPBACK, options)?)
@@ -28,7 +31,9 @@ fn server(config: EndpointConfig) -> Result<Endpoint> {
 fn client(config: EndpointConfig) -> Result<Endpoint> {
     Ok(Endpoint::bind(
         LOOPBACK,
-        EndpointOptions::default().with_config(config),
+        EndpointOptions::default()
+            .with_carriers(CARRIERS)
+            .with_config(config),
     )?)
 }
 
@@ -42,12 +47,11 @@ async fn dial(endpoint: &Endpoint, remote: SocketAddr) -> Result<Connection> {
 async fn pair(config: EndpointConfig) -> Result<(Endpoint, Connection, Endpoint, Connection)> {
     let (server, client) = (server(config.clone())?, client(config)?);
     let (dialled, accepted) = tokio::join!(dial(&client, server.local_addr()), server.accept());
-    Ok((
-        client,
-        dialled?,
-        server,
-        accepted.ok_or("the server stopped")?,
-    ))
+    let (dialled, accepted) = (dialled?, accepted.ok_or("the server stopped")?);
+    for end in [&dialled, &accepted] {
+        assert!(CARRIERS.allows(end.carrier()), "{}", end.carrier());
+    }
+    Ok((client, dialled, server, accepted))
 }
 
 /// Bytes that no shift or swap leaves the same.
@@ -239,7 +243,7 @@ async fn a_reader_that_does_not_read_bounds_the_writer() -> Result {
 }
 
 #[tokio::test]
-async fn a_peer_that_dies_ends_in_the_idle_timeout() -> Result {
+async fn a_peer_that_dies_is_noticed() -> Result {
     let mut config = EndpointConfig::default();
     config.transport.idle_timeout = Duration::from_millis(400);
     // The other process: when its runtime goes, its socket goes, and nobody says goodbye.
@@ -254,11 +258,16 @@ async fn a_peer_that_dies_ends_in_the_idle_timeout() -> Result {
     let (dialled, accepted) = (dialled?, accepted.ok_or("stopped")?);
     other.shutdown_background();
     assert_eq!(accepted.closed().await, CloseReason::EndpointStopped);
-    assert_eq!(dialled.closed().await, CloseReason::TimedOut);
+    // Over UDP by silence, over TCP by what the system says in the name of the dead.
+    let (reason, kind) = match dialled.carrier() {
+        Carrier::Udp => (CloseReason::TimedOut, io::ErrorKind::TimedOut),
+        Carrier::Tcp => (CloseReason::CarrierLost, io::ErrorKind::ConnectionReset),
+    };
+    assert_eq!(dialled.closed().await, reason);
     let error = io::Error::from(dialled.send_message("anybody?").await.unwrap_err());
-    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(error.kind(), kind);
     let error = dialled.open_stream().await.unwrap_err();
-    assert_eq!(error, CloseReason::TimedOut);
+    assert_eq!(error, reason);
     Ok(())
 }
 
@@ -328,7 +337,7 @@ async fn dropped_halves_reset_and_stop() -> Result {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn serves_two_hundred_connections_over_one_socket() -> Result {
+async fn serves_two_hundred_connections_at_one_port() -> Result {
     const CONNECTIONS: usize = 200;
     let (server, client) = (
         server(EndpointConfig::default())?,
@@ -385,6 +394,12 @@ async fn a_dead_port_gives_a_clear_error() -> Result {
     let client = client(config)?;
     let initiator = Box::new(PlainInitiator::new());
     let error = client.connect(dead, initiator).await.unwrap_err();
+    if CARRIERS == CarrierChoice::TcpOnly {
+        let refused = io::ErrorKind::ConnectionRefused;
+        assert_eq!(error, ConnectionError::Tcp(refused));
+        assert_eq!(io::Error::from(error).kind(), refused);
+        return Ok(());
+    }
     assert!(
         matches!(
             error,
