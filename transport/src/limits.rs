@@ -9,6 +9,12 @@ pub const REPLAY_WINDOW_PACKETS: u64 = 8_192;
 /// Acknowledgement ranges in one packet; older ones wait for the next. Guess: 64 ranges are about
 /// 200 bytes.
 pub const ACK_RANGES_PER_PACKET: usize = 64;
+/// Bytes of one message between the session layers; a longer one is a violation. An ML-DSA-65 key
+/// and signature are 5,261.
+pub const SESSION_MESSAGE_MAX: usize = 8_192;
+/// Bytes of the session layer's channel that may be on their way or wait for earlier ones; more is
+/// a violation. Twice the longest message.
+pub const SESSION_WINDOW: u64 = 16_384;
 /// Connections of one endpoint; further SYNs are ignored, `connect` fails.
 pub const CONNECTIONS_MAX: usize = 65_536;
 /// Half-open handshakes of one endpoint; the oldest is evicted for a newer one that has proven its

@@ -214,6 +214,12 @@ impl Connection {
     /// The next event. [`Event::Closed`] is the last: what an acknowledgement that comes later
     /// would tell is dropped.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        if self.session.is_gated() {
+            self.hold_events();
+            if self.closing.reason().is_none() {
+                return None;
+            }
+        }
         if self.closing.is_told() && !planted::is(Bug::EventAfterClosed) {
             self.events.clear();
         }

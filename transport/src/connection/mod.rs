@@ -9,6 +9,7 @@
 //! | `transmit` | which packet leaves next, and how it is built |
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
+//! | `channel` | what the session layers of both ends say to each other |
 //! | `admission` | whether a packet may leave now |
 //! | `path` | where packets go |
 //! | `off_path` | what goes elsewhere |
@@ -17,6 +18,7 @@
 mod acks;
 mod admission;
 mod api;
+mod channel;
 mod closing;
 mod contents;
 mod off_path;
@@ -53,6 +55,7 @@ use crate::streams::Streams;
 use crate::time::Instant;
 use crate::trace::Tracer;
 use crate::wire::params::TransportParams;
+use channel::SessionChannel;
 use closing::Closing;
 use contents::Contents;
 use opening::Opening;
@@ -99,6 +102,7 @@ pub struct Connection {
     send_flow: SendFlow,
     receive_flow: ReceiveFlow,
     announce_max_data: bool,
+    session: SessionChannel,
     /// A message writer waits for room.
     message_blocked: bool,
     /// Messages and streams take turns; true: a stream's turn.
@@ -212,6 +216,7 @@ impl Connection {
             send_flow: SendFlow::new(0, 0),
             receive_flow: ReceiveFlow::new(config.receive_window, shift),
             announce_max_data: false,
+            session: SessionChannel::default(),
             message_blocked: false,
             stream_turn: false,
             pongs: VecDeque::new(),
@@ -251,6 +256,7 @@ impl Connection {
             peer: established.peer,
             incoming: self.side == Side::Responder,
         });
+        self.start_session(now);
     }
 
     /// The longest time the peer delays acknowledgements.

@@ -321,6 +321,11 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
             fields.text("frame_type", "message_length");
             fields.number("length", *length);
         }
+        Frame::Session { offset, data } => {
+            fields.text("frame_type", "session");
+            fields.number("offset", *offset);
+            fields.number("length", data.len() as u64);
+        }
     }
 }
 
