@@ -216,9 +216,7 @@ impl Connection {
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         if self.session.is_gated() {
             self.hold_events();
-            if self.closing.reason().is_none() {
-                return None;
-            }
+            self.closing.reason()?;
         }
         if self.closing.is_told() && !planted::is(Bug::EventAfterClosed) {
             self.events.clear();

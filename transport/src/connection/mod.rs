@@ -79,6 +79,7 @@ pub struct Connection {
     confirmed_by: Option<Vec<u8>>,
     protection: Option<Box<dyn PacketProtection>>,
     peer: Option<PeerIdentity>,
+    peer_name: Option<[u8; 32]>,
     peer_params: Option<TransportParams>,
     /// UDP payload bytes of a full packet.
     mtu: usize,
@@ -171,6 +172,17 @@ impl Connection {
         self.events.clear();
     }
 
+    /// Proven, and one more than a peer may have.
+    pub(crate) fn refuse_surplus(&mut self, now: Instant) {
+        self.on_violation(now, crate::PeerViolation::TooManyConnections);
+        self.events.clear();
+    }
+
+    /// What the session layer calls the peer.
+    pub(crate) const fn peer_name(&self) -> Option<&[u8; 32]> {
+        self.peer_name.as_ref()
+    }
+
     fn new(
         now: Instant,
         side: Side,
@@ -198,6 +210,7 @@ impl Connection {
             confirmed_by: None,
             protection: None,
             peer: None,
+            peer_name: None,
             peer_params: None,
             mtu,
             received: ReceivedPackets::new(config.max_ack_delay),
@@ -243,6 +256,7 @@ impl Connection {
         self.remote_cid = params.connection_id;
         self.protection = Some(established.protection);
         self.peer = Some(established.peer.clone());
+        self.peer_name = established.peer_name;
         self.peer_params = Some(*params);
         let peer_mtu = usize::try_from(params.max_udp_payload).unwrap_or(usize::MAX);
         self.mtu = self.config.mtu.min(peer_mtu);
