@@ -50,6 +50,12 @@ impl DataDir {
         self.0.join("identity.key")
     }
 
+    /// The list of peers that are refused.
+    #[must_use]
+    pub fn denied_peers_file(&self) -> PathBuf {
+        self.0.join("denied_peers")
+    }
+
     /// The list of peers accepted at first use.
     #[must_use]
     pub fn known_peers_file(&self) -> PathBuf {

@@ -13,9 +13,11 @@
 //! | [`relay`] | a UDP relay that loses, delays, reorders, duplicates and corrupts, from a seed |
 //! | [`stack`] | identity, endpoints, connections |
 //! | [`trace`] | qlog files, captures and key logs of live connections; reading them |
+//! | [`access`] | who is denied, and what is told about refusals |
 //! | [`known_peers`] | trust on first use |
 //! | [`failure`] | the one error type a person sees, and the exit codes (`docs/cli.md`) |
 
+pub mod access;
 pub mod cli;
 pub mod clock;
 pub mod commands;

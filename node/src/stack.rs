@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_session::keyfile::load_or_create;
+use dunlin_session::keyfile::{self, Passphrase, Sealing, load_or_create};
 use dunlin_session::{
-    CryptoProvider, Identity, NodeId, PeerInfo, Refusal, SessionAcceptor, SessionConfig,
+    CryptoProvider, DenyList, Identity, NodeId, PeerInfo, Refusal, SessionAcceptor, SessionConfig,
     SessionInitiator, provider,
 };
 use dunlin_transport::driver::{Connection, ConnectionError, Endpoint, EndpointOptions, OsRandom};
@@ -16,8 +16,10 @@ use dunlin_transport::plain::{PlainAcceptor, PlainInitiator};
 use dunlin_transport::protect::{Acceptor, Initiator};
 use dunlin_transport::{CloseReason, EndpointConfig, TransportConfig};
 
+use crate::access::{Guard, read_denied, refusals};
+use crate::cli::LabArgs;
 use crate::cli::address::{HostPort, PeerAddress};
-use crate::cli::{KeyArgs, LabArgs};
+use crate::cli::id::{KeyArgs, KeyFileArgs};
 use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure, plain_reason};
 use crate::known_peers::{Known, KnownPeers};
@@ -30,6 +32,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A peer that is killed is noticed after this long; keep-alives keep a slow one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(8);
+/// Longest passphrase file in bytes.
+const PASSPHRASE_LEN_MAX: usize = 4_096;
 
 /// Who this node is, and with what it encrypts.
 #[derive(Clone)]
@@ -38,6 +42,9 @@ pub struct Keys {
     provider: Arc<dyn CryptoProvider>,
     data_dir: Option<DataDir>,
     traces: Traces,
+    network: Option<String>,
+    post_quantum: dunlin_session::PostQuantum,
+    denied: DenyList,
 }
 
 impl Keys {
@@ -46,14 +53,17 @@ impl Keys {
     /// # Errors
     /// When the folder or the key file cannot be used.
     pub fn load(args: &KeyArgs) -> Result<Self, Failure> {
-        let data_dir = DataDir::open(args.data_dir.as_deref())?;
-        let identity = load_or_create(&data_dir.identity_file(), &mut OsRandom)
-            .map_err(|error| Failure::new(Exit::Local, error.to_string()))?;
+        let (identity, data_dir) = load_identity(&args.file)?;
+        let denied = DenyList::default();
+        denied.replace(read_denied(&data_dir.denied_peers_file())?);
         Ok(Self {
             identity: Arc::new(identity),
             provider: provider::aws_lc(),
             data_dir: Some(data_dir),
             traces: Traces::default(),
+            network: args.network.clone(),
+            post_quantum: args.post_quantum.into(),
+            denied,
         })
     }
 
@@ -65,7 +75,26 @@ impl Keys {
             provider: provider::aws_lc(),
             data_dir: None,
             traces: Traces::default(),
+            network: None,
+            post_quantum: dunlin_session::PostQuantum::default(),
+            denied: DenyList::default(),
         }
+    }
+
+    /// Somebody in the same network whom nobody knows.
+    fn stranger(&self) -> Self {
+        Self {
+            network: self.network.clone(),
+            ..Self::throwaway()
+        }
+    }
+
+    /// Keeps the denied peers of `endpoint` as their file says, as long as the guard lives; `None`
+    /// when there is no data folder.
+    #[must_use]
+    pub fn guard(&self, endpoint: &Endpoint) -> Option<Guard> {
+        let path = self.data_dir.as_ref()?.denied_peers_file();
+        Some(Guard::start(endpoint.clone(), self.denied.clone(), path))
     }
 
     /// The same keys; connections made with them write these traces.
@@ -109,10 +138,17 @@ impl Keys {
     }
 
     fn session(&self) -> SessionConfig {
-        SessionConfig {
+        let mut config = SessionConfig {
             key_log: self.traces.key_log(),
+            post_quantum: self.post_quantum,
+            deny_list: self.denied.clone(),
+            refusals: Some(refusals()),
             ..SessionConfig::default()
+        };
+        if let Some(network) = &self.network {
+            config.network.clone_from(network);
         }
+        config
     }
 
     /// Opens a handshake as this node, with `expected` or with whoever answers.
@@ -128,6 +164,45 @@ impl Keys {
             &mut OsRandom,
         ))
     }
+}
+
+/// The identity of the data folder, made at first use, and the folder.
+///
+/// # Errors
+/// When the folder, the key file or the passphrase cannot be used.
+pub fn load_identity(args: &KeyFileArgs) -> Result<(Identity, DataDir), Failure> {
+    let data_dir = DataDir::open(args.data_dir.as_deref())?;
+    let passphrase = read_passphrase(args)?;
+    let mut sealing = Sealing {
+        passphrase: passphrase.as_ref(),
+        random: &mut OsRandom,
+        provider: &*provider::aws_lc(),
+    };
+    let identity = load_or_create(&data_dir.identity_file(), &mut sealing)
+        .map_err(|error| Failure::new(Exit::Local, error.to_string()))?;
+    Ok((identity, data_dir))
+}
+
+/// What the key file is sealed with, if a file with a passphrase was named.
+///
+/// # Errors
+/// When that file cannot be read, is open to others, or is empty.
+pub fn read_passphrase(args: &KeyFileArgs) -> Result<Option<Passphrase>, Failure> {
+    let Some(path) = &args.passphrase_file else {
+        return Ok(None);
+    };
+    let unusable = |why: &str| {
+        let path = path.display();
+        Failure::new(
+            Exit::Local,
+            format!("cannot use the passphrase file {path}: {why}"),
+        )
+    };
+    let read = |path| keyfile::read_private(path, PASSPHRASE_LEN_MAX);
+    let bytes = read(path).map_err(|error| unusable(&error.to_string()))?;
+    Passphrase::from_file(bytes)
+        .map(Some)
+        .ok_or_else(|| unusable("it is empty; write the passphrase into it"))
 }
 
 /// Answers handshakes of the plain profile.
@@ -232,7 +307,7 @@ pub async fn connect(
             {
                 // A node keeps silent towards who asks for another one. Look who it is, as nobody
                 // in particular, so as to tell a wrong ID from a wrong address.
-                if let Some(other) = who_answers(address, lab).await {
+                if let Some(other) = who_answers(keys, address, lab).await {
                     failure = wrong_peer(to, other);
                 }
             }
@@ -242,10 +317,10 @@ pub async fn connect(
     Err(failure)
 }
 
-async fn who_answers(address: SocketAddr, lab: LabArgs) -> Option<NodeId> {
+async fn who_answers(keys: &Keys, address: SocketAddr, lab: LabArgs) -> Option<NodeId> {
     let endpoint = dialler(address, lab, PROBE_TIMEOUT, &Traces::default()).ok()?;
     let connection = endpoint
-        .connect(address, Keys::throwaway().initiator(None))
+        .connect(address, keys.stranger().initiator(None))
         .await
         .ok()?;
     let id = peer_id(&connection);
@@ -302,7 +377,7 @@ fn unreachable(place: &HostPort) -> Failure {
     Failure::new(
         Exit::Unreachable,
         format!(
-            "nobody answers at {place}; check the address and the port, that the other end is running, and that no firewall drops UDP"
+            "nobody answers at {place}; check the address and the port, that the other end is running with the same --network, and that no firewall drops UDP"
         ),
     )
 }

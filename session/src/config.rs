@@ -1,10 +1,13 @@
 //! What an application may set.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use crate::access::{DenyList, PostQuantum, RefusalLogger};
 use crate::error::Refusal;
+use crate::identity::PublicIdentity;
 use crate::key_log::KeyLogger;
-use crate::limits::{KEY_UPDATE_PACKETS, USER_AGENT_MAX};
+use crate::limits::{KEY_UPDATE_INTERVAL, KEY_UPDATE_PACKETS, USER_AGENT_MAX};
 use crate::node_id::NodeId;
 use crate::suite::CipherSuite;
 
@@ -19,7 +22,14 @@ pub struct SessionConfig {
     pub open: bool,
     /// The only peers to accept, once they have proved who they are; `None` is everybody.
     pub allow_list: Option<BTreeSet<NodeId>>,
-    /// Our capabilities, announced to proven peers only; the application gives the bits meaning.
+    /// Peers that are refused, whatever the allow-list says. Default: nobody.
+    pub deny_list: DenyList,
+    /// Whether a peer has to prove an ML-DSA-65 key. Default: when it has one.
+    pub post_quantum: PostQuantum,
+    /// Told about the proven peers that we refuse. Default: nobody.
+    pub refusals: Option<RefusalLogger>,
+    /// Our capabilities, announced to proven peers only; the application gives the bits meaning. At
+    /// most [`CAPABILITIES_MAX`](crate::limits::CAPABILITIES_MAX); higher bits are not sent.
     pub capabilities: u64,
     /// Capabilities without which a peer is refused.
     pub require_capabilities: u64,
@@ -32,6 +42,8 @@ pub struct SessionConfig {
     /// Packets after which a sending key is replaced; at most the cipher's limit divided by eight
     /// is used. Default: [`KEY_UPDATE_PACKETS`].
     pub key_update_packets: u64,
+    /// How long a sending key is used while there is traffic. Default: [`KEY_UPDATE_INTERVAL`].
+    pub key_update_interval: Duration,
     /// Where the secrets of connections go, for the analysis of captures. **Whoever reads it reads
     /// the connections.** Default: nowhere.
     pub key_log: Option<KeyLogger>,
@@ -43,11 +55,15 @@ impl Default for SessionConfig {
             network: "dunlin".to_owned(),
             open: true,
             allow_list: None,
+            deny_list: DenyList::default(),
+            post_quantum: PostQuantum::default(),
+            refusals: None,
             capabilities: 0,
             require_capabilities: 0,
             user_agent: concat!("dunlin/", env!("CARGO_PKG_VERSION")).to_owned(),
             ciphers: CipherSuite::by_speed(),
             key_update_packets: KEY_UPDATE_PACKETS,
+            key_update_interval: KEY_UPDATE_INTERVAL,
             key_log: None,
         }
     }
@@ -55,7 +71,11 @@ impl Default for SessionConfig {
 
 impl SessionConfig {
     /// Whether a proven peer is welcome.
-    pub(crate) fn judge(&self, node_id: NodeId, capabilities: u64) -> Result<(), Refusal> {
+    pub(crate) fn judge(&self, peer: &PublicIdentity, capabilities: u64) -> Result<(), Refusal> {
+        let node_id = peer.node_id();
+        if self.deny_list.contains(&node_id) {
+            return Err(Refusal::Revoked);
+        }
         if self
             .allow_list
             .as_ref()
@@ -63,10 +83,18 @@ impl SessionConfig {
         {
             return Err(Refusal::NotAllowed);
         }
+        if self.post_quantum == PostQuantum::Required && !peer.is_hybrid() {
+            return Err(Refusal::ClassicalOnly);
+        }
         if capabilities & self.require_capabilities != self.require_capabilities {
             return Err(Refusal::MissingCapability);
         }
         Ok(())
+    }
+
+    /// Whether we ask peers for their second signature.
+    pub(crate) fn asks_second(&self) -> bool {
+        self.post_quantum != PostQuantum::Off
     }
 
     /// The user agent as it is sent.
@@ -101,30 +129,66 @@ mod tests {
         assert!(clean.starts_with("a??bxxx"));
     }
 
+    const PEER: PublicIdentity = PublicIdentity {
+        ed25519: [1; 32],
+        mldsa_commitment: [0; 32],
+    };
+
     #[test]
     fn every_required_bit_is_needed() {
         let config = SessionConfig {
             require_capabilities: 0b101,
             ..SessionConfig::default()
         };
-        let id = NodeId::from_bytes([1; 32]);
-        assert_eq!(config.judge(id, 0b111), Ok(()));
-        assert_eq!(config.judge(id, 0b011), Err(Refusal::MissingCapability));
-        assert_eq!(config.judge(id, 0), Err(Refusal::MissingCapability));
+        assert_eq!(config.judge(&PEER, 0b111), Ok(()));
+        assert_eq!(config.judge(&PEER, 0b011), Err(Refusal::MissingCapability));
+        assert_eq!(config.judge(&PEER, 0), Err(Refusal::MissingCapability));
     }
 
     #[test]
     fn an_empty_allow_list_refuses_everybody() {
-        let id = NodeId::from_bytes([1; 32]);
+        let id = PEER.node_id();
         let with = |list: Option<BTreeSet<NodeId>>| SessionConfig {
             allow_list: list,
             ..SessionConfig::default()
         };
-        assert_eq!(with(None).judge(id, 0), Ok(()));
-        assert_eq!(with(Some(BTreeSet::from([id]))).judge(id, 0), Ok(()));
+        assert_eq!(with(None).judge(&PEER, 0), Ok(()));
+        assert_eq!(with(Some(BTreeSet::from([id]))).judge(&PEER, 0), Ok(()));
         assert_eq!(
-            with(Some(BTreeSet::new())).judge(id, 0),
+            with(Some(BTreeSet::new())).judge(&PEER, 0),
             Err(Refusal::NotAllowed)
         );
+    }
+
+    #[test]
+    fn who_is_denied_is_refused_even_when_allowed() {
+        let config = SessionConfig {
+            allow_list: Some(BTreeSet::from([PEER.node_id()])),
+            ..SessionConfig::default()
+        };
+        config.deny_list.replace([PEER.node_id()]);
+        assert_eq!(config.judge(&PEER, 0), Err(Refusal::Revoked));
+        config.deny_list.replace([]);
+        assert_eq!(config.judge(&PEER, 0), Ok(()));
+    }
+
+    #[test]
+    fn a_classical_peer_is_refused_only_where_post_quantum_is_required() {
+        let hybrid = PublicIdentity {
+            mldsa_commitment: [2; 32],
+            ..PEER
+        };
+        for (post_quantum, classical) in [
+            (PostQuantum::Off, Ok(())),
+            (PostQuantum::Preferred, Ok(())),
+            (PostQuantum::Required, Err(Refusal::ClassicalOnly)),
+        ] {
+            let config = SessionConfig {
+                post_quantum,
+                ..SessionConfig::default()
+            };
+            assert_eq!(config.judge(&PEER, 0), classical);
+            assert_eq!(config.judge(&hybrid, 0), Ok(()));
+        }
     }
 }

@@ -9,15 +9,33 @@ pub enum Refusal {
     NotAllowed,
     /// The peer lacks a capability that we require.
     MissingCapability,
+    /// The peer's identity has no post-quantum key, and we require one.
+    ClassicalOnly,
+    /// The peer's post-quantum proof is not that of its identity.
+    SecondProofFailed,
+    /// The peer's node ID is on our deny list.
+    Revoked,
 }
 
 impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::NotAllowed,
+        Self::MissingCapability,
+        Self::ClassicalOnly,
+        Self::SecondProofFailed,
+        Self::Revoked,
+    ];
+
     /// The application error code on the wire.
     #[must_use]
     pub const fn code(self) -> u64 {
         match self {
             Self::NotAllowed => 0x6475_0001,
             Self::MissingCapability => 0x6475_0002,
+            Self::ClassicalOnly => 0x6475_0003,
+            Self::SecondProofFailed => 0x6475_0004,
+            Self::Revoked => 0x6475_0005,
         }
     }
 
@@ -27,6 +45,9 @@ impl Refusal {
         match code {
             0x6475_0001 => Some(Self::NotAllowed),
             0x6475_0002 => Some(Self::MissingCapability),
+            0x6475_0003 => Some(Self::ClassicalOnly),
+            0x6475_0004 => Some(Self::SecondProofFailed),
+            0x6475_0005 => Some(Self::Revoked),
             _ => None,
         }
     }
@@ -41,14 +62,29 @@ impl Refusal {
             Self::MissingCapability => {
                 "a capability that the peer requires is missing; update or enable it"
             }
+            Self::ClassicalOnly => {
+                "the peer requires a post-quantum identity and this node has none; make one with `dunlin id rotate --hybrid`"
+            }
+            Self::SecondProofFailed => {
+                "the post-quantum signature of this node does not fit its ID; check that its key file is whole"
+            }
+            Self::Revoked => {
+                "this node ID is on the deny list of the peer; ask its operator, or use another identity"
+            }
         }
     }
 
     /// The sentence for our own operator, when it is we who refuse.
-    pub(crate) const fn own_reason(self) -> &'static str {
+    #[must_use]
+    pub const fn own_reason(self) -> &'static str {
         match self {
             Self::NotAllowed => "the peer's node ID is not on our allow-list",
             Self::MissingCapability => "the peer lacks a capability that we require",
+            Self::ClassicalOnly => {
+                "the peer's identity has no post-quantum key, which is required here"
+            }
+            Self::SecondProofFailed => "the peer's post-quantum signature does not fit its node ID",
+            Self::Revoked => "the peer's node ID is on our deny list",
         }
     }
 }
@@ -59,10 +95,10 @@ mod tests {
 
     #[test]
     fn codes_round_trip_and_reasons_fit_a_reset() {
-        for refusal in [Refusal::NotAllowed, Refusal::MissingCapability] {
+        for refusal in Refusal::ALL {
             assert_eq!(Refusal::from_code(refusal.code()), Some(refusal));
             assert_eq!(refusal.to_string(), refusal.reason());
-            assert!(refusal.reason().len() <= 256);
+            assert!(refusal.reason().len() <= 256 && !refusal.own_reason().is_empty());
         }
         assert_eq!(Refusal::from_code(0), None);
     }

@@ -1,8 +1,9 @@
 //! The long-term key of a node and what others know of it (`docs/session.md` S-ID).
 //!
-//! A node signs with Ed25519 (RFC 8032). Its public identity has a second slot, the commitment to
-//! an ML-DSA key: SHA-256 of that key, or zeros while there is none. The slot exists from the
-//! first version on because adding it later would change every node ID.
+//! A node signs with Ed25519 (RFC 8032). A hybrid identity has an ML-DSA-65 key (FIPS 204) besides,
+//! for peers that ask for it ([`crate::PostQuantum`]). The public identity has a slot for the
+//! commitment to that key: its SHA-256, or zeros when there is none. So the node ID says which keys
+//! a node has, and neither can be left out.
 //!
 //! Everything that is signed is separated by domain: 64 spaces, a context, a zero byte and then
 //! the message (the shape of RFC 8446 §4.4.3). No context may contain a zero byte.
@@ -14,6 +15,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use zeroize::Zeroizing;
 
 use crate::node_id::NodeId;
+use crate::provider::{CryptoProvider, MLDSA_PUBLIC_LEN, Secret};
 use crate::strict;
 
 /// What the world knows of a node.
@@ -29,6 +31,12 @@ pub struct PublicIdentity {
 impl PublicIdentity {
     /// Bytes of its encoding.
     pub const LEN: usize = 64;
+
+    /// Whether the node has an ML-DSA-65 key, and says so in its node ID.
+    #[must_use]
+    pub fn is_hybrid(&self) -> bool {
+        self.mldsa_commitment != [0; 32]
+    }
 
     /// The name of the node.
     #[must_use]
@@ -83,11 +91,44 @@ impl fmt::Debug for PublicIdentity {
 /// node ID only, and dropping it erases it.
 pub struct Identity {
     key: SigningKey,
+    second: Option<SecondKey>,
     public: PublicIdentity,
     node_id: NodeId,
 }
 
+/// The ML-DSA-65 key of a hybrid identity.
+pub(crate) struct SecondKey {
+    /// ξ of FIPS 204 algorithm 6.
+    pub(crate) seed: Secret,
+    pub(crate) public: Box<[u8; MLDSA_PUBLIC_LEN]>,
+}
+
 impl Identity {
+    /// A fresh identity with both keys.
+    #[must_use]
+    pub fn generate_hybrid(random: &mut dyn Random, provider: &dyn CryptoProvider) -> Self {
+        let (mut seed, mut second) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 32]));
+        random.fill(seed.as_mut());
+        random.fill(second.as_mut());
+        Self::hybrid(*seed, *second, provider)
+    }
+
+    /// The identity with this Ed25519 seed and this seed (ξ) of an ML-DSA-65 key; every 32 bytes
+    /// are one.
+    #[must_use]
+    pub fn hybrid(seed: [u8; 32], mldsa_seed: [u8; 32], provider: &dyn CryptoProvider) -> Self {
+        let mldsa_seed = Zeroizing::new(mldsa_seed);
+        let public = provider.mldsa_public(&mldsa_seed);
+        let mut identity = Self::from_seed(seed);
+        identity.public.mldsa_commitment = provider.sha256(&[public.as_slice()]);
+        identity.node_id = identity.public.node_id();
+        identity.second = Some(SecondKey {
+            seed: mldsa_seed,
+            public,
+        });
+        identity
+    }
+
     /// A fresh identity.
     #[must_use]
     pub fn generate(random: &mut dyn Random) -> Self {
@@ -107,6 +148,7 @@ impl Identity {
         };
         Self {
             key,
+            second: None,
             public,
             node_id: public.node_id(),
         }
@@ -149,6 +191,18 @@ impl Identity {
             node_id: claimed.node_id(),
             ..Self::from_seed(seed)
         }
+    }
+
+    /// Claims another second key than it has: for tests of who is believed.
+    #[cfg(test)]
+    pub(crate) fn claim_commitment(&mut self, commitment: [u8; 32]) {
+        self.public.mldsa_commitment = commitment;
+        self.node_id = self.public.node_id();
+    }
+
+    /// The second key, if it is a hybrid identity.
+    pub(crate) fn second(&self) -> Option<&SecondKey> {
+        self.second.as_ref()
     }
 
     /// The seed, for the key file and for the provider that signs handshakes.

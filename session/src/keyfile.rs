@@ -1,40 +1,65 @@
 //! The identity file. The one module of this crate that does I/O, and it is not needed by the
 //! protocol: whoever keeps keys elsewhere uses [`Identity::from_seed`].
 //!
-//! The file is one line of text: `dunlin-key-v1 SEED CHECK`, both in hexadecimal. SEED is the
-//! 32-byte Ed25519 seed; CHECK is the first four bytes of SHA-256("dunlin key file" ‖ SEED), so
-//! that a damaged file is not taken for another identity.
+//! The file is one line of text ([`text`] has the forms): the seeds of the keys with a checksum, so
+//! that a damaged file is not taken for another identity, or both sealed with a passphrase.
 //!
 //! On Unix the file has mode 0600 from the moment it exists, a new directory has mode 0700, and a
 //! file that others may read is refused. A key appears under its name complete and synchronised to
-//! disk, or not at all, and never replaces what is there. On other systems the access rights are
-//! those that the directory passes on.
+//! disk, or not at all, and never replaces what is there, unless [`rotate`] is asked to, which keeps
+//! the old one under another name. On other systems the access rights are those that the directory
+//! passes on.
 
-use std::fmt::Write as _;
+pub(crate) mod text;
+
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use dunlin_transport::protect::Random;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::identity::Identity;
+use crate::provider::CryptoProvider;
+pub use text::Passphrase;
+use text::{Contents, FILE_LEN_MAX, NotRead};
 
-/// Reads the identity at `path`.
+/// Reads the identity at `path`, opening it with `passphrase` if it is sealed.
 ///
 /// # Errors
 /// [`KeyFileError`], whose text is one sentence for the operator. Nothing on disk has changed.
-pub fn load(path: &Path) -> Result<Identity, KeyFileError> {
-    let mut file = open(path)?;
-    let mut text = Zeroizing::new(Vec::with_capacity(FILE_LEN_MAX + 1));
-    let limit = u64::try_from(FILE_LEN_MAX).expect("a small constant") + 1;
-    Read::by_ref(&mut file)
-        .take(limit)
-        .read_to_end(&mut text)
-        .map_err(|error| KeyFileError::io(path, "read", error))?;
-    parse(path, &text).map(|seed| Identity::from_seed(*seed))
+pub fn load(
+    path: &Path,
+    passphrase: Option<&Passphrase>,
+    provider: &dyn CryptoProvider,
+) -> Result<Identity, KeyFileError> {
+    let wrong = |not: NotRead| KeyFileError::not_read(path, not);
+    let secrets = match read(path)? {
+        Contents::Plain(secrets) => secrets,
+        Contents::Sealed(sealed) => match passphrase {
+            None => return Err(KeyFileError::PassphraseNeeded { path: path.into() }),
+            Some(passphrase) => sealed.open(passphrase, provider).map_err(wrong)?,
+        },
+    };
+    secrets.identity(provider).map_err(wrong)
+}
+
+/// Whether the file at `path` is sealed with a passphrase.
+///
+/// # Errors
+/// As [`load`].
+pub fn is_sealed(path: &Path) -> Result<bool, KeyFileError> {
+    Ok(matches!(read(path)?, Contents::Sealed(_)))
+}
+
+/// How a key is written.
+pub struct Sealing<'a> {
+    /// Seals the file; `None` writes the seeds as they are.
+    pub passphrase: Option<&'a Passphrase>,
+    /// For the salt.
+    pub random: &'a mut dyn Random,
+    /// For the cipher.
+    pub provider: &'a dyn CryptoProvider,
 }
 
 /// Writes `identity` to a new file at `path`, making the directories that are missing.
@@ -42,41 +67,50 @@ pub fn load(path: &Path) -> Result<Identity, KeyFileError> {
 /// # Errors
 /// [`KeyFileError::Exists`] when there is something at `path` already, which stays as it was;
 /// [`KeyFileError::Io`] when writing fails, with nothing left behind.
-pub fn create(path: &Path, identity: &Identity) -> Result<(), KeyFileError> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    directory_builder()
-        .create(directory)
-        .map_err(|error| KeyFileError::io(directory, "create the directory", error))?;
-    let (temporary, file) = create_temporary(path)?;
-    let result = write_and_name(file, &temporary, path, identity);
-    // Under its own name or not at all: the temporary name goes in either case. If that fails, the
-    // rest is a second name with mode 0600, which does no harm.
-    let _ = fs::remove_file(&temporary);
-    result?;
-    // Makes the name itself durable; not every system can open a directory, hence best effort.
-    if let Ok(directory) = File::open(directory) {
-        let _ = directory.sync_all();
-    }
-    Ok(())
+pub fn create(
+    path: &Path,
+    identity: &Identity,
+    sealing: &mut Sealing<'_>,
+) -> Result<(), KeyFileError> {
+    write_beside(path, identity, sealing, |temporary| {
+        // A link, unlike a rename, fails when the name is taken.
+        fs::hard_link(temporary, path).map_err(|error| KeyFileError::io(path, "create", error))
+    })
 }
 
-/// The identity at `path`, made from `random` and written there when there is none.
+/// Replaces the key at `path` by `identity` and returns where the old one is now: beside it, with a
+/// number. At every moment there is one of the two under the name `path`.
+///
+/// # Errors
+/// As [`load`] for what is there, and [`create`]; then the old key is still at `path`.
+pub fn rotate(
+    path: &Path,
+    identity: &Identity,
+    sealing: &mut Sealing<'_>,
+) -> Result<PathBuf, KeyFileError> {
+    read(path)?;
+    let mut kept = PathBuf::new();
+    write_beside(path, identity, sealing, |temporary| {
+        kept = keep(path)?;
+        fs::rename(temporary, path).map_err(|error| KeyFileError::io(path, "replace", error))
+    })?;
+    Ok(kept)
+}
+
+/// The identity at `path`; when there is none, one of Ed25519 is made and written there.
 ///
 /// # Errors
 /// As [`load`] and [`create`]. When another process creates the file at the same moment, its
 /// identity is loaded.
-pub fn load_or_create(path: &Path, random: &mut dyn Random) -> Result<Identity, KeyFileError> {
-    match load(path) {
+pub fn load_or_create(path: &Path, sealing: &mut Sealing<'_>) -> Result<Identity, KeyFileError> {
+    match load(path, sealing.passphrase, sealing.provider) {
         Err(KeyFileError::NotFound { .. }) => {}
         other => return other,
     }
-    let identity = Identity::generate(random);
-    match create(path, &identity) {
+    let identity = Identity::generate(sealing.random);
+    match create(path, &identity, sealing) {
         Ok(()) => Ok(identity),
-        Err(KeyFileError::Exists { .. }) => load(path),
+        Err(KeyFileError::Exists { .. }) => load(path, sealing.passphrase, sealing.provider),
         Err(error) => Err(error),
     }
 }
@@ -129,6 +163,22 @@ pub enum KeyFileError {
         /// Where.
         path: PathBuf,
     },
+    /// It is sealed, and no passphrase was given.
+    #[error(
+        "the key in {path} is sealed with a passphrase: give the file that holds it with --passphrase-file"
+    )]
+    PassphraseNeeded {
+        /// Where.
+        path: PathBuf,
+    },
+    /// It does not open with this passphrase.
+    #[error(
+        "the passphrase does not open {path}: give the one that it was sealed with, or restore the file if it was changed"
+    )]
+    WrongPassphrase {
+        /// Where.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error(
         "cannot {action} {path} ({source}): check the path, its permissions and the free space"
@@ -144,6 +194,15 @@ pub enum KeyFileError {
 }
 
 impl KeyFileError {
+    fn not_read(path: &Path, not: NotRead) -> Self {
+        let path = path.to_owned();
+        match not {
+            NotRead::NotAKey => Self::NotAKey { path },
+            NotRead::Damaged => Self::Damaged { path },
+            NotRead::WrongPassphrase => Self::WrongPassphrase { path },
+        }
+    }
+
     fn io(path: &Path, action: &'static str, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
@@ -244,78 +303,84 @@ fn create_temporary(path: &Path) -> Result<(PathBuf, File), KeyFileError> {
     }
 }
 
-fn write_and_name(
-    mut file: File,
-    temporary: &Path,
+/// Writes `identity` to a file of its own beside `path`, which `name` then gives its name.
+fn write_beside(
     path: &Path,
     identity: &Identity,
+    sealing: &mut Sealing<'_>,
+    name: impl FnOnce(&Path) -> Result<(), KeyFileError>,
 ) -> Result<(), KeyFileError> {
-    file.write_all(format(identity.seed()).as_bytes())
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    directory_builder()
+        .create(directory)
+        .map_err(|error| KeyFileError::io(directory, "create the directory", error))?;
+    let (temporary, file) = create_temporary(path)?;
+    let result = write(file, &temporary, identity, sealing).and_then(|()| name(&temporary));
+    // Under its own name or not at all: the temporary name goes in either case. If that fails, the
+    // rest is a second name with mode 0600, which does no harm.
+    let _ = fs::remove_file(&temporary);
+    result?;
+    // Makes the name itself durable; not every system can open a directory, hence best effort.
+    if let Ok(directory) = File::open(directory) {
+        let _ = directory.sync_all();
+    }
+    Ok(())
+}
+
+fn write(
+    mut file: File,
+    temporary: &Path,
+    identity: &Identity,
+    sealing: &mut Sealing<'_>,
+) -> Result<(), KeyFileError> {
+    let line = text::line(identity, sealing);
+    file.write_all(line.as_bytes())
         .and_then(|()| file.sync_all())
-        .map_err(|error| KeyFileError::io(temporary, "write", error))?;
-    // A link, unlike a rename, fails when the name is taken.
-    fs::hard_link(temporary, path).map_err(|error| KeyFileError::io(path, "create", error))
+        .map_err(|error| KeyFileError::io(temporary, "write", error))
 }
 
-pub(crate) fn format(seed: &[u8; 32]) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(FILE_LEN_MAX));
-    text.push_str(WORD);
-    text.push(' ');
-    for byte in seed {
-        let _ = write!(*text, "{byte:02x}");
+/// Gives the file at `path` a second name that is free.
+fn keep(path: &Path) -> Result<PathBuf, KeyFileError> {
+    let mut number = 1;
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        let kept = PathBuf::from(name);
+        match fs::hard_link(path, &kept) {
+            Ok(()) => return Ok(kept),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && number < KEPT_MAX => {
+                number += 1;
+            }
+            Err(error) => return Err(KeyFileError::io(&kept, "keep the old key as", error)),
+        }
     }
-    text.push(' ');
-    for byte in checksum(seed) {
-        let _ = write!(*text, "{byte:02x}");
-    }
-    text.push('\n');
-    text
 }
 
-pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
-    let not_a_key = || KeyFileError::NotAKey {
-        path: path.to_owned(),
-    };
-    let text = std::str::from_utf8(text).map_err(|_| not_a_key())?;
-    let mut words = text.split_ascii_whitespace();
-    if text.len() > FILE_LEN_MAX || words.next() != Some(WORD) {
-        return Err(not_a_key());
-    }
-    let damaged = || KeyFileError::Damaged {
-        path: path.to_owned(),
-    };
-    let seed: Zeroizing<[u8; 32]> = words.next().and_then(decode).ok_or_else(damaged)?;
-    let check: Zeroizing<[u8; 4]> = words.next().and_then(decode).ok_or_else(damaged)?;
-    if words.next().is_some() || !bool::from(check.ct_eq(&checksum(&seed))) {
-        return Err(damaged());
-    }
-    Ok(seed)
+/// Reads at most `limit` bytes, and one more when there are more, of a secret in a file that only
+/// its owner may use.
+///
+/// # Errors
+/// As [`load`] for a file that is missing, open to others or none.
+pub fn read_private(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    let mut file = open(path)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
+    Read::by_ref(&mut file)
+        .take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| KeyFileError::io(path, "read", error))?;
+    Ok(bytes)
 }
 
-/// Hexadecimal to exactly `N` bytes.
-fn decode<const N: usize>(word: &str) -> Option<Zeroizing<[u8; N]>> {
-    let mut bytes = Zeroizing::new([0; N]);
-    let mut digits = word.chars();
-    for byte in bytes.iter_mut() {
-        let high = digits.next()?.to_digit(16)?;
-        let low = digits.next()?.to_digit(16)?;
-        *byte = u8::try_from(high * 16 + low).ok()?;
-    }
-    digits.next().is_none().then_some(bytes)
+fn read(path: &Path) -> Result<Contents, KeyFileError> {
+    let bytes = read_private(path, FILE_LEN_MAX)?;
+    text::parse(&bytes).map_err(|not| KeyFileError::not_read(path, not))
 }
 
-fn checksum(seed: &[u8; 32]) -> [u8; 4] {
-    let digest = Sha256::new()
-        .chain_update(b"dunlin key file")
-        .chain_update(seed)
-        .finalize();
-    let [a, b, c, d, ..] = <[u8; 32]>::from(digest);
-    [a, b, c, d]
-}
-
-const WORD: &str = "dunlin-key-v1";
-/// `WORD SEED CHECK\n`, and some room for white space that an editor adds.
-pub(crate) const FILE_LEN_MAX: usize = 128;
+/// Old keys that are kept beside a new one.
+const KEPT_MAX: u32 = 1_000;
 /// Temporary names that are tried.
 const ATTEMPTS: u32 = 100;
 

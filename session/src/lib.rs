@@ -40,6 +40,7 @@
 #[cfg(all(test, not(all(feature = "aws-lc", feature = "pure-rust"))))]
 compile_error!("the tests compare the two providers: run them with the default features");
 
+mod access;
 #[cfg(any(feature = "aws-lc", feature = "pure-rust"))]
 mod chacha_mask;
 mod config;
@@ -59,11 +60,13 @@ pub mod planted;
 mod protection;
 pub mod provider;
 mod schedule;
+mod second_proof;
 mod strict;
 mod suite;
 #[cfg(test)]
 mod testing;
 
+pub use access::{DenyList, PostQuantum, RefusalLogger};
 pub use config::SessionConfig;
 pub use dunlin_transport::Instant;
 #[doc(hidden)]

@@ -28,6 +28,8 @@ pub const RESPONDER_PARAMS_MAX: usize = 78;
 /// Bytes of transport parameters that a confirm message has room for; with longer ones the
 /// initiator fails.
 pub const INITIATOR_PARAMS_MAX: usize = 128;
+/// Largest set of capabilities: the low 56 bits belong to the application.
+pub const CAPABILITIES_MAX: u64 = (1 << 56) - 1;
 /// Bytes of a user agent. Longer ones are cut; a SYN_ACK carries what fits beside the transport
 /// parameters.
 pub const USER_AGENT_MAX: usize = 64;
@@ -35,5 +37,9 @@ pub const USER_AGENT_MAX: usize = 64;
 /// Packets that one key seals before the next one is due: an eighth of the strictest limit of the
 /// ciphers (RFC 9001 §6.6: 2^23).
 pub const KEY_UPDATE_PACKETS: u64 = 1 << 20;
+/// How long a key is used before the next one is due (security.md §1.3: ten minutes).
+pub const KEY_UPDATE_INTERVAL: Duration = Duration::from_secs(600);
+/// Node IDs on a deny list; a further one is not taken.
+pub const DENIED_MAX: usize = 65_536;
 /// Probe timeouts for which the keys of the previous phase open late packets (RFC 9001 §6.5).
 pub const PREVIOUS_KEYS_PROBE_TIMEOUTS: u32 = 3;

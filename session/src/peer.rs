@@ -15,6 +15,9 @@ use crate::suite::CipherSuite;
 pub struct PeerInfo {
     /// Its name.
     pub node_id: NodeId,
+    /// Whether it has proven its ML-DSA-65 key as well: by the time the application sees the
+    /// connection, this is done.
+    pub post_quantum: bool,
     /// Its public keys.
     pub public: PublicIdentity,
     /// What it says it can do; the application gives the bits meaning.
@@ -56,6 +59,7 @@ impl fmt::Debug for PeerInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PeerInfo")
             .field("node_id", &self.node_id)
+            .field("post_quantum", &self.post_quantum)
             .field("capabilities", &format_args!("{:#x}", self.capabilities))
             .field("user_agent", &self.user_agent)
             .field("version", &self.version)

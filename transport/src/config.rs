@@ -103,6 +103,11 @@ pub struct EndpointConfig {
     pub transport: TransportConfig,
     /// Connections it holds; at most [`limits::CONNECTIONS_MAX`].
     pub max_connections: usize,
+    /// Incoming connections from one prefix (IPv4 /24, IPv6 /48); further SYNs from it are ignored.
+    /// A quarter of all by default.
+    pub max_connections_per_prefix: usize,
+    /// Incoming connections of one peer, by its key; a further one is reset. 1,024 by default.
+    pub max_connections_per_peer: usize,
     /// Half-open handshakes it holds; at most [`limits::HALF_OPEN_MAX`].
     pub max_half_open: usize,
     /// From so many half-open handshakes on a SYN has to prove its address by a RETRY token.
@@ -114,6 +119,8 @@ impl Default for EndpointConfig {
         Self {
             transport: TransportConfig::default(),
             max_connections: limits::CONNECTIONS_MAX,
+            max_connections_per_prefix: limits::CONNECTIONS_MAX / 4,
+            max_connections_per_peer: limits::CONNECTIONS_PER_PEER,
             max_half_open: limits::HALF_OPEN_MAX,
             half_open_under_load: limits::HALF_OPEN_UNDER_LOAD,
         }

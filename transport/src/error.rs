@@ -45,6 +45,12 @@ pub enum PeerViolation {
     /// Packet numbers are used up (2^62).
     #[error("packet numbers are used up")]
     NumbersExhausted,
+    /// The session layer's channel carries what no session layer says, or more than fits.
+    #[error("malformed message of the session layer")]
+    SessionChannel,
+    /// The peer holds as many connections to this endpoint as one peer may.
+    #[error("too many connections of one peer")]
+    TooManyConnections,
 }
 
 impl PeerViolation {
@@ -63,6 +69,8 @@ impl PeerViolation {
             Self::TransportParameters => 0x09,
             Self::IntegrityLimit => 0x0a,
             Self::NumbersExhausted => 0x0b,
+            Self::SessionChannel => 0x0c,
+            Self::TooManyConnections => 0x0d,
         }
     }
 }

@@ -9,14 +9,37 @@ pub const REPLAY_WINDOW_PACKETS: u64 = 8_192;
 /// Acknowledgement ranges in one packet; older ones wait for the next. Guess: 64 ranges are about
 /// 200 bytes.
 pub const ACK_RANGES_PER_PACKET: usize = 64;
+/// Bytes of one message between the session layers; a longer one is a violation. An ML-DSA-65 key
+/// and signature are 5,261.
+pub const SESSION_MESSAGE_MAX: usize = 8_192;
+/// Bytes of the session layer's channel that may be on their way or wait for earlier ones; more is
+/// a violation. Twice the longest message.
+pub const SESSION_WINDOW: u64 = 16_384;
 /// Connections of one endpoint; further SYNs are ignored, `connect` fails.
 pub const CONNECTIONS_MAX: usize = 65_536;
+/// Incoming connections of one peer, unless configured otherwise; a further one is reset. Guess: more
+/// than a program needs that opens one for each request.
+pub const CONNECTIONS_PER_PEER: usize = 1_024;
 /// Half-open handshakes of one endpoint; the oldest is evicted for a newer one that has proven its
 /// address. WireGuard's Linux cookie threshold is 4,096 queued handshakes.
 pub const HALF_OPEN_MAX: usize = 1_024;
 /// From this many half-open handshakes on, the session layer is told that the endpoint is under
 /// load (security.md §1.3: 256).
 pub const HALF_OPEN_UNDER_LOAD: usize = 256;
+/// SYNs a second that are answered with a key exchange, from everywhere. Guess: at 82 µs of work for
+/// a whole handshake (security.md §1.3) a quarter of one core.
+pub const HANDSHAKES_PER_SECOND: u64 = 3_000;
+/// The same at once. Half of it is kept for addresses that are proven.
+pub const HANDSHAKES_BURST: u64 = 3_000;
+/// SYNs a second that are answered for one prefix (IPv4 /24, IPv6 /48), those with and those without
+/// a proof of their address counted apart. Guess: an office behind one address that comes back
+/// after a failure of its line.
+pub const PREFIX_HANDSHAKES_PER_SECOND: u64 = 250;
+/// The same at once.
+pub const PREFIX_HANDSHAKES_BURST: u64 = 500;
+/// Prefixes whose use is remembered; the SYNs of a further one have to prove their address, or are
+/// dropped if they have. An entry goes when its bucket is full again.
+pub const PREFIXES_MAX: usize = 4_096;
 /// Bytes of one UDP payload that we ever send (65,535 − 8 − 20, RFC 768 and 791).
 pub const UDP_PAYLOAD_MAX: usize = 65_507;
 /// Smallest UDP payload a path must carry (RFC 9000 §14.1).

@@ -164,5 +164,6 @@ fn established(payload: &[u8]) -> Result<Established, HandshakeError> {
         protection: Box::new(PlainProtection),
         peer_params: params.to_vec(),
         peer: Arc::new(()),
+        peer_name: None,
     })
 }

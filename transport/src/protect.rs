@@ -114,6 +114,46 @@ pub trait PacketProtection: Send {
     /// Told about the passing of time (on each batch), for key updates by age and for erasing old
     /// keys.
     fn on_time(&mut self, _now: Instant, _probe_timeout: core::time::Duration) {}
+
+    /// Whether the application may have the connection. A session layer that has more to prove
+    /// than fits the handshake says no until the peer has said it through the channel; the
+    /// connection then waits, for the handshake's time at most. Once true it stays true.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// The next message for the peer's session layer, at most
+    /// [`crate::limits::SESSION_MESSAGE_MAX`] bytes. The transport delivers it reliably, in order
+    /// and sealed. Asked after the handshake, after each message and on time.
+    fn poll_session_message(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Takes a message of the peer's session layer.
+    ///
+    /// # Errors
+    /// [`SessionMessageError`]; the connection ends.
+    fn on_session_message(&mut self, _message: &[u8]) -> Result<(), SessionMessageError> {
+        Err(SessionMessageError::Malformed)
+    }
+}
+
+/// Why a message between session layers ends the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SessionMessageError {
+    /// No session layer says this, or not now.
+    #[error("malformed message of the session layer")]
+    Malformed,
+    /// The peer has failed to prove what it must.
+    #[error("{own_reason}")]
+    Refused {
+        /// Application error code that the peer sees.
+        code: u64,
+        /// A sentence for the peer's operator.
+        reason: &'static str,
+        /// A sentence for ours.
+        own_reason: &'static str,
+    },
 }
 
 /// What a finished handshake yields, on either side.
@@ -124,6 +164,8 @@ pub struct Established {
     pub peer_params: Vec<u8>,
     /// Who the peer is.
     pub peer: PeerIdentity,
+    /// A name by which the endpoint counts the connections of one peer; None: they are not counted.
+    pub peer_name: Option<[u8; 32]>,
 }
 
 /// Why a handshake message was not believed. The state it was offered to is unchanged.

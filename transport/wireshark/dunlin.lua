@@ -35,7 +35,7 @@ local FRAMES = {
     [0] = "PADDING", [1] = "ACK_RANGES", [2] = "MAX_DATA", [3] = "MAX_STREAM_DATA",
     [4] = "MAX_STREAMS_BIDI", [5] = "MAX_STREAMS_UNI", [6] = "STREAM", [7] = "STREAM_FIN",
     [8] = "MESSAGE", [9] = "DATAGRAM", [10] = "RESET_STREAM", [11] = "STOP_SENDING",
-    [12] = "MESSAGE_LENGTH",
+    [12] = "MESSAGE_LENGTH", [13] = "SESSION",
 }
 local PARAMS = {
     [0] = "connection ID", [1] = "idle timeout (ms)", [2] = "connection credit",
@@ -47,7 +47,8 @@ local ERRORS = {
     [1] = "malformed packet", [2] = "acknowledged a packet that was never sent", [3] = "flow control",
     [4] = "stream limit", [5] = "stream state", [6] = "final size", [7] = "contradicting fragments",
     [8] = "message too large", [9] = "transport parameters", [10] = "integrity limit",
-    [11] = "packet numbers used up",
+    [11] = "packet numbers used up", [12] = "malformed message of the session layer",
+    [13] = "too many connections of one peer",
 }
 local CIPHERS = { [1] = "AES-128-GCM", [2] = "ChaCha20-Poly1305" }
 
@@ -123,6 +124,8 @@ field("extension_len", U16, "extension_length", "Length of the extension block")
 field("frame", U8, "frame.type", "Frame", base.DEC, FRAMES)
 field("frame_len", U64, "frame.length", "Length")
 field("frame_value", BYTES, "frame.value", "Value")
+field("session_offset", U64, "session.offset", "Offset in the session channel")
+field("session_data", BYTES, "session.data", "Data of the session channel")
 field("limit", U64, "limit", "Limit")
 field("count", U64, "count", "Count")
 field("delay", U64, "ack.delay", "Delay (µs)")
@@ -514,6 +517,12 @@ local function frame_body(kind, c, tree, context)
         c:number(tree, "code")
     elseif kind == 12 then
         c:number(tree, "message_len")
+    elseif kind == 13 then
+        c:number(tree, "session_offset")
+        local data = c:rest()
+        if data then
+            tree:add(f.session_data, data)
+        end
     end
 end
 

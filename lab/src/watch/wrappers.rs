@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dunlin_transport::protect::{
     Acceptor, Established, Flow, HandshakeError, Initiator, OpenError, PacketProtection, Random,
-    Responder, Syn, SynDecision, Verdict,
+    Responder, SessionMessageError, Syn, SynDecision, Verdict,
 };
 use dunlin_transport::wire::{HEADER_LEN, Header};
 use dunlin_transport::{Instant, PacketNumber};
@@ -172,5 +172,17 @@ impl PacketProtection for WatchedProtection {
 
     fn on_time(&mut self, now: Instant, probe_timeout: Duration) {
         self.inner.on_time(now, probe_timeout);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.inner.is_ready()
+    }
+
+    fn poll_session_message(&mut self) -> Option<Vec<u8>> {
+        self.inner.poll_session_message()
+    }
+
+    fn on_session_message(&mut self, message: &[u8]) -> Result<(), SessionMessageError> {
+        self.inner.on_session_message(message)
     }
 }

@@ -1,6 +1,7 @@
 //! The typed command line. Reading it decides nothing: [`crate::commands`] acts.
 
 pub mod address;
+pub mod id;
 pub mod lab;
 pub mod trace;
 pub mod values;
@@ -14,6 +15,7 @@ use dunlin_session::NodeId;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use address::PeerAddress;
+use id::{IdArgs, KeyArgs};
 use values::{Percent, Rate};
 
 const EXAMPLES: &str = "\
@@ -57,18 +59,10 @@ pub enum Command {
     Lab(lab::LabArgs),
     /// Read qlog files: a table, and pictures for a browser
     Trace(trace::TraceCommandArgs),
-    /// Print the ID of this node, making its key at first use
+    /// Print the ID of this node, making its key at first use; make, seal, replace keys
     Id(IdArgs),
     /// Print the version
     Version,
-}
-
-/// Where the keys are.
-#[derive(Args, Clone, Debug, Default)]
-pub struct KeyArgs {
-    /// Folder of the identity key and the known peers [default: ~/.local/share/dunlin]
-    #[arg(long, value_name = "DIR", env = "DUNLIN_DATA_DIR")]
-    pub data_dir: Option<PathBuf>,
 }
 
 /// `dunlin start`.
@@ -308,14 +302,6 @@ pub struct RelayArgs {
     pub stats: bool,
 }
 
-/// `dunlin id`.
-#[derive(Args, Debug)]
-pub struct IdArgs {
-    /// Where the keys are.
-    #[command(flatten)]
-    pub keys: KeyArgs,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,6 +345,12 @@ mod tests {
             "dunlin trace logs --html page.html",
             "dunlin send --qlog d --pcap f --keylog k file 127.0.0.1:4600",
             "dunlin id",
+            "dunlin id --data-dir d",
+            "dunlin id new --hybrid --passphrase-file p --data-dir d",
+            "dunlin id show",
+            "dunlin id rotate --hybrid",
+            "dunlin id export --data-dir d",
+            "dunlin recv --network n --post-quantum required",
             "dunlin version",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));

@@ -1,11 +1,130 @@
-//! `dunlin id`.
+//! `dunlin id`: making, showing and replacing the key of this node.
 
-use crate::cli::IdArgs;
-use crate::commands::print_line;
-use crate::failure::Failure;
-use crate::stack::Keys;
+use std::fmt::Write as _;
+use std::path::PathBuf;
 
-/// Prints the ID of this node; its key is made at first use.
+use dunlin_session::Identity;
+use dunlin_session::keyfile::{Passphrase, Sealing, create, is_sealed, load, rotate};
+use dunlin_session::provider;
+use dunlin_transport::driver::OsRandom;
+
+use crate::cli::id::{IdAction, IdArgs, KeyFileArgs, MakeArgs};
+use crate::commands::{note, print_line};
+use crate::data_dir::DataDir;
+use crate::failure::{Exit, Failure};
+use crate::stack::{load_identity, read_passphrase};
+
+/// Does what is asked; without an action prints the ID, making the key at first use.
 pub(super) fn run(args: &IdArgs) -> Result<(), Failure> {
-    print_line(&Keys::load(&args.keys)?.node_id().to_string())
+    match &args.action {
+        None => print_line(&load_identity(&args.file)?.0.node_id().to_string()),
+        Some(IdAction::New(args)) => new(args),
+        Some(IdAction::Show(file)) => show(file),
+        Some(IdAction::Rotate(args)) => replace(args),
+        Some(IdAction::Export(file)) => export(file),
+    }
+}
+
+fn new(args: &MakeArgs) -> Result<(), Failure> {
+    let store = Store::open(&args.file)?;
+    let identity = make(args.hybrid);
+    store.with_sealing(|sealing| create(&store.path, &identity, sealing))?;
+    print_line(&identity.node_id().to_string())
+}
+
+fn show(file: &KeyFileArgs) -> Result<(), Failure> {
+    let store = Store::open(file)?;
+    let identity = store.load()?;
+    print_line(&identity.node_id().to_string())?;
+    let kind = if identity.public().is_hybrid() {
+        "Ed25519 and ML-DSA-65"
+    } else {
+        "Ed25519"
+    };
+    let sealed = if is_sealed(&store.path).map_err(local)? {
+        "sealed with a passphrase"
+    } else {
+        "not sealed"
+    };
+    note(&format!("{kind}, {sealed}, in {}", store.path.display()));
+    Ok(())
+}
+
+fn replace(args: &MakeArgs) -> Result<(), Failure> {
+    let store = Store::open(&args.file)?;
+    let old = store.load()?;
+    let identity = make(args.hybrid || old.public().is_hybrid());
+    let kept = store.with_sealing(|sealing| rotate(&store.path, &identity, sealing))?;
+    print_line(&identity.node_id().to_string())?;
+    note(&format!(
+        "this node was {} and has another ID now: who expects the old one refuses it, so give the new one to your peers; the old key is kept in {}",
+        old.node_id(),
+        kept.display()
+    ));
+    Ok(())
+}
+
+fn export(file: &KeyFileArgs) -> Result<(), Failure> {
+    let identity = Store::open(file)?.load()?;
+    let public = identity.public();
+    print_line(&format!("node-id {}", identity.node_id()))?;
+    print_line(&format!("ed25519 {}", hex(&public.ed25519)))?;
+    print_line(&format!(
+        "ml-dsa-65-commitment {}",
+        if public.is_hybrid() {
+            hex(&public.mldsa_commitment)
+        } else {
+            "none".to_owned()
+        }
+    ))
+}
+
+fn make(hybrid: bool) -> Identity {
+    if hybrid {
+        Identity::generate_hybrid(&mut OsRandom, &*provider::aws_lc())
+    } else {
+        Identity::generate(&mut OsRandom)
+    }
+}
+
+/// The key file, and what it opens with.
+struct Store {
+    path: PathBuf,
+    passphrase: Option<Passphrase>,
+}
+
+impl Store {
+    fn open(file: &KeyFileArgs) -> Result<Self, Failure> {
+        Ok(Self {
+            path: DataDir::open(file.data_dir.as_deref())?.identity_file(),
+            passphrase: read_passphrase(file)?,
+        })
+    }
+
+    fn load(&self) -> Result<Identity, Failure> {
+        load(&self.path, self.passphrase.as_ref(), &*provider::aws_lc()).map_err(local)
+    }
+
+    fn with_sealing<T>(
+        &self,
+        write: impl FnOnce(&mut Sealing<'_>) -> Result<T, dunlin_session::keyfile::KeyFileError>,
+    ) -> Result<T, Failure> {
+        write(&mut Sealing {
+            passphrase: self.passphrase.as_ref(),
+            random: &mut OsRandom,
+            provider: &*provider::aws_lc(),
+        })
+        .map_err(local)
+    }
+}
+
+fn local(error: dunlin_session::keyfile::KeyFileError) -> Failure {
+    Failure::new(Exit::Local, error.to_string())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -31,6 +31,7 @@ pub(super) async fn run(args: RecvArgs, traces: Traces, shutdown: Shutdown) -> R
     prepare(&args.out)?;
     let acceptor = keys.acceptor(&args.allow);
     let endpoint = listen(args.listen, acceptor, LabArgs::default(), &traces)?;
+    let _guard = keys.guard(&endpoint);
     let address = reachable_address(endpoint.local_addr());
     print_line(&format!("{}@{address}", keys.node_id()))?;
     note(&format!(

@@ -14,6 +14,7 @@ use dunlin_transport::driver::{Connection, Endpoint};
 use tokio::sync::{mpsc, oneshot};
 
 use super::link::{self, Input};
+use crate::access::Guard;
 use crate::clock::{Clock, unix_millis};
 use crate::stack::Keys;
 
@@ -57,6 +58,8 @@ pub(super) struct Task {
     next_link: u64,
     inputs: mpsc::Sender<Input>,
     arrived: mpsc::Receiver<Input>,
+    /// Ends connections with peers that are denied from now on.
+    _guard: Option<Guard>,
 }
 
 impl Task {
@@ -70,6 +73,7 @@ impl Task {
     ) -> Self {
         let (inputs, arrived) = mpsc::channel(INPUTS_MAX);
         Self {
+            _guard: keys.guard(&endpoint),
             overlay,
             endpoint,
             keys,

@@ -6,8 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod faults;
+mod identity;
 mod lab;
 mod network;
 mod process;
+mod refusals;
 mod traces;
 mod transfer;

@@ -150,6 +150,7 @@ pub fn open_packet(data: &[u8]) {
         update: 4,
         confidentiality: 1 << 20,
         integrity: 1 << 20,
+        interval: Duration::from_secs(3_600),
     };
     let secret = |byte| Zeroizing::new([byte; 32]);
     let mut sender = SealedProtection::new(&pure(), suite, secret(1), secret(2), limits);

@@ -12,7 +12,7 @@ use crate::config::SessionConfig;
 use crate::handshake::{SessionAcceptor, SessionInitiator};
 use crate::identity::Identity;
 use crate::protection::{KeyLimits, SealedProtection};
-use crate::provider::{CryptoProvider, KEM_PUBLIC_LEN, TAG_LEN, aws_lc, pure};
+use crate::provider::{CryptoProvider, KEM_PUBLIC_LEN, Secret, TAG_LEN, aws_lc, pure};
 use crate::suite::CipherSuite;
 
 /// One primitive, or a whole acceptor, of each provider on what `data` spells: genuine values with
@@ -89,6 +89,7 @@ fn signatures(data: &[u8]) {
     let (one, two) = (pure(), aws_lc());
     let genuine_signature = one.ed25519_sign(&seed, message);
     assert_eq!(genuine_signature, two.ed25519_sign(&seed, message));
+    second_signatures(&Zeroizing::new(seed), &signature_patch, message);
     let genuine = Identity::from_seed(seed).public().ed25519;
     let (mut key, mut changed) = (genuine, genuine_signature);
     change(&mut key, &key_patch);
@@ -110,6 +111,21 @@ fn signatures(data: &[u8]) {
         one.ed25519_verify(&key, message, &arbitrary),
         two.ed25519_verify(&key, message, &arbitrary)
     );
+}
+
+/// ML-DSA-65: the same key, signatures that the other library accepts, and one that is changed.
+fn second_signatures(seed: &Secret, patch: &[u8], message: &[u8]) {
+    let key = pure().mldsa_public(seed);
+    assert_eq!(key, aws_lc().mldsa_public(seed));
+    for (signer, verifier) in crossings() {
+        let genuine = signer.mldsa_sign(seed, message);
+        assert!(verifier.mldsa_verify(&key, message, &genuine));
+        let mut changed = genuine.clone();
+        change(changed.as_mut_slice(), patch);
+        let verdict = verifier.mldsa_verify(&key, message, &changed);
+        assert_eq!(verdict, signer.mldsa_verify(&key, message, &changed));
+        assert_eq!(verdict, changed == genuine);
+    }
 }
 
 fn encapsulation(data: &[u8]) {
@@ -171,6 +187,7 @@ fn packets(data: &[u8]) {
         update: 3,
         confidentiality: 1 << 20,
         integrity: 1 << 20,
+        interval: core::time::Duration::from_secs(3_600),
     };
     let secret = |byte| Zeroizing::new([byte; 32]);
     let mut wire = Vec::new();

@@ -1,9 +1,6 @@
 //! What people type and keep: node IDs and key files.
 
-use std::path::Path;
-
 use crate::NodeId;
-use crate::keyfile::{FILE_LEN_MAX, format, parse};
 
 /// Text as a node ID: what parses prints to the same text but for its case, and no change of one
 /// character of it parses (bech32m finds up to four).
@@ -35,40 +32,11 @@ pub fn node_id(data: &[u8]) {
     }
 }
 
-/// Bytes as a key file: what parses holds the seed and check that we would write; and what we write
-/// is not read as another key after a change of one byte.
+/// Bytes as a key file: what parses holds the secrets and check that we would write; and what we
+/// write is not read as another key after a change of one byte.
 ///
 /// # Panics
 /// When it is not so.
 pub fn key_file(data: &[u8]) {
-    let path = Path::new("key");
-    if let Ok(seed) = parse(path, data) {
-        assert!(data.len() <= FILE_LEN_MAX);
-        let words: Vec<_> = data
-            .split(u8::is_ascii_whitespace)
-            .filter(|word| !word.is_empty())
-            .collect();
-        let ours = format(&seed);
-        let same = ours.split_ascii_whitespace().zip(&words);
-        assert_eq!(words.len(), 3);
-        assert!(
-            same.into_iter()
-                .all(|(ours, word)| ours.as_bytes().eq_ignore_ascii_case(word))
-        );
-    }
-    let mut seed = [0; 32];
-    for (to, from) in seed.iter_mut().zip(data) {
-        *to = *from;
-    }
-    let written = format(&seed);
-    assert_eq!(parse(path, written.as_bytes()).ok().as_deref(), Some(&seed));
-    if let [at, with, ..] = data {
-        let mut changed = written.as_bytes().to_vec();
-        let at = usize::from(*at) % changed.len();
-        if let Some(byte) = changed.get_mut(at) {
-            *byte = *with;
-        }
-        let read = parse(path, &changed).ok();
-        assert!(read.is_none_or(|read| *read == seed), "another identity");
-    }
+    crate::keyfile::text::fuzz(data);
 }

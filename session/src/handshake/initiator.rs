@@ -8,7 +8,9 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::messages::{Carrier, Introduction, MAC_LEN, Offer, Retry, SUITE_H1, Syn, SynAck};
-use super::{INITIATOR_CONTEXT, PROTOCOL_VERSION, RESPONDER_CONTEXT, as_initiator, established};
+use super::{
+    Ends, INITIATOR_CONTEXT, PROTOCOL_VERSION, RESPONDER_CONTEXT, as_initiator, established,
+};
 use crate::config::SessionConfig;
 use crate::identity::{Identity, separated};
 use crate::limits::TOKEN_LEN;
@@ -122,7 +124,7 @@ impl SessionInitiator {
             ));
         }
         self.config
-            .judge(node_id, introduction.capabilities)
+            .judge(&introduction.public, introduction.capabilities)
             .map_err(|refusal| HandshakeError::Fatal(refusal.own_reason()))
     }
 
@@ -136,6 +138,7 @@ impl SessionInitiator {
         let introduction = Introduction {
             public: *self.identity.public(),
             signature: self.provider.ed25519_sign(self.identity.seed(), &signed),
+            asks_second: self.config.asks_second(),
             capabilities: self.config.capabilities,
             params: &self.params,
             user_agent: &self.config.clean_user_agent(),
@@ -208,12 +211,17 @@ impl Initiator for SessionInitiator {
         Ok((
             confirm,
             established(
-                &self.config,
-                &self.provider,
+                &Ends {
+                    identity: &self.identity,
+                    config: &self.config,
+                    provider: &self.provider,
+                    side: Side::Initiator,
+                    own_params: &self.params,
+                },
                 cipher,
                 keys,
-                (Side::Initiator, &self.params),
                 introduction,
+                true,
             ),
         ))
     }

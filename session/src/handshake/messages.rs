@@ -2,7 +2,9 @@
 //! reserved byte must be zero.
 
 use crate::identity::PublicIdentity;
-use crate::limits::{CONFIRM_LEN, RETRY_LEN, SYN_ACK_LEN, SYN_LEN, TOKEN_LEN, USER_AGENT_MAX};
+use crate::limits::{
+    CAPABILITIES_MAX, CONFIRM_LEN, RETRY_LEN, SYN_ACK_LEN, SYN_LEN, TOKEN_LEN, USER_AGENT_MAX,
+};
 use crate::provider::{KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, TAG_LEN};
 use crate::suite::CipherSuite;
 
@@ -14,6 +16,8 @@ pub(super) const MAC_LEN: usize = 16;
 pub(super) const SYN_CONTENT_LEN: usize = SYN_LEN - TOKEN_LEN - MAC_LEN;
 /// Bytes of the SYN_ACK that are not sealed.
 pub(super) const SYN_ACK_CLEAR_LEN: usize = 4 + 32 + KEM_CIPHERTEXT_LEN;
+/// Flag of an introduction: the sender asks for the receiver's ML-DSA-65 signature.
+const ASKS_SECOND: u8 = 0x80;
 const SYN_PADDING: usize = SYN_CONTENT_LEN - 8 - 32 - KEM_PUBLIC_LEN;
 
 /// Reads bytes in order; never past the end.
@@ -214,6 +218,9 @@ impl Carrier {
 pub(super) struct Introduction<'a> {
     pub(super) public: PublicIdentity,
     pub(super) signature: [u8; 64],
+    /// The sender asks for the receiver's ML-DSA-65 signature.
+    pub(super) asks_second: bool,
+    /// At most [`CAPABILITIES_MAX`].
     pub(super) capabilities: u64,
     /// Transport parameters.
     pub(super) params: &'a [u8],
@@ -226,10 +233,12 @@ impl<'a> Introduction<'a> {
     /// when the transport parameters do not fit.
     pub(super) fn emit(&self, carrier: Carrier) -> Option<Vec<u8>> {
         let params_len = u8::try_from(self.params.len()).ok()?;
+        let asks = if self.asks_second { ASKS_SECOND } else { 0 };
+        let capabilities = u64::from(asks) << 56 | (self.capabilities & CAPABILITIES_MAX);
         let mut out = [
             &self.public.to_bytes()[..],
             &self.signature,
-            &self.capabilities.to_be_bytes(),
+            &capabilities.to_be_bytes(),
             &[params_len],
             self.params,
         ]
@@ -254,7 +263,12 @@ impl<'a> Introduction<'a> {
         let mut reader = Reader(bytes);
         let public = PublicIdentity::from_bytes(reader.array()?);
         let signature = *reader.array()?;
-        let capabilities = u64::from_be_bytes(*reader.array()?);
+        let word: [u8; 8] = *reader.array()?;
+        let [flags, ..] = word;
+        if flags & !ASKS_SECOND != 0 {
+            return None;
+        }
+        let capabilities = u64::from_be_bytes(word) & CAPABILITIES_MAX;
         let params = reader.counted()?;
         let user_agent = reader.counted()?;
         let printable = user_agent.iter().all(|byte| matches!(byte, b' '..=b'~'));
@@ -266,6 +280,7 @@ impl<'a> Introduction<'a> {
         Some(Self {
             public,
             signature,
+            asks_second: flags & ASKS_SECOND != 0,
             capabilities,
             params,
             user_agent,
@@ -320,6 +335,7 @@ mod tests {
         Introduction {
             public,
             signature: [9; 64],
+            asks_second: false,
             capabilities: 77,
             params,
             user_agent,
@@ -424,9 +440,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn introductions_round_trip(params in prop::collection::vec(any::<u8>(), 0..=58), user_agent in "[ -~]{0,11}", capabilities: u64) {
+        fn introductions_round_trip(params in prop::collection::vec(any::<u8>(), 0..=58), user_agent in "[ -~]{0,11}", capabilities in 0..=CAPABILITIES_MAX, asks_second: bool) {
             for carrier in [Carrier::SynAck, Carrier::Confirm] {
-                let whole = Introduction { capabilities, ..introduction(&params, &user_agent) };
+                let whole = Introduction { capabilities, asks_second, ..introduction(&params, &user_agent) };
                 let bytes = whole.emit(carrier).unwrap();
                 prop_assert_eq!(bytes.len(), carrier.len() + TAG_LEN);
                 let parsed = Introduction::parse(carrier, &bytes[..carrier.len()]);

@@ -25,11 +25,13 @@ use dunlin_transport::Side;
 use dunlin_transport::protect::Established;
 
 use crate::config::SessionConfig;
+use crate::identity::Identity;
 use crate::key_log::ConnectionKeyLog;
 use crate::peer::PeerInfo;
 use crate::protection::{KeyLimits, SealedProtection};
 use crate::provider::{CryptoProvider, Secret};
 use crate::schedule::SessionSecrets;
+use crate::second_proof::SecondProof;
 use crate::suite::CipherSuite;
 use messages::Introduction;
 #[cfg(feature = "pure-rust")]
@@ -41,39 +43,63 @@ pub const PROTOCOL_VERSION: u8 = 1;
 const RESPONDER_CONTEXT: &[u8] = b"dunlin H1 responder v1";
 const INITIATOR_CONTEXT: &[u8] = b"dunlin H1 initiator v1";
 
-/// What the transport gets: keys in the right direction, the peer's parameters and who it is.
+/// One end of a handshake, as the messages of the other end meet it.
+struct Ends<'a> {
+    identity: &'a Identity,
+    config: &'a SessionConfig,
+    provider: &'a Arc<dyn CryptoProvider>,
+    side: Side,
+    /// Our transport parameters, for the key log.
+    own_params: &'a [u8],
+}
+
+/// What the transport gets: keys in the right direction, the peer's parameters and who it is. A
+/// peer that is `welcome` proves its second key, when it has one and we ask for it, and we ours.
 fn established(
-    config: &SessionConfig,
-    provider: &Arc<dyn CryptoProvider>,
+    ends: &Ends<'_>,
     cipher: CipherSuite,
     (outgoing, incoming, exporter): (Secret, Secret, Secret),
-    (side, own_params): (Side, &[u8]),
     introduction: Introduction<'_>,
+    welcome: bool,
 ) -> Established {
-    let theirs = introduction.params;
+    let (config, side) = (ends.config, ends.side);
     let log = config.key_log.as_ref();
-    let log = log.map(|log| ConnectionKeyLog::new(log, side, own_params, theirs));
-    let limits = KeyLimits::new(cipher, config.key_update_packets);
+    let log = log.map(|log| ConnectionKeyLog::new(log, side, ends.own_params, introduction.params));
+    let node_id = introduction.public.node_id();
     let peer = PeerInfo {
-        node_id: introduction.public.node_id(),
+        node_id,
+        post_quantum: config.asks_second() && introduction.public.is_hybrid(),
         public: introduction.public,
         capabilities: introduction.capabilities,
         user_agent: introduction.user_agent.to_owned(),
         version: PROTOCOL_VERSION,
         cipher,
         exporter,
-        provider: Arc::clone(provider),
+        provider: Arc::clone(ends.provider),
     };
-    Established {
-        protection: Box::new(SealedProtection::logged(
-            provider,
+    let mut proof = SecondProof::default();
+    if welcome && introduction.asks_second {
+        proof.prove(ends.identity, side, &peer);
+    }
+    if welcome && peer.post_quantum {
+        proof.demand(side, &peer, config.refusals.clone());
+    }
+    let protection = SealedProtection::logged(
+        ends.provider,
+        cipher,
+        (outgoing, incoming),
+        KeyLimits::new(
             cipher,
-            (outgoing, incoming),
-            limits,
-            log,
-        )),
+            config.key_update_packets,
+            config.key_update_interval,
+        ),
+        log,
+    );
+    Established {
+        protection: Box::new(protection.with_proof(proof)),
         peer_params: introduction.params.to_vec(),
         peer: Arc::new(peer),
+        peer_name: Some(*node_id.as_bytes()),
     }
 }
 
@@ -87,6 +113,8 @@ fn as_responder(secrets: SessionSecrets) -> (Secret, Secret, Secret) {
     (secrets.responder, secrets.initiator, secrets.exporter)
 }
 
+#[cfg(test)]
+mod second_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

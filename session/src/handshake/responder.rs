@@ -12,7 +12,9 @@ use zeroize::Zeroizing;
 use super::initiator::{first_half, retry_mac};
 use super::messages::{Carrier, Introduction, Retry, SUITE_H1, SYN_ACK_CLEAR_LEN, Syn, SynAck};
 use super::token::TokenMint;
-use super::{INITIATOR_CONTEXT, PROTOCOL_VERSION, RESPONDER_CONTEXT, as_responder, established};
+use super::{
+    Ends, INITIATOR_CONTEXT, PROTOCOL_VERSION, RESPONDER_CONTEXT, as_responder, established,
+};
 use crate::config::SessionConfig;
 use crate::identity::{Identity, separated};
 use crate::limits::CONFIRM_LEN;
@@ -141,6 +143,7 @@ impl SessionAcceptor {
         let introduction = Introduction {
             public: *shared.identity.public(),
             signature: provider.ed25519_sign(shared.identity.seed(), &signed),
+            asks_second: shared.config.asks_second(),
             capabilities: shared.config.capabilities,
             params,
             user_agent: &shared.config.clean_user_agent(),
@@ -271,15 +274,23 @@ impl Responder for SessionResponder {
 
         let keys = as_responder(self.secrets.finish(provider, &th3));
         let config = &self.shared.config;
-        let judgement = config.judge(node_id, introduction.capabilities);
+        let judgement = config.judge(&introduction.public, introduction.capabilities);
         let established = established(
-            config,
-            &self.shared.provider,
+            &Ends {
+                identity: &self.shared.identity,
+                config,
+                provider: &self.shared.provider,
+                side: Side::Responder,
+                own_params: &self.params,
+            },
             self.cipher,
             keys,
-            (Side::Responder, &self.params),
             introduction,
+            judgement.is_ok(),
         );
+        if let (Err(refusal), Some(log)) = (judgement, &config.refusals) {
+            log.tell(&node_id, refusal);
+        }
         Ok(match judgement {
             Ok(()) => Verdict::Accept(established),
             Err(refusal) => Verdict::Refuse {

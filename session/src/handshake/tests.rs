@@ -842,7 +842,7 @@ fn an_initiator_refuses_a_proven_peer_for_good() {
             ..SessionConfig::default()
         },
         SessionConfig {
-            require_capabilities: 1 << 63,
+            require_capabilities: 1 << 55,
             ..SessionConfig::default()
         },
     ] {

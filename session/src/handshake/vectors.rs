@@ -63,6 +63,7 @@ fn config(user_agent: &str, capabilities: u64) -> SessionConfig {
         network: "vectors".to_owned(),
         user_agent: user_agent.to_owned(),
         capabilities,
+        post_quantum: crate::PostQuantum::Off,
         ciphers: vec![CipherSuite::Aes128Gcm, CipherSuite::ChaCha20Poly1305],
         ..SessionConfig::default()
     }
@@ -229,7 +230,7 @@ fn add_packets(vectors: &mut Vectors, wire: &mut Wire) {
     }
     let secret = || Zeroizing::new([9; 32]);
     let suite = CipherSuite::ChaCha20Poly1305;
-    let limits = KeyLimits::new(suite, 1);
+    let limits = KeyLimits::new(suite, 1, crate::limits::KEY_UPDATE_INTERVAL);
     let mut protection = SealedProtection::new(&pure(), suite, secret(), secret(), limits);
     for (name, number) in [
         ("packet_chacha20_poly1305", 0x1_0203_0405),

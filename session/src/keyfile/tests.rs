@@ -1,6 +1,7 @@
 //! Every way a key file can be wrong, on a real file system.
 
 use super::*;
+use crate::testing::provider;
 
 struct Count(u8);
 
@@ -11,6 +12,97 @@ impl Random for Count {
             *byte = self.0;
         }
     }
+}
+
+fn sealing<'a>(
+    random: &'a mut Count,
+    provider: &'a dyn CryptoProvider,
+    passphrase: Option<&'a Passphrase>,
+) -> Sealing<'a> {
+    Sealing {
+        passphrase,
+        random,
+        provider,
+    }
+}
+
+/// As the crate's, for a key that is not sealed.
+fn load(path: &Path) -> Result<Identity, KeyFileError> {
+    super::load(path, None, &*provider())
+}
+
+fn create(path: &Path, identity: &Identity) -> Result<(), KeyFileError> {
+    super::create(
+        path,
+        identity,
+        &mut sealing(&mut Count(0), &*provider(), None),
+    )
+}
+
+fn load_or_create(path: &Path, random: &mut Count) -> Result<Identity, KeyFileError> {
+    super::load_or_create(path, &mut sealing(random, &*provider(), None))
+}
+
+fn passphrase(text: &str) -> Passphrase {
+    Passphrase::from_file(Zeroizing::new(text.as_bytes().to_vec())).unwrap()
+}
+
+#[test]
+fn a_sealed_key_opens_with_its_passphrase_only() {
+    let (_directory, path) = scratch();
+    let (provider, right) = (provider(), passphrase("correct horse"));
+    let identity = Identity::hybrid([1; 32], [2; 32], &*provider);
+    let mut random = Count(0);
+    let mut sealing = sealing(&mut random, &*provider, Some(&right));
+    super::create(&path, &identity, &mut sealing).unwrap();
+    assert!(is_sealed(&path).unwrap());
+    let loaded = super::load(&path, Some(&right), &*provider).unwrap();
+    assert_eq!(loaded.node_id(), identity.node_id());
+    let error = load(&path).unwrap_err();
+    assert!(error.to_string().contains("--passphrase-file"), "{error}");
+    let wrong = passphrase("battery staple");
+    let error = super::load(&path, Some(&wrong), &*provider).unwrap_err();
+    assert!(
+        matches!(error, KeyFileError::WrongPassphrase { .. }),
+        "{error}"
+    );
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        text.len() < FILE_LEN_MAX && !text.contains("0101"),
+        "{text}"
+    );
+}
+
+#[test]
+fn rotation_replaces_the_key_and_keeps_every_old_one() {
+    let (_directory, path) = scratch();
+    let provider = provider();
+    let ids: Vec<_> = (1..4)
+        .map(|seed| Identity::hybrid([seed; 32], [seed; 32], &*provider))
+        .collect();
+    create(&path, &ids[0]).unwrap();
+    let mut random = Count(0);
+    let mut sealing = sealing(&mut random, &*provider, None);
+    let kept = ids[1..]
+        .iter()
+        .map(|next| rotate(&path, next, &mut sealing).unwrap());
+    let kept: Vec<_> = kept.collect();
+    assert_eq!(load(&path).unwrap().node_id(), ids[2].node_id());
+    for (path, id) in kept.iter().zip(&ids) {
+        assert_eq!(load(path).unwrap().node_id(), id.node_id());
+    }
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 3);
+}
+
+#[test]
+fn rotation_needs_a_key_to_replace() {
+    let (_directory, path) = scratch();
+    let mut random = Count(0);
+    let provider = provider();
+    let mut sealing = sealing(&mut random, &*provider, None);
+    let error = rotate(&path, &Identity::from_seed([1; 32]), &mut sealing).unwrap_err();
+    assert!(matches!(error, KeyFileError::NotFound { .. }), "{error}");
+    assert!(!path.exists());
 }
 
 fn scratch() -> (tempfile::TempDir, PathBuf) {
@@ -66,7 +158,7 @@ fn refuses_what_is_not_a_key_and_says_what_to_do() {
     let wrong: [&[u8]; 6] = [
         b"",
         b"Dear diary, this is not a key.\n",
-        b"dunlin-key-v2 00 00",
+        b"dunlin-key-v3 00 00",
         &[0xff; 90],
         &[b' '; 129],
         &[b'a'; 1 << 16],

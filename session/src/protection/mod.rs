@@ -14,13 +14,14 @@ mod keys;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_transport::protect::{Flow, OpenError, PacketProtection};
+use dunlin_transport::protect::{Flow, OpenError, PacketProtection, SessionMessageError};
 use dunlin_transport::{Instant, PacketNumber};
 
 use crate::key_log::ConnectionKeyLog;
 use crate::limits::PREVIOUS_KEYS_PROBE_TIMEOUTS;
 use crate::planted::{self, Bug};
 use crate::provider::{CryptoProvider, Secret, TAG_LEN};
+use crate::second_proof::SecondProof;
 use crate::suite::CipherSuite;
 use keys::{HEADER_LEN, HeaderProtection, KeyChain, PacketKey};
 
@@ -33,17 +34,20 @@ pub(crate) struct KeyLimits {
     pub(crate) confidentiality: u64,
     /// Packets of the connection that may fail to open.
     pub(crate) integrity: u64,
+    /// Age at which the next sending key is due.
+    pub(crate) interval: Duration,
 }
 
 impl KeyLimits {
     /// The limits of `suite`, with an update after `update` packets, but at least one and at most
-    /// an eighth of what the cipher allows.
-    pub(crate) fn new(suite: CipherSuite, update: u64) -> Self {
+    /// an eighth of what the cipher allows, or after `interval`.
+    pub(crate) fn new(suite: CipherSuite, update: u64, interval: Duration) -> Self {
         let confidentiality = suite.confidentiality_limit();
         Self {
             update: update.clamp(1, confidentiality / 8),
             confidentiality,
             integrity: suite.integrity_limit(),
+            interval,
         }
     }
 }
@@ -53,9 +57,16 @@ pub(crate) struct SealedProtection {
     send: SendKeys,
     receive: ReceiveKeys,
     limits: KeyLimits,
+    proof: SecondProof,
 }
 
 impl SealedProtection {
+    /// The same, with something still to be proven.
+    pub(crate) fn with_proof(mut self, proof: SecondProof) -> Self {
+        self.proof = proof;
+        self
+    }
+
     /// From the secrets of the two directions.
     pub(crate) fn new(
         provider: &Arc<dyn CryptoProvider>,
@@ -89,6 +100,8 @@ impl SealedProtection {
                 sealed: 0,
                 first: None,
                 acknowledged: false,
+                since: None,
+                aged: false,
             },
             receive: ReceiveKeys {
                 previous: None,
@@ -100,6 +113,7 @@ impl SealedProtection {
                 failures: 0,
             },
             limits,
+            proof: SecondProof::default(),
         }
     }
 
@@ -112,7 +126,8 @@ impl SealedProtection {
         let settled = self.receive.previous.is_none();
         // Far beyond the due time an update no longer waits for late packets.
         let urgent = send.sealed >= self.limits.confidentiality / 2;
-        if send.sealed >= self.limits.update && answered && (settled || urgent) {
+        let due = send.sealed >= self.limits.update || send.aged;
+        if due && answered && (settled || urgent) {
             if planted::is(Bug::KeyUpdateTwice) {
                 self.send.advance();
             }
@@ -213,6 +228,11 @@ impl PacketProtection for SealedProtection {
     }
 
     fn on_time(&mut self, now: Instant, probe_timeout: Duration) {
+        let since = *self.send.since.get_or_insert(now);
+        if now >= since + self.limits.interval && !self.send.aged {
+            self.send.aged = true;
+            self.update_if_due();
+        }
         let Some(previous) = &mut self.receive.previous else {
             return;
         };
@@ -221,6 +241,18 @@ impl PacketProtection for SealedProtection {
         if now >= erase_at {
             self.receive.previous = None;
         }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.proof.is_complete()
+    }
+
+    fn poll_session_message(&mut self) -> Option<Vec<u8>> {
+        self.proof.take_ours()
+    }
+
+    fn on_session_message(&mut self, message: &[u8]) -> Result<(), SessionMessageError> {
+        self.proof.on_message(message)
     }
 }
 
@@ -236,6 +268,10 @@ struct SendKeys {
     first: Option<PacketNumber>,
     /// Whether the peer has acknowledged one of them.
     acknowledged: bool,
+    /// When it was first seen in use.
+    since: Option<Instant>,
+    /// It has been in use for so long that the next one is due.
+    aged: bool,
 }
 
 impl SendKeys {
@@ -245,6 +281,8 @@ impl SendKeys {
         self.sealed = 0;
         self.first = None;
         self.acknowledged = false;
+        self.since = None;
+        self.aged = false;
     }
 }
 

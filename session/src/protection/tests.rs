@@ -28,6 +28,7 @@ fn limits(update: u64) -> KeyLimits {
         update,
         confidentiality: 1 << 20,
         integrity: 1 << 20,
+        interval: Duration::from_secs(3_600),
     }
 }
 
@@ -273,12 +274,12 @@ fn no_key_seals_more_than_its_limit() {
 
 #[test]
 fn limits_follow_the_cipher() {
-    let aes = KeyLimits::new(CipherSuite::Aes128Gcm, u64::MAX);
+    let aes = KeyLimits::new(CipherSuite::Aes128Gcm, u64::MAX, Duration::ZERO);
     assert_eq!(
         (aes.update, aes.confidentiality, aes.integrity),
         (1 << 20, 1 << 23, 1 << 52)
     );
-    let chacha = KeyLimits::new(CipherSuite::ChaCha20Poly1305, 0);
+    let chacha = KeyLimits::new(CipherSuite::ChaCha20Poly1305, 0, Duration::ZERO);
     assert_eq!(
         (chacha.update, chacha.confidentiality, chacha.integrity),
         (1, 1 << 62, 1 << 36)
@@ -514,5 +515,42 @@ proptest! {
             let result = receiver.open(PacketNumber(number), key_phase, &mut bytes);
             prop_assert_eq!(result, Err(OpenError::Mismatch));
         }
+    }
+}
+
+#[test]
+fn a_key_that_is_old_is_replaced_whatever_it_sealed() {
+    let hour = Duration::from_secs(3_600);
+    for (mut a, mut b) in all_ends(limits(1 << 18)) {
+        let timeout = Duration::from_millis(100);
+        a.on_time(Instant::ZERO, timeout);
+        let wire = seal(&mut a, 0, b"x");
+        open(&mut b, &wire).unwrap();
+        a.on_acknowledged(PacketNumber(0));
+        a.on_time(Instant::ZERO + hour - timeout, timeout);
+        assert!(!a.key_phase());
+        a.on_time(Instant::ZERO + hour, timeout);
+        assert!(a.key_phase());
+        // The age of the next key counts from its own beginning.
+        let wire = seal(&mut a, 1, b"y");
+        assert_eq!(open(&mut b, &wire), Ok(b"y".to_vec()));
+        a.on_time(Instant::ZERO + hour + timeout, timeout);
+        a.on_acknowledged(PacketNumber(1));
+        a.on_time(Instant::ZERO + hour * 2, timeout);
+        assert!(a.key_phase());
+    }
+}
+
+#[test]
+fn an_old_key_waits_for_the_peer_to_have_it() {
+    let hour = Duration::from_secs(3_600);
+    for (mut a, mut b) in all_ends(limits(1 << 18)) {
+        a.on_time(Instant::ZERO, hour);
+        let wire = seal(&mut a, 0, b"x");
+        a.on_time(Instant::ZERO + hour, hour);
+        assert!(!a.key_phase(), "nothing under this key was acknowledged");
+        open(&mut b, &wire).unwrap();
+        a.on_acknowledged(PacketNumber(0));
+        assert!(a.key_phase());
     }
 }

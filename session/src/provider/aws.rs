@@ -6,14 +6,16 @@
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
 use aws_lc_rs::cipher::{AES_128, EncryptingKey, UnboundCipherKey};
 use aws_lc_rs::kem::{DecapsulationKey, EncapsulationKey, ML_KEM_768};
-use aws_lc_rs::signature::{self, Ed25519KeyPair};
+use aws_lc_rs::signature::{
+    self, Ed25519KeyPair, KeyPair, ML_DSA_65, ML_DSA_65_SIGNING, PqdsaKeyPair,
+};
 use aws_lc_rs::{aead, digest, hmac, kem};
 use dunlin_transport::protect::Random;
 use zeroize::Zeroizing;
 
 use super::{
     AeadKey, CryptoError, CryptoProvider, HeaderKey, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KemSecret,
-    NONCE_LEN, Secret, TAG_LEN,
+    MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
 };
 use crate::chacha_mask::ChaChaMask;
 use crate::strict;
@@ -90,6 +92,29 @@ impl CryptoProvider for AwsLc {
                 .is_ok()
     }
 
+    fn mldsa_public(&self, seed: &Secret) -> Box<[u8; MLDSA_PUBLIC_LEN]> {
+        Box::new(exactly(mldsa_key(seed).public_key().as_ref()))
+    }
+
+    fn mldsa_sign(&self, seed: &Secret, message: &[u8]) -> Box<[u8; MLDSA_SIGNATURE_LEN]> {
+        let mut signature = Box::new([0; MLDSA_SIGNATURE_LEN]);
+        mldsa_key(seed)
+            .sign(message, signature.as_mut_slice())
+            .expect("room, memory and entropy");
+        signature
+    }
+
+    fn mldsa_verify(
+        &self,
+        key: &[u8; MLDSA_PUBLIC_LEN],
+        message: &[u8],
+        signature: &[u8; MLDSA_SIGNATURE_LEN],
+    ) -> bool {
+        signature::UnparsedPublicKey::new(&ML_DSA_65, key)
+            .verify(message, signature)
+            .is_ok()
+    }
+
     fn aead(&self, suite: CipherSuite, key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError> {
         let algorithm = match suite {
             CipherSuite::Aes128Gcm => &aead::AES_128_GCM,
@@ -116,6 +141,10 @@ impl CryptoProvider for AwsLc {
 
 fn x25519_key(secret: &Secret) -> PrivateKey {
     PrivateKey::from_private_key(&X25519, secret.as_ref()).expect("any 32 bytes are a scalar")
+}
+
+fn mldsa_key(seed: &Secret) -> PqdsaKeyPair {
+    PqdsaKeyPair::from_seed(&ML_DSA_65_SIGNING, seed.as_ref()).expect("any 32 bytes are a seed")
 }
 
 /// The library's output as an array of the length that the algorithm has by definition.

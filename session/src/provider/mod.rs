@@ -22,6 +22,10 @@ pub type Secret = Zeroizing<[u8; 32]>;
 pub const KEM_PUBLIC_LEN: usize = 1_184;
 /// Bytes of an ML-KEM-768 ciphertext (FIPS 203, table 3).
 pub const KEM_CIPHERTEXT_LEN: usize = 1_088;
+/// Bytes of an ML-DSA-65 public key (FIPS 204, table 2).
+pub const MLDSA_PUBLIC_LEN: usize = 1_952;
+/// Bytes of an ML-DSA-65 signature (FIPS 204, table 2).
+pub const MLDSA_SIGNATURE_LEN: usize = 3_309;
 /// Bytes of the tag of both AEADs.
 pub const TAG_LEN: usize = 16;
 /// Bytes of the nonce of both AEADs.
@@ -72,6 +76,21 @@ pub trait CryptoProvider: Send + Sync {
     /// Whether an Ed25519 signature is valid, strictly: canonical encodings, neither key nor nonce
     /// of small order.
     fn ed25519_verify(&self, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool;
+
+    /// The ML-DSA-65 public key of this seed (FIPS 204 algorithm 6, ξ).
+    fn mldsa_public(&self, seed: &Secret) -> Box<[u8; MLDSA_PUBLIC_LEN]>;
+
+    /// An ML-DSA-65 signature (FIPS 204 algorithm 2, empty context) with the key of this seed. Two
+    /// signatures of one message may differ.
+    fn mldsa_sign(&self, seed: &Secret, message: &[u8]) -> Box<[u8; MLDSA_SIGNATURE_LEN]>;
+
+    /// Whether an ML-DSA-65 signature (FIPS 204 algorithm 3, empty context) is valid.
+    fn mldsa_verify(
+        &self,
+        key: &[u8; MLDSA_PUBLIC_LEN],
+        message: &[u8],
+        signature: &[u8; MLDSA_SIGNATURE_LEN],
+    ) -> bool;
 
     /// A key of the packet cipher from [`CipherSuite::key_len`] bytes.
     ///
@@ -144,5 +163,7 @@ pub fn pure() -> std::sync::Arc<dyn CryptoProvider> {
     std::sync::Arc::new(rust::PureRust)
 }
 
+#[cfg(test)]
+mod published;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use chacha20poly1305::ChaCha20Poly1305;
 use dunlin_transport::protect::Random;
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use hmac::{Hmac, Mac};
+use ml_dsa::{EncodedVerifyingKey, MlDsa65, SigningKey as MlDsaKey, VerifyingKey as MlDsaPublic};
 use ml_kem::kem::{Decapsulate, KeyExport};
 use ml_kem::ml_kem_768::{DecapsulationKey, EncapsulationKey};
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{
     AeadKey, CryptoError, CryptoProvider, HeaderKey, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KemSecret,
-    NONCE_LEN, Secret, TAG_LEN,
+    MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
 };
 use crate::chacha_mask::ChaChaMask;
 use crate::strict;
@@ -91,6 +92,43 @@ impl CryptoProvider for PureRust {
             })
     }
 
+    fn mldsa_public(&self, seed: &Secret) -> Box<[u8; MLDSA_PUBLIC_LEN]> {
+        let key = mldsa_key(seed).expanded_key().verifying_key().encode();
+        Box::new(
+            key.as_slice()
+                .try_into()
+                .expect("FIPS 204 fixes the length"),
+        )
+    }
+
+    fn mldsa_sign(&self, seed: &Secret, message: &[u8]) -> Box<[u8; MLDSA_SIGNATURE_LEN]> {
+        let signature = mldsa_key(seed)
+            .expanded_key()
+            .sign_deterministic(message, &[])
+            .expect("rejection sampling ends but once in 2^128 times");
+        let signature = signature.encode();
+        Box::new(
+            signature
+                .as_slice()
+                .try_into()
+                .expect("FIPS 204 fixes the length"),
+        )
+    }
+
+    fn mldsa_verify(
+        &self,
+        key: &[u8; MLDSA_PUBLIC_LEN],
+        message: &[u8],
+        signature: &[u8; MLDSA_SIGNATURE_LEN],
+    ) -> bool {
+        let key = EncodedVerifyingKey::<MlDsa65>::try_from(key.as_slice());
+        let signature = ml_dsa::Signature::<MlDsa65>::try_from(signature.as_slice());
+        let (Ok(key), Ok(signature)) = (key, signature) else {
+            return false;
+        };
+        MlDsaPublic::decode(&key).verify_with_context(message, &[], &signature)
+    }
+
     fn aead(&self, suite: CipherSuite, key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError> {
         Ok(match suite {
             CipherSuite::Aes128Gcm => Box::new(PureAead(
@@ -114,6 +152,10 @@ impl CryptoProvider for PureRust {
             CipherSuite::ChaCha20Poly1305 => Box::new(ChaChaMask::new(key)?),
         })
     }
+}
+
+fn mldsa_key(seed: &Secret) -> MlDsaKey<MlDsa65> {
+    MlDsaKey::from_seed(&(**seed).into())
 }
 
 struct PureKem(DecapsulationKey);

@@ -219,6 +219,7 @@ impl Connection {
                 }
                 Item::Control(control) => self.streams.on_control_acknowledged(&control),
                 Item::MaxData => {}
+                Item::Session { range } => self.session.on_acknowledged(range),
                 // The peer acknowledges a FIN only after acting on it: as good as a FIN_ACK.
                 Item::Fin => self.on_fin_ack(),
             }
@@ -334,6 +335,7 @@ impl Connection {
             Item::Part { id, index } => self.outgoing.on_lost(*id, *index),
             Item::Control(control) => self.streams.on_control_lost(control),
             Item::MaxData => self.announce_max_data |= !planted::is(Bug::MaxDataLost),
+            Item::Session { range } => self.session.on_lost(range.clone()),
             Item::Fin => self.closing.fin = self.state == State::FinSent,
         }
     }

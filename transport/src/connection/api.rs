@@ -214,6 +214,10 @@ impl Connection {
     /// The next event. [`Event::Closed`] is the last: what an acknowledgement that comes later
     /// would tell is dropped.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        if self.session.is_gated() {
+            self.hold_events();
+            self.closing.reason()?;
+        }
         if self.closing.is_told() && !planted::is(Bug::EventAfterClosed) {
             self.events.clear();
         }

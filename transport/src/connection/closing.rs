@@ -80,6 +80,18 @@ impl Connection {
         self.abort_with(now, BY_APPLICATION, code, reason, CloseReason::Local);
     }
 
+    /// The session layer refuses a peer whose handshake is complete.
+    pub(super) fn refuse_session(
+        &mut self,
+        now: Instant,
+        code: u64,
+        reason: &str,
+        own_reason: &'static str,
+    ) {
+        let own_reason = CloseReason::Handshake(own_reason);
+        self.abort_with(now, BY_APPLICATION, code, reason, own_reason);
+    }
+
     /// The peer broke a rule.
     pub(super) fn on_violation(&mut self, now: Instant, violation: PeerViolation) {
         let text = violation.to_string();
@@ -112,6 +124,7 @@ impl Connection {
     /// Sends FIN once everything accepted is acknowledged.
     pub(super) fn check_delivered(&mut self) {
         if self.state == State::Closing
+            && self.session.is_drained()
             && self.streams.is_drained()
             && (self.outgoing.is_drained() || planted::is(Bug::CloseBeforeDelivered))
             && let Some(next) = self.state.next(Input::AllDelivered)

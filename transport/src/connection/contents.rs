@@ -22,6 +22,8 @@ pub(super) enum Item {
     Control(Control),
     /// MAX_DATA; its value is taken anew at each sending.
     MaxData,
+    /// A piece of the session's channel.
+    Session { range: Range<u64> },
     /// FIN.
     Fin,
 }

@@ -9,6 +9,7 @@
 //! | `transmit` | which packet leaves next, and how it is built |
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
+//! | `channel` | what the session layers of both ends say to each other |
 //! | `admission` | whether a packet may leave now |
 //! | `path` | where packets go |
 //! | `off_path` | what goes elsewhere |
@@ -17,6 +18,7 @@
 mod acks;
 mod admission;
 mod api;
+mod channel;
 mod closing;
 mod contents;
 mod off_path;
@@ -53,6 +55,7 @@ use crate::streams::Streams;
 use crate::time::Instant;
 use crate::trace::Tracer;
 use crate::wire::params::TransportParams;
+use channel::SessionChannel;
 use closing::Closing;
 use contents::Contents;
 use opening::Opening;
@@ -76,6 +79,7 @@ pub struct Connection {
     confirmed_by: Option<Vec<u8>>,
     protection: Option<Box<dyn PacketProtection>>,
     peer: Option<PeerIdentity>,
+    peer_name: Option<[u8; 32]>,
     peer_params: Option<TransportParams>,
     /// UDP payload bytes of a full packet.
     mtu: usize,
@@ -99,6 +103,7 @@ pub struct Connection {
     send_flow: SendFlow,
     receive_flow: ReceiveFlow,
     announce_max_data: bool,
+    session: SessionChannel,
     /// A message writer waits for room.
     message_blocked: bool,
     /// Messages and streams take turns; true: a stream's turn.
@@ -167,6 +172,17 @@ impl Connection {
         self.events.clear();
     }
 
+    /// Proven, and one more than a peer may have.
+    pub(crate) fn refuse_surplus(&mut self, now: Instant) {
+        self.on_violation(now, crate::PeerViolation::TooManyConnections);
+        self.events.clear();
+    }
+
+    /// What the session layer calls the peer.
+    pub(crate) const fn peer_name(&self) -> Option<&[u8; 32]> {
+        self.peer_name.as_ref()
+    }
+
     fn new(
         now: Instant,
         side: Side,
@@ -194,6 +210,7 @@ impl Connection {
             confirmed_by: None,
             protection: None,
             peer: None,
+            peer_name: None,
             peer_params: None,
             mtu,
             received: ReceivedPackets::new(config.max_ack_delay),
@@ -212,6 +229,7 @@ impl Connection {
             send_flow: SendFlow::new(0, 0),
             receive_flow: ReceiveFlow::new(config.receive_window, shift),
             announce_max_data: false,
+            session: SessionChannel::default(),
             message_blocked: false,
             stream_turn: false,
             pongs: VecDeque::new(),
@@ -238,6 +256,7 @@ impl Connection {
         self.remote_cid = params.connection_id;
         self.protection = Some(established.protection);
         self.peer = Some(established.peer.clone());
+        self.peer_name = established.peer_name;
         self.peer_params = Some(*params);
         let peer_mtu = usize::try_from(params.max_udp_payload).unwrap_or(usize::MAX);
         self.mtu = self.config.mtu.min(peer_mtu);
@@ -251,6 +270,7 @@ impl Connection {
             peer: established.peer,
             incoming: self.side == Side::Responder,
         });
+        self.start_session(now);
     }
 
     /// The longest time the peer delays acknowledgements.

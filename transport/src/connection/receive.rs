@@ -286,7 +286,11 @@ impl Connection {
         };
         for frame in Frames::new(frames) {
             let frame = frame?;
-            if self.act_on_frame(&frame)? == Placed::No {
+            let placed = match frame {
+                Frame::Session { offset, data } => self.on_session_frame(now, offset, data)?,
+                _ => self.act_on_frame(&frame)?,
+            };
+            if placed == Placed::No {
                 return Ok(None);
             }
             arrival.ack_eliciting |= frame.is_ack_eliciting();
@@ -381,8 +385,8 @@ impl Connection {
     fn act_on_frame(&mut self, frame: &Frame<'_>) -> Result<Placed, PeerViolation> {
         let (flow, events) = (&mut self.receive_flow, &mut self.events);
         match *frame {
-            // Both were looked at before the body.
-            Frame::Padding | Frame::Ack(_) | Frame::MessageLength(_) => {}
+            // Padding says nothing, the others have been looked at.
+            Frame::Padding | Frame::Ack(_) | Frame::MessageLength(_) | Frame::Session { .. } => {}
             Frame::MaxData(limit) => self.send_flow.on_max_data(limit),
             Frame::MaxStreamData { id, limit } => {
                 self.streams.on_max_stream_data(id, limit, events)?;

@@ -96,6 +96,7 @@ impl Connection {
                 self.timers.pacing,
                 self.timers.keep_alive_time(),
                 self.path.deadline(),
+                self.session.deadline(),
             ]
             .into_iter()
             .flatten()
@@ -167,6 +168,7 @@ impl Connection {
         if let Some(protection) = &mut self.protection {
             protection.on_time(now, timeout);
         }
+        self.on_session_time(now);
     }
 
     /// Idle since the last packet; never less than three probe timeouts (RFC 9000 §10.1).

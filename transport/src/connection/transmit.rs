@@ -38,16 +38,16 @@ const FILL_UP_MAX: usize = 64;
 pub(super) struct Draft {
     header: Header,
     /// Frames of its extension block.
-    frames: Vec<u8>,
-    contents: Contents,
-    ack_eliciting: bool,
+    pub(super) frames: Vec<u8>,
+    pub(super) contents: Contents,
+    pub(super) ack_eliciting: bool,
     /// Bytes of data and frames together that fit, the length field not included.
     room: usize,
 }
 
 impl Draft {
     /// Bytes of data that still fit in front of the frames.
-    const fn data_room(&self, data: usize) -> usize {
+    pub(super) const fn data_room(&self, data: usize) -> usize {
         self.room.saturating_sub(data + self.frames.len())
     }
 
@@ -156,6 +156,7 @@ impl Connection {
     pub(super) fn has_data(&self) -> bool {
         let credit = self.send_flow.available();
         self.announce_max_data
+            || self.session.has_work()
             || self.streams.has_control()
             || self.outgoing.has_work(credit)
             || self.streams.has_work(credit)
@@ -246,6 +247,7 @@ impl Connection {
         let mut draft = self.draft(PacketType::Ack, limit);
         self.add_ack(now, &mut draft, ack_due);
         self.add_control(&mut draft);
+        self.add_session(&mut draft);
         let start = buf.len();
         buf.resize(start + HEADER_LEN, 0);
         self.add_primary(now, &mut draft, buf);

@@ -175,6 +175,14 @@ impl Endpoint {
         self.wait_until(|_| false).await;
     }
 
+    /// Ends all connections with the peer that the session layer calls `name`, and returns how many
+    /// there were: it hears `code` and `reason`.
+    pub fn refuse_peer(&self, name: [u8; 32], code: u64, reason: &'static str) -> usize {
+        let shared = &self.inner.shared;
+        let now = shared.clock.now();
+        shared.act(|state| state.core.refuse_peer(now, &name, code, reason))
+    }
+
     /// Connections the endpoint holds, closing ones included.
     #[must_use]
     pub fn connection_count(&self) -> usize {

@@ -5,9 +5,11 @@
 //! connection), then drain [`Endpoint::poll_event`] and [`Endpoint::poll_transmit`], then wait until
 //! [`Endpoint::poll_timeout`].
 
+mod admission;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod half_open;
+mod handshakes;
 mod tracing;
 
 use alloc::boxed::Box;
@@ -17,7 +19,6 @@ use core::net::SocketAddr;
 
 use crate::config::EndpointConfig;
 use crate::connection::Connection;
-use crate::connection::opening::{peer_params, read_plain, write_plain};
 use crate::connection::state::State;
 #[cfg(feature = "tokio")]
 use crate::error::CloseReason;
@@ -27,14 +28,13 @@ use crate::io::{ConnectionHandle, EcnMark, Event, Transmit};
 use crate::limits::{
     CONNECTIONS_MAX, HALF_OPEN_MAX, PACKETS_PER_DATAGRAM_MAX, STATELESS_REPLIES_MAX,
 };
-use crate::planted::{self, Bug};
-use crate::protect::{Acceptor, Initiator, Random, Syn, SynDecision, Verdict};
+use crate::protect::{Acceptor, Initiator, Random};
 use crate::time::Instant;
 use crate::trace::{Answer, DropReason, Observer};
 use crate::wire::header::route;
-use crate::wire::params::TransportParams;
-use crate::wire::{Cursor, DecodeError, Flags, Header, PacketType, version};
-use half_open::{HalfOpen, HalfOpenTable};
+use crate::wire::{DecodeError, version};
+use admission::{Budget, Place, Places};
+use half_open::HalfOpenTable;
 
 /// A connection with what the endpoint knows about it.
 struct Slot {
@@ -46,6 +46,8 @@ struct Slot {
     released: bool,
     /// Its connection ID is still routed.
     routed: bool,
+    /// What it counts as, if a peer opened it and it is not over.
+    place: Option<Place>,
 }
 
 /// Many connections behind one address.
@@ -56,6 +58,8 @@ pub struct Endpoint {
     connections: BTreeMap<ConnectionHandle, Slot>,
     routes: BTreeMap<ConnectionId, ConnectionHandle>,
     half_open: HalfOpenTable,
+    budget: Budget,
+    places: Places,
     /// Our own handshakes that nobody has answered yet.
     opening: BTreeSet<ConnectionHandle>,
     next_handle: u64,
@@ -89,6 +93,8 @@ impl Endpoint {
             connections: BTreeMap::new(),
             routes: BTreeMap::new(),
             half_open: HalfOpenTable::default(),
+            budget: Budget::default(),
+            places: Places::default(),
             opening: BTreeSet::new(),
             next_handle: 0,
             ready: VecDeque::new(),
@@ -268,6 +274,7 @@ impl Endpoint {
         self.settle(handle);
     }
 
+<<<<<<< HEAD
     /// What carries the packets is gone: every connection ends with this reason, without a word.
     #[cfg(feature = "tokio")]
     pub(crate) fn lose_all(&mut self, now: Instant, reason: &CloseReason) {
@@ -276,6 +283,30 @@ impl Endpoint {
             slot.connection.trace_settled(now);
             self.eventful.insert(*handle);
         }
+=======
+    /// Ends all connections with the peer that the session layer calls `name`, those included that it
+    /// did not open, and returns how many: it hears `code` and `reason`.
+    pub fn refuse_peer(
+        &mut self,
+        now: Instant,
+        name: &[u8; 32],
+        code: u64,
+        reason: &'static str,
+    ) -> usize {
+        let mut ended = Vec::new();
+        for (handle, slot) in &mut self.connections {
+            if slot.connection.peer_name() == Some(name)
+                && slot.connection.state().is_transferring()
+            {
+                slot.connection.abort(now, code, reason);
+                ended.push(*handle);
+            }
+        }
+        for handle in &ended {
+            self.touch(*handle);
+        }
+        ended.len()
+>>>>>>> sec
     }
 
     /// Connections held, closing ones included.
@@ -314,6 +345,7 @@ impl Endpoint {
             deadline: None,
             released: false,
             routed: true,
+            place: None,
         };
         self.connections.insert(handle, slot);
         self.touch(handle);
@@ -358,119 +390,6 @@ impl Endpoint {
         } else if let Some(reply) = version::reply(packet).filter(|_| self.acceptor.is_some()) {
             self.reply(now, from, Answer::Version, reply.to_vec());
         }
-    }
-
-    fn handle_syn(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) {
-        let Some((remote_cid, payload, length)) = read_syn(packet) else {
-            self.trace_dropped(now, from, DropReason::Handshake, packet);
-            return;
-        };
-        if let Some((cid, half)) = self.half_open.find_same(from, remote_cid, payload)
-            && !planted::is(Bug::SynRetransmissionNewState)
-        {
-            let reply = syn_ack(now, cid, half);
-            self.reply_within((now, from), Answer::SynAck, reply, length);
-            return;
-        }
-        if self.connections.len() >= self.config.max_connections {
-            self.trace_dropped(now, from, DropReason::Refused, packet);
-            return;
-        }
-        let Some(acceptor) = &self.acceptor else {
-            return;
-        };
-        let under_load = self.half_open.len() >= self.config.half_open_under_load;
-        let syn = Syn {
-            from,
-            payload,
-            under_load,
-        };
-        let cid = fresh_cid(&mut *self.random, &self.routes, &self.half_open);
-        let params = TransportParams::of(&self.config.transport, cid).encode();
-        match acceptor.on_syn(now, &syn, &params, &mut *self.random) {
-            SynDecision::Ignore => self.trace_dropped(now, from, DropReason::Refused, packet),
-            SynDecision::Retry(payload) => {
-                let mut reply = Vec::new();
-                let mut header = Header::new(PacketType::SynAck, remote_cid);
-                header.flags = Flags::RETRY;
-                write_plain(&mut reply, header, &payload);
-                self.reply_within((now, from), Answer::Retry, reply, length);
-            }
-            SynDecision::Accept(responder) => {
-                let next_number = self.first_number();
-                let (answered, answered_at) = (0, now);
-                let mut half = HalfOpen {
-                    responder,
-                    from,
-                    remote_cid,
-                    next_number,
-                    answered,
-                    answered_at,
-                };
-                let reply = syn_ack(now, cid, &mut half);
-                let lifetime = self.config.transport.handshake_timeout;
-                self.half_open
-                    .insert(now, lifetime, self.config.max_half_open, cid, half);
-                self.reply_within((now, from), Answer::SynAck, reply, length);
-            }
-        }
-    }
-
-    /// The confirm message of a half-open handshake came, perhaps.
-    fn handle_confirm(
-        &mut self,
-        (now, from): (Instant, SocketAddr),
-        cid: ConnectionId,
-        packet: &[u8],
-    ) -> usize {
-        let Some((header, payload, length)) = read_plain(packet) else {
-            self.trace_dropped(now, from, DropReason::Profile, packet);
-            return 0;
-        };
-        let Some(half) = self.half_open.get(cid) else {
-            return 0;
-        };
-        if header.kind != PacketType::Ack {
-            self.trace_dropped(now, from, DropReason::Unexpected, packet);
-            return 0;
-        }
-        let (established, refusal) = match half.responder.on_confirm(payload) {
-            Ok(Verdict::Accept(established)) => (established, None),
-            Ok(Verdict::Refuse {
-                established,
-                code,
-                reason,
-            }) => (established, Some((code, reason))),
-            Err(_) => {
-                self.trace_dropped(now, from, DropReason::Handshake, packet);
-                if planted::is(Bug::ForgedConfirmKillsHandshake) {
-                    self.half_open.remove(cid);
-                }
-                return 0;
-            }
-        };
-        let Ok(params) = peer_params(&established, half.remote_cid) else {
-            return 0;
-        };
-        let Some(half) = self.half_open.remove(cid) else {
-            return 0;
-        };
-        let transport = self.config.transport.clone();
-        let numbers = (cid, half.next_number);
-        let rtt = (half.answered == 1).then(|| now.saturating_duration_since(half.answered_at));
-        let accepted = (established, &params, rtt);
-        // The address that got our SYN_ACK is proven. If this came from another one, the packets
-        // that follow it begin a change of path.
-        let mut connection =
-            Connection::accepted(now, transport, numbers, half.from, accepted, payload);
-        if let Some((code, reason)) = refusal {
-            connection.refuse(now, code, reason);
-        }
-        let handle = self.add(now, cid, connection);
-        if let Some(slot) = self.connections.get_mut(&handle) {
-            slot.released = refusal.is_some();
-        }
-        length
     }
 
     fn reply(&mut self, now: Instant, to: SocketAddr, answer: Answer, packet: Vec<u8>) {
@@ -523,7 +442,11 @@ impl Endpoint {
             if core::mem::take(&mut slot.routed) {
                 self.routes.remove(&slot.cid);
             }
-            if slot.released {
+            if let Some(place) = slot.place.take() {
+                self.places.free(&place);
+            }
+            // Of a connection that never got through the gate nobody knows.
+            if slot.released || slot.connection.is_unannounced() {
                 slot.connection.trace_last();
                 self.connections.remove(&handle);
                 self.eventful.remove(&handle);
@@ -542,15 +465,6 @@ impl Endpoint {
     }
 }
 
-/// A SYN: the initiator's connection ID, the session's part, and bytes in all.
-fn read_syn(packet: &[u8]) -> Option<(ConnectionId, &[u8], usize)> {
-    let (header, payload, length) = read_plain(packet)?;
-    let mut cursor = Cursor::new(payload);
-    let cid = ConnectionId(cursor.u32().ok()?);
-    let is_syn = header.kind == PacketType::Syn && cid != ConnectionId::NONE;
-    is_syn.then(|| (cid, cursor.take_rest(), length))
-}
-
 fn fresh_cid(
     random: &mut dyn Random,
     routes: &BTreeMap<ConnectionId, ConnectionHandle>,
@@ -562,17 +476,4 @@ fn fresh_cid(
             return cid;
         }
     }
-}
-
-fn syn_ack(now: Instant, cid: ConnectionId, half: &mut HalfOpen) -> Vec<u8> {
-    let mut payload = cid.0.to_be_bytes().to_vec();
-    payload.extend_from_slice(half.responder.syn_ack());
-    let mut header = Header::new(PacketType::SynAck, half.remote_cid);
-    header.sequence = half.next_number.truncated();
-    half.next_number = half.next_number.next();
-    half.answered += 1;
-    half.answered_at = now;
-    let mut packet = Vec::new();
-    write_plain(&mut packet, header, &payload);
-    packet
 }

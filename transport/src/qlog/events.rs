@@ -321,7 +321,14 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
             fields.text("frame_type", "message_length");
             fields.number("length", *length);
         }
+        Frame::Session { offset, data } => session(fields, *offset, data),
     }
+}
+
+fn session(fields: &mut Object<'_>, offset: u64, data: &[u8]) {
+    fields.text("frame_type", "session");
+    fields.number("offset", offset);
+    fields.number("length", data.len() as u64);
 }
 
 fn message(fields: &mut Object<'_>, kind: &str, id: u64, data: &[u8]) {

@@ -27,6 +27,7 @@ mod kind {
     pub(super) const RESET_STREAM: u8 = 0x0a;
     pub(super) const STOP_SENDING: u8 = 0x0b;
     pub(super) const MESSAGE_LENGTH: u8 = 0x0c;
+    pub(super) const SESSION: u8 = 0x0d;
 }
 
 /// One decoded frame.
@@ -95,6 +96,13 @@ pub enum Frame<'a> {
     },
     /// Length of the message whose fragment this packet carries (`docs/wire.md` W-MSG-2).
     MessageLength(u64),
+    /// A piece of the session layer's channel (`docs/wire.md`, chapter "Session channel").
+    Session {
+        /// Where the piece begins.
+        offset: u64,
+        /// The piece.
+        data: &'a [u8],
+    },
 }
 
 impl Frame<'_> {
@@ -152,6 +160,7 @@ impl Frame<'_> {
             }
             Self::StopSending { id, code } => numbers(out, kind::STOP_SENDING, &[id.0, code]),
             Self::MessageLength(length) => numbers(out, kind::MESSAGE_LENGTH, &[length]),
+            Self::Session { offset, data } => message(out, kind::SESSION, MessageId(offset), data),
         }
     }
 }
@@ -264,6 +273,10 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             code: value.varint()?,
         },
         kind::MESSAGE_LENGTH => Frame::MessageLength(value.varint()?),
+        kind::SESSION => Frame::Session {
+            offset: value.varint()?,
+            data: value.take_rest(),
+        },
         FIRST_SKIPPABLE.. => return Ok(None),
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
     };
@@ -313,6 +326,7 @@ mod tests {
                 Frame::ResetStream { id, code: b, final_size: c },
                 Frame::StopSending { id, code: c },
                 Frame::MessageLength(c),
+                Frame::Session { offset: a, data: &data },
             ];
             let mut out = Vec::new();
             for frame in &frames {

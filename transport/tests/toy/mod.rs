@@ -103,6 +103,7 @@ fn established(payload: &[u8], [seals, opens]: [u8; 2]) -> Result<Established, H
         protection: Box::new(Protection { seals, opens }),
         peer_params: params.to_vec(),
         peer: Arc::new(()),
+        peer_name: None,
     })
 }
 

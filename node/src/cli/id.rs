@@ -1,0 +1,95 @@
+//! `dunlin id`, and where the keys of every other command are.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Where the key file is and how it opens.
+#[derive(Args, Clone, Debug, Default)]
+pub struct KeyFileArgs {
+    /// Folder of the identity key and the known peers [default: ~/.local/share/dunlin]
+    #[arg(long, value_name = "DIR", env = "DUNLIN_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// File whose contents seal the identity key; mode 0600
+    #[arg(long, value_name = "FILE", env = "DUNLIN_PASSPHRASE_FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// Who this node is, and whom it talks to.
+#[derive(Args, Clone, Debug, Default)]
+pub struct KeyArgs {
+    /// Where the keys are.
+    #[command(flatten)]
+    pub file: KeyFileArgs,
+    /// Name of the network; nodes of another network are met with silence [default: dunlin]
+    #[arg(long, value_name = "NAME", env = "DUNLIN_NETWORK")]
+    pub network: Option<String>,
+    /// Whether peers have to prove a post-quantum key
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub post_quantum: PostQuantum,
+}
+
+/// Whether peers have to prove a post-quantum key.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PostQuantum {
+    /// Never ask
+    Off,
+    /// Who has one proves it, who has none is welcome
+    #[default]
+    Preferred,
+    /// Who has none is refused
+    Required,
+}
+
+impl From<PostQuantum> for dunlin_session::PostQuantum {
+    fn from(asked: PostQuantum) -> Self {
+        match asked {
+            PostQuantum::Off => Self::Off,
+            PostQuantum::Preferred => Self::Preferred,
+            PostQuantum::Required => Self::Required,
+        }
+    }
+}
+
+/// `dunlin id`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "\
+Examples:
+  dunlin id                          the ID of this node
+  dunlin id new --hybrid             a key for Ed25519 and ML-DSA-65
+  dunlin id rotate                   another key; the node gets another ID
+
+A key sealed with --passphrase-file FILE opens only with the contents of that file.")]
+pub struct IdArgs {
+    /// Where the keys are.
+    #[command(flatten)]
+    pub file: KeyFileArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Option<IdAction>,
+}
+
+/// What to do with the identity.
+#[derive(Subcommand, Debug)]
+pub enum IdAction {
+    /// Make the key of this node; one that is there is left alone
+    New(MakeArgs),
+    /// Print the ID of this node, and on stderr of what kind its key is
+    Show(KeyFileArgs),
+    /// Replace the key: the node gets another ID, and the old key is kept beside the new one
+    Rotate(MakeArgs),
+    /// Print the public keys, for who wants to check them
+    Export(KeyFileArgs),
+}
+
+/// Of what kind a new key is.
+#[derive(Args, Debug)]
+pub struct MakeArgs {
+    /// With a post-quantum key (ML-DSA-65) beside Ed25519
+    #[arg(long)]
+    pub hybrid: bool,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub file: KeyFileArgs,
+}
