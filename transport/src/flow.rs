@@ -4,9 +4,15 @@
 //! offset, a message by the fragments that came. The limit travels two ways: on every packet as
 //! the header's Window Size (low 16 bits of the limit in units), and in MAX_DATA frames, which are
 //! retransmitted.
+//!
+//! A receive window begins small and doubles while the application empties it within two round
+//! trips ([`Tuner`]), up to a bound of memory: who reads slowly never offers more than at first.
+
+use core::time::Duration;
 
 use crate::error::PeerViolation;
 use crate::planted::{self, Bug};
+use crate::time::Instant;
 
 /// What we may send.
 #[derive(Clone, Copy, Debug)]
@@ -58,27 +64,24 @@ impl SendFlow {
     }
 }
 
-/// What we let the peer send.
+/// A receive window that follows the bandwidth-delay product (the idea of dynamic right-sizing:
+/// Fisk and Feng, LACSI 2001). ADR 0120 says why these numbers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ReceiveFlow {
+pub(crate) struct Tuner {
     window: u64,
-    shift: u8,
-    received: u64,
-    consumed: u64,
-    /// The highest limit that a MAX_DATA frame (or the handshake) announced.
-    announced: u64,
+    max: u64,
+    /// When the limit was last announced, and what had been consumed by then.
+    since: Option<(Instant, u64)>,
 }
 
-impl ReceiveFlow {
-    /// `window` bytes may be in flight or unread.
+impl Tuner {
+    /// Begins with `window` bytes and never exceeds `max`.
     #[must_use]
-    pub(crate) const fn new(window: u64, shift: u8) -> Self {
+    pub(crate) const fn new(window: u64, max: u64) -> Self {
         Self {
             window,
-            shift,
-            received: 0,
-            consumed: 0,
-            announced: window,
+            max,
+            since: None,
         }
     }
 
@@ -88,11 +91,74 @@ impl ReceiveFlow {
         self.window
     }
 
+    /// A new limit is about to be announced after `consumed` bytes in all: the window doubles when
+    /// at this pace all of it is consumed in less than two round trips.
+    pub(crate) fn on_announcing(&mut self, now: Instant, rtt: Duration, consumed: u64) {
+        if let Some((then, before)) = self.since.replace((now, consumed)) {
+            let elapsed = now.saturating_duration_since(then).as_nanos();
+            let moved = u128::from(consumed - before);
+            if elapsed * u128::from(self.window) < 2 * rtt.as_nanos() * moved {
+                self.window = (self.window * 2).min(self.max);
+            }
+        }
+    }
+
+    /// The window must hold `bytes`. True: it grew for that.
+    fn reserve(&mut self, bytes: u64) -> bool {
+        let wanted = bytes.min(self.max);
+        let grows = wanted > self.window;
+        self.window = self.window.max(wanted);
+        grows
+    }
+}
+
+/// What we let the peer send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReceiveFlow {
+    tuner: Tuner,
+    /// The window at first: what streams and short messages get beside a long message.
+    initial: u64,
+    shift: u8,
+    received: u64,
+    consumed: u64,
+    /// The highest limit that a MAX_DATA frame (or the handshake) announced.
+    announced: u64,
+    /// The window grew for a long message, whose sender should hear of it.
+    reserved: bool,
+}
+
+impl ReceiveFlow {
+    /// At first `window` bytes may be in flight or unread, at most `max`; the header counts in units
+    /// of 2^`shift` bytes.
+    #[must_use]
+    pub(crate) const fn new(window: u64, max: u64, shift: u8) -> Self {
+        Self {
+            tuner: Tuner::new(window, max),
+            initial: window,
+            shift,
+            received: 0,
+            consumed: 0,
+            announced: window,
+            reserved: false,
+        }
+    }
+
+    /// Bytes that may be in flight or unread.
+    #[must_use]
+    pub(crate) const fn window(&self) -> u64 {
+        self.tuner.window()
+    }
+
     /// The limit that holds, in whole units so that the header can carry it exactly.
     #[must_use]
     pub(crate) fn limit(&self) -> u64 {
-        let limit = (self.consumed + self.window) >> self.shift << self.shift;
+        let limit = self.exact() >> self.shift << self.shift;
         limit.max(self.announced)
+    }
+
+    /// The limit that could be announced.
+    const fn exact(&self) -> u64 {
+        self.consumed + self.tuner.window()
     }
 
     /// The header's Window Size.
@@ -127,12 +193,30 @@ impl ReceiveFlow {
     /// frame: half a window, as TCP stacks do against silly windows (RFC 9293 §3.8.6.2.2).
     #[must_use]
     pub(crate) fn wants_announcement(&self) -> bool {
-        self.limit() - self.announced >= self.window / 2
+        self.reserved || self.exact().saturating_sub(self.announced) >= self.tuner.window() / 2
     }
 
-    /// The limit to announce now.
-    pub(crate) fn announce(&mut self) -> u64 {
-        self.announced = self.limit();
+    /// Whether the peer, for all we know, has no credit for another packet of `packet` bytes, and
+    /// there is some. Less than half a window is then worth announcing when nothing else will
+    /// happen: the application may wait for exactly the bytes that are held back, and never read
+    /// those of other streams that fill the window.
+    #[must_use]
+    pub(crate) fn withholds_credit(&self, packet: usize) -> bool {
+        let told = self.announced.saturating_sub(self.received);
+        told < packet as u64 && self.exact() > self.announced
+    }
+
+    /// Messages of `bytes` in all have begun to arrive: each is consumed only when it is whole, so
+    /// the window has to hold them, as far as its bound allows.
+    pub(crate) fn reserve(&mut self, bytes: u64) {
+        self.reserved |= self.tuner.reserve(bytes.saturating_add(self.initial));
+    }
+
+    /// The limit to announce now, given the round-trip time.
+    pub(crate) fn announce(&mut self, now: Instant, rtt: Duration) -> u64 {
+        self.tuner.on_announcing(now, rtt, self.consumed);
+        self.reserved = false;
+        self.announced = self.announced.max(self.exact());
         self.announced
     }
 
@@ -147,7 +231,10 @@ impl ReceiveFlow {
 mod tests {
     use super::*;
     use crate::wire::params::window_shift;
+    use alloc::vec::Vec;
     use proptest::prelude::*;
+
+    const RTT: Duration = Duration::from_millis(100);
 
     proptest! {
         /// A sender that hears only some headers, late, never believes a limit that was not given,
@@ -158,7 +245,7 @@ mod tests {
             steps in proptest::collection::vec((0.0f64..1.0, any::<bool>(), 0usize..3), 1..200),
         ) {
             let shift = window_shift(window);
-            let mut receiver = ReceiveFlow::new(window, shift);
+            let mut receiver = ReceiveFlow::new(window, window, shift);
             let mut sender = SendFlow::new(window, shift);
             let mut headers = Vec::new();
             for (share, heard, late) in steps {
@@ -180,7 +267,7 @@ mod tests {
 
     #[test]
     fn one_byte_beyond_the_limit_is_a_violation() {
-        let mut flow = ReceiveFlow::new(65_536, 3);
+        let mut flow = ReceiveFlow::new(65_536, 65_536, 3);
         assert_eq!(flow.on_received(65_536), Ok(()));
         assert_eq!(flow.on_received(1), Err(PeerViolation::FlowControl));
         flow.on_consumed(8);
@@ -190,12 +277,71 @@ mod tests {
 
     #[test]
     fn announces_after_half_a_window() {
-        let mut flow = ReceiveFlow::new(65_536, 3);
+        let mut flow = ReceiveFlow::new(65_536, 65_536, 3);
         flow.on_consumed(32_767);
         assert!(!flow.wants_announcement());
         flow.on_consumed(1);
         assert!(flow.wants_announcement());
-        assert_eq!(flow.announce(), 65_536 + 32_768);
+        assert_eq!(flow.announce(Instant::ZERO, RTT), 65_536 + 32_768);
         assert!(!flow.wants_announcement());
+    }
+
+    fn consume(flow: &mut ReceiveFlow, bytes: u64) {
+        flow.on_received(bytes).unwrap();
+        flow.on_consumed(bytes);
+    }
+
+    #[test]
+    fn a_window_emptied_within_two_round_trips_doubles_up_to_its_bound() {
+        let mut flow = ReceiveFlow::new(65_536, 200_000, 4);
+        let mut now = Instant::ZERO;
+        let mut windows = Vec::new();
+        for _ in 0..4 {
+            let half = flow.window() / 2;
+            consume(&mut flow, half);
+            assert!(flow.wants_announcement());
+            flow.announce(now, RTT);
+            windows.push(flow.window());
+            now = now + RTT - Duration::from_millis(1);
+        }
+        assert_eq!(windows, [65_536, 131_072, 200_000, 200_000]);
+    }
+
+    #[test]
+    fn a_peer_without_credit_is_told_of_every_byte_there_is() {
+        let mut flow = ReceiveFlow::new(65_536, 1 << 24, 10);
+        flow.on_received(65_000).unwrap();
+        flow.on_consumed(10);
+        assert!(!flow.wants_announcement());
+        assert!(!flow.withholds_credit(500), "a packet may still come");
+        flow.on_received(500).unwrap();
+        assert!(flow.withholds_credit(500));
+        assert_eq!(flow.announce(Instant::ZERO, RTT), 65_546);
+        assert!(!flow.withholds_credit(500), "all there is was told");
+    }
+
+    #[test]
+    fn a_window_emptied_slowly_stays() {
+        let mut flow = ReceiveFlow::new(65_536, 1 << 20, 6);
+        let mut now = Instant::ZERO;
+        for _ in 0..10 {
+            consume(&mut flow, 32_768);
+            flow.announce(now, RTT);
+            now = now + RTT;
+        }
+        assert_eq!(flow.window(), 65_536);
+    }
+
+    #[test]
+    fn a_message_longer_than_the_window_gets_room_within_the_bound() {
+        let mut flow = ReceiveFlow::new(65_536, 200_000, 4);
+        flow.reserve(100_000);
+        assert!(flow.wants_announcement());
+        assert_eq!(flow.announce(Instant::ZERO, RTT), 165_536);
+        assert!(!flow.wants_announcement());
+        flow.reserve(u64::MAX);
+        assert_eq!(flow.announce(Instant::ZERO, RTT), 200_000);
+        flow.reserve(u64::MAX);
+        assert!(!flow.wants_announcement(), "at the bound");
     }
 }

@@ -50,6 +50,9 @@ pub const STREAMS_MAX: u64 = 65_536;
 /// parameters fit a SYN_ACK. Keeps 32-bit wire offsets exact
 /// (`docs/wire.md` W-STR-3).
 pub const WINDOW_MAX: u64 = (1 << 30) - 1;
+/// The send buffer never shrinks below this, however small the congestion window, unless
+/// configured. A guess: what a first second brings, and four of the driver's largest writes.
+pub const SEND_BUFFER_MIN: u64 = 1 << 20;
 /// Separate ranges that a stream or message in reassembly keeps; a packet that would add one more
 /// is dropped before it is acknowledged, so the peer sends it again.
 pub const REASSEMBLY_RANGES_MAX: usize = 16_384;

@@ -376,15 +376,18 @@ fn numbers_wrap_without_a_trace() {
 
 #[test]
 fn the_connection_outlives_packet_65_536() {
-    let mut config = EndpointConfig::default();
-    config.transport.send_buffer = 128 << 20;
-    let mut pair = Pair::connected(1, &config);
-    let data = bytes(100_000_000);
+    let mut pair = Pair::connected(1, &EndpointConfig::default());
+    pair.jitter_micros = 1;
+    let data = bytes(90_000_000);
     let id = pair.conn(0).open_stream(BIDI).unwrap();
-    pair.conn(0).write(id, &data).unwrap();
-    pair.conn(0).finish(id).unwrap();
-    let (mut got, mut accepted) = (Vec::new(), None);
+    let (mut got, mut accepted, mut written) = (Vec::new(), None, 0);
     pair.run(|pair| {
+        if written < data.len() {
+            written += pair.conn(0).write(id, &data[written..]).unwrap_or(0);
+            if written == data.len() {
+                pair.conn(0).finish(id).unwrap();
+            }
+        }
         accepted = accepted.or_else(|| pair.conn(1).accept_stream(BIDI));
         accepted.is_some_and(|id| pair.read_to_end(1, id, &mut got))
     });

@@ -123,7 +123,7 @@ fn scatter(duel: &mut Duel, rng: &mut Rng, rounds: usize) {
         let data = [3; 3];
         match rng.below(3) {
             0 | 1 => {
-                let offset = rng.below(1 << 21);
+                let offset = rng.below(1 << 17);
                 duel.send_frames(&[Frame::Stream {
                     id,
                     offset,

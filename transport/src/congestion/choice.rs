@@ -51,9 +51,9 @@ impl<F: Fn(&Setup) -> Box<dyn Controller> + Send + Sync> ControllerFactory for F
 #[non_exhaustive]
 pub enum ControllerChoice {
     /// [`NewReno`].
-    #[default]
     NewReno,
-    /// [`Cubic`].
+    /// [`Cubic`] with HyStart++.
+    #[default]
     Cubic,
     /// [`Bbr`].
     Bbr,

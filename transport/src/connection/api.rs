@@ -9,6 +9,7 @@ use crate::congestion::{ControllerState, SavedPath};
 use crate::error::{ApiMisuse, CloseReason, ReadError, SendMessageError, WriteError};
 use crate::ids::{MessageId, Side, StreamDirection, StreamId};
 use crate::io::{Delivery, Event, Message};
+use crate::limits;
 use crate::messages::outgoing;
 use crate::planted::{self, Bug};
 use crate::protect::PeerIdentity;
@@ -58,7 +59,9 @@ impl Connection {
 
     /// The next stream that the peer opened; None: wait for [`Event::StreamsOpened`].
     pub fn accept_stream(&mut self, direction: StreamDirection) -> Option<StreamId> {
-        self.streams.accept(direction)
+        let accepted = self.streams.accept(direction);
+        self.check_credit(accepted.is_none());
+        accepted
     }
 
     /// Accepts bytes for a stream, as many as the send buffer takes.
@@ -67,7 +70,7 @@ impl Connection {
     /// [`WriteError::Blocked`] when it takes none; see there for the rest.
     pub fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, WriteError> {
         self.check_open()?;
-        let room = self.config.send_buffer.saturating_sub(self.buffered());
+        let room = self.send_buffer().saturating_sub(self.buffered());
         self.streams.write(id, data, room)
     }
 
@@ -94,7 +97,7 @@ impl Connection {
     /// [`ReadError::Blocked`] when nothing is there; see there for the rest.
     pub fn read(&mut self, id: StreamId, buf: &mut [u8]) -> Result<usize, ReadError> {
         let result = self.streams.read(id, buf, &mut self.receive_flow);
-        self.check_credit();
+        self.check_credit(!matches!(result, Ok(1..)));
         match (result, self.closing.reason()) {
             (Err(ReadError::Blocked), Some(reason)) => Err(ReadError::Closed(reason.clone())),
             (result, _) => result,
@@ -107,7 +110,7 @@ impl Connection {
     /// See [`ApiMisuse`].
     pub fn stop(&mut self, id: StreamId, code: u64) -> Result<(), ApiMisuse> {
         let result = self.streams.stop(id, code, &mut self.receive_flow);
-        self.check_credit();
+        self.check_credit(true);
         result
     }
 
@@ -151,9 +154,12 @@ impl Connection {
         }
         if delivery == Delivery::Reliable {
             // A message above the free room is welcome when nothing else waits, or none longer
-            // than the buffer could ever be sent.
+            // than the buffer could ever be sent. The last one may exceed the buffer of today, or
+            // long ones would leave gaps between them.
             let buffered = self.buffered();
-            let fits = buffered == 0 || buffered + length as u64 <= self.config.send_buffer;
+            let fits = buffered < self.send_buffer()
+                && buffered + length as u64 <= self.config.send_buffer;
+            let fits = buffered == 0 || fits;
             if !fits || !self.outgoing.has_room() {
                 self.message_blocked = true;
                 return Err(SendMessageError::Blocked);
@@ -165,7 +171,7 @@ impl Connection {
     /// The next reliable message; None: wait for [`Event::MessageReceived`].
     pub fn receive_message(&mut self) -> Option<Message> {
         let message = self.incoming.pop(&mut self.receive_flow);
-        self.check_credit();
+        self.check_credit(message.is_none());
         message
     }
 
@@ -233,11 +239,19 @@ impl Connection {
         self.streams.buffered() + self.outgoing.buffered()
     }
 
+    /// Bytes that may be buffered now: enough to fill the congestion window while it grows.
+    fn send_buffer(&self) -> u64 {
+        (2 * self.congestion.window())
+            .max(limits::SEND_BUFFER_MIN)
+            .min(self.config.send_buffer)
+    }
+
     /// Wakes blocked writers once an eighth of the send buffer is free: fewer would mean a wake-up
     /// for every packet.
     pub(super) fn wake_writers(&mut self) {
-        let free = self.config.send_buffer.saturating_sub(self.buffered());
-        if free < self.config.send_buffer / 8 {
+        let buffer = self.send_buffer();
+        let free = buffer.saturating_sub(self.buffered());
+        if free < buffer / 8 {
             return;
         }
         if self.streams.is_blocked() {
@@ -248,8 +262,11 @@ impl Connection {
         }
     }
 
-    fn check_credit(&mut self) {
-        self.announce_max_data |= self.receive_flow.wants_announcement();
+    /// Whether the connection's limit is to be announced now; `waits`: the application may not call
+    /// again before something arrives.
+    pub(super) fn check_credit(&mut self, waits: bool) {
+        self.announce_max_data |= self.receive_flow.wants_announcement()
+            || (waits && self.receive_flow.withholds_credit(self.config.mtu));
     }
 
     fn check_open(&self) -> Result<(), CloseReason> {

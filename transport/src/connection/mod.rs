@@ -227,7 +227,11 @@ impl Connection {
             outgoing: OutgoingMessages::default(),
             incoming: IncomingMessages::new(config.max_message_size, config.max_datagram_size),
             send_flow: SendFlow::new(0, 0),
-            receive_flow: ReceiveFlow::new(config.receive_window, shift),
+            receive_flow: ReceiveFlow::new(
+                config.initial_receive_window,
+                config.receive_window,
+                shift,
+            ),
             announce_max_data: false,
             session: SessionChannel::default(),
             message_blocked: false,

@@ -299,6 +299,7 @@ impl Connection {
                 Frame::Stream { fin: true, .. } | Frame::Message { .. } | Frame::Datagram { .. }
             );
         }
+        self.check_credit(true);
         Ok(Some(arrival))
     }
 
@@ -416,7 +417,6 @@ impl Connection {
             }
             Frame::StopSending { id, code } => self.streams.on_stop_sending(id, code, events)?,
         }
-        self.announce_max_data |= self.receive_flow.wants_announcement();
         Ok(Placed::Yes)
     }
 }

@@ -246,8 +246,12 @@ impl Connection {
         }
         let mut draft = self.draft(PacketType::Ack, limit);
         self.add_ack(now, &mut draft, ack_due);
+<<<<<<< HEAD
         self.add_control(&mut draft);
         self.add_session(&mut draft);
+=======
+        self.add_control(now, &mut draft);
+>>>>>>> str
         let start = buf.len();
         buf.resize(start + HEADER_LEN, 0);
         self.add_primary(now, &mut draft, buf);
@@ -312,16 +316,17 @@ impl Connection {
         }
     }
 
-    fn add_control(&mut self, draft: &mut Draft) {
+    fn add_control(&mut self, now: Instant, draft: &mut Draft) {
         // The longest control frame: three 8-byte numbers, type and length.
         const CONTROL_MAX: usize = 26;
+        let rtt = self.rtt.smoothed();
         if draft.data_room(0) >= CONTROL_MAX && core::mem::take(&mut self.announce_max_data) {
-            Frame::MaxData(self.receive_flow.announce()).emit(&mut draft.frames);
+            Frame::MaxData(self.receive_flow.announce(now, rtt)).emit(&mut draft.frames);
             draft.contents.push(Item::MaxData);
             draft.ack_eliciting = true;
         }
         while draft.data_room(0) >= CONTROL_MAX {
-            let Some(control) = self.streams.poll_control() else {
+            let Some(control) = self.streams.poll_control(now, rtt) else {
                 break;
             };
             control.frame().emit(&mut draft.frames);

@@ -105,7 +105,7 @@ fn messages_are_put_together_in_every_order_of_their_fragments() {
         let size = length.div_ceil(u64::from(total)) as usize;
         for order in sequences(usize::from(total), 6) {
             let mut incoming = IncomingMessages::new(100, 100);
-            let mut flow = crate::flow::ReceiveFlow::new(65_536, 3);
+            let mut flow = crate::flow::ReceiveFlow::new(65_536, 65_536, 3);
             let mut events = alloc::collections::VecDeque::new();
             let (mut came, mut partial, mut datagrams) = (BTreeSet::new(), BTreeSet::new(), 0);
             for index in &order {

@@ -115,7 +115,7 @@ impl Receiver {
     fn new() -> Self {
         Self {
             messages: IncomingMessages::new(LONGEST, LONGEST),
-            flow: ReceiveFlow::new(WINDOW, 6),
+            flow: ReceiveFlow::new(WINDOW, WINDOW, 6),
             events: VecDeque::new(),
             open: BTreeMap::new(),
             done: BTreeSet::new(),

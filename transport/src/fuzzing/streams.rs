@@ -3,6 +3,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use arbitrary::Arbitrary;
 
@@ -14,6 +15,7 @@ use crate::ids::{ConnectionId, Side, StreamDirection, StreamId};
 use crate::io::Event;
 use crate::send::buffer::Piece;
 use crate::streams::{Control, Placed, Streams};
+use crate::time::Instant;
 use crate::wire::params::TransportParams;
 
 pub(super) const WINDOW: u64 = 1 << 20;
@@ -25,6 +27,7 @@ pub(super) fn config() -> TransportConfig {
         max_streams_bidi: 3,
         max_streams_uni: 2,
         stream_receive_window: 16_384,
+        initial_stream_receive_window: 16_384,
         ..TransportConfig::default()
     }
     .clamped()
@@ -178,7 +181,7 @@ impl End {
         Self {
             side,
             streams: streams(side),
-            flow: ReceiveFlow::new(WINDOW, 6),
+            flow: ReceiveFlow::new(WINDOW, WINDOW, 6),
             events: VecDeque::new(),
             writing: BTreeMap::new(),
             reading: BTreeMap::new(),
@@ -289,7 +292,7 @@ impl End {
     }
 
     fn transmit_one(&mut self, max: usize) -> bool {
-        if let Some(control) = self.streams.poll_control() {
+        if let Some(control) = self.streams.poll_control(Instant::ZERO, Duration::ZERO) {
             self.flight.push(Sent::Control(control));
             return true;
         }

@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use arbitrary::Arbitrary;
 
@@ -13,6 +14,7 @@ use crate::ids::{ConnectionId, Side, StreamId};
 use crate::io::Event;
 use crate::send::buffer::Piece;
 use crate::streams::Streams;
+use crate::time::Instant;
 use crate::wire::params::TransportParams;
 
 #[derive(Arbitrary, Debug)]
@@ -69,7 +71,7 @@ enum Hostile {
 pub fn streams_hostile(data: &[u8]) {
     let mut victim = Victim {
         streams: streams(Side::Initiator),
-        flow: ReceiveFlow::new(65_536, 3),
+        flow: ReceiveFlow::new(65_536, 65_536, 3),
         events: VecDeque::new(),
         read: BTreeMap::new(),
         accepted: 0,
@@ -183,7 +185,7 @@ impl Victim {
 
     /// What we send arrives and is acknowledged.
     fn transmit(&mut self, max: u8) {
-        if let Some(control) = self.streams.poll_control() {
+        if let Some(control) = self.streams.poll_control(Instant::ZERO, Duration::ZERO) {
             self.streams.on_control_acknowledged(&control);
             self.half_over += 1;
         }

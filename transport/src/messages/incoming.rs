@@ -60,6 +60,8 @@ pub(crate) struct IncomingMessages {
     done: RangeSet,
     highest: u64,
     partial: BTreeMap<MessageId, Partial>,
+    /// Bytes of the reliable ones of them, arrived or not.
+    begun: u64,
     /// Pages that the reliable ones of them hold.
     pages: usize,
     ready: VecDeque<Message>,
@@ -79,6 +81,7 @@ impl IncomingMessages {
             done: RangeSet::new(),
             highest: 0,
             partial: BTreeMap::new(),
+            begun: 0,
             pages: 0,
             ready: VecDeque::new(),
             highest_datagram: 0,
@@ -151,6 +154,8 @@ impl IncomingMessages {
                 return Ok(Placed::No);
             }
             self.partial.insert(at.id, Partial::new(&at));
+            self.begun += at.length;
+            flow.reserve(self.begun);
         }
         let may_complete = self.may_complete(at.id);
         let Some(partial) = self.partial.get_mut(&at.id) else {
@@ -174,6 +179,7 @@ impl IncomingMessages {
         }
         if let Some(data) = partial.take_complete() {
             self.partial.remove(&at.id);
+            self.begun -= at.length;
             self.complete(at.id, data, events);
         }
         Ok(Placed::Yes)
@@ -344,7 +350,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn flow() -> ReceiveFlow {
-        ReceiveFlow::new(1 << 24, 10)
+        ReceiveFlow::new(1 << 24, 1 << 24, 10)
     }
 
     fn incoming() -> IncomingMessages {
@@ -355,7 +361,7 @@ mod tests {
     #[test]
     fn scattered_fragments_hold_no_more_pages_than_a_window_fills() {
         let window = 1 << 20;
-        let mut flow = ReceiveFlow::new(window, 10);
+        let mut flow = ReceiveFlow::new(window, window, 10);
         let mut incoming = IncomingMessages::new(window, 1 << 16);
         let mut events = VecDeque::new();
         let mut placed = 0;

@@ -22,7 +22,7 @@ impl Streams {
         counters.opened += 1;
         self.send.insert(id, SendStream::new(self.peer_bidi_window));
         if direction == StreamDirection::Bidirectional {
-            self.recv.insert(id, RecvStream::new(self.window));
+            self.recv.insert(id, RecvStream::new(self.windows));
         }
         Some(id)
     }

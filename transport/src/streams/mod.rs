@@ -62,7 +62,8 @@ pub(crate) struct Streams {
     credits: BTreeSet<StreamId>,
     grants: [bool; 2],
     buffered: u64,
-    window: u64,
+    /// What each stream may receive at first, and at most.
+    windows: (u64, u64),
     peer_bidi_window: u64,
 }
 
@@ -100,7 +101,10 @@ impl Streams {
             credits: BTreeSet::new(),
             grants: [false; 2],
             buffered: 0,
-            window: config.stream_receive_window,
+            windows: (
+                config.initial_stream_receive_window,
+                config.stream_receive_window,
+            ),
             peer_bidi_window: 0,
         }
     }

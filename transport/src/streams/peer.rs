@@ -168,7 +168,7 @@ impl Streams {
         };
         for next in lowest..=id.index() {
             let id = StreamId::new(self.side.peer(), direction, next);
-            self.recv.insert(id, RecvStream::new(self.window));
+            self.recv.insert(id, RecvStream::new(self.windows));
             if direction == StreamDirection::Bidirectional {
                 self.send.insert(id, SendStream::new(self.peer_bidi_window));
             }

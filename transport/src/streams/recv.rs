@@ -1,9 +1,12 @@
 //! The receiving half of one stream (states of RFC 9000 §3.2).
 
+use core::time::Duration;
+
 use crate::error::PeerViolation;
-use crate::flow::ReceiveFlow;
+use crate::flow::{ReceiveFlow, Tuner};
 use crate::planted::{self, Bug};
 use crate::recv::assembler::{Assembler, TooFragmented};
+use crate::time::Instant;
 
 /// One receiving half.
 #[derive(Debug)]
@@ -12,7 +15,7 @@ pub(super) struct RecvStream {
     /// One past the highest byte that came.
     highest: u64,
     final_size: Option<u64>,
-    window: u64,
+    tuner: Tuner,
     /// The highest limit that was announced.
     announced: u64,
     /// The peer abandoned it with this code.
@@ -33,12 +36,13 @@ pub(super) enum ReadOutcome {
 }
 
 impl RecvStream {
-    pub(super) fn new(window: u64) -> Self {
+    /// The window at first, and at most.
+    pub(super) fn new((window, max): (u64, u64)) -> Self {
         Self {
             assembler: Assembler::default(),
             highest: 0,
             final_size: None,
-            window,
+            tuner: Tuner::new(window, max),
             announced: window,
             reset: None,
             stopped: false,
@@ -149,16 +153,18 @@ impl RecvStream {
     pub(super) fn wants_announcement(&self) -> bool {
         self.final_size.is_none()
             && !self.stopped
-            && self.limit() - self.announced >= self.window / 2
+            && self.limit() - self.announced >= self.tuner.window() / 2
     }
 
-    pub(super) fn announce(&mut self) -> u64 {
+    pub(super) fn announce(&mut self, now: Instant, rtt: Duration) -> u64 {
+        let consumed = self.assembler.read_offset();
+        self.tuner.on_announcing(now, rtt, consumed);
         self.announced = self.limit();
         self.announced
     }
 
     fn limit(&self) -> u64 {
-        (self.assembler.read_offset() + self.window).max(self.announced)
+        (self.assembler.read_offset() + self.tuner.window()).max(self.announced)
     }
 
     fn check_size(&self, end: u64, is_final: bool) -> Result<(), PeerViolation> {

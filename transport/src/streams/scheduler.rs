@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::time::Duration;
 
 use super::send::{Reset, SendStream};
 use super::{Control, DIRECTIONS, Streams, index};
@@ -10,6 +11,7 @@ use crate::ids::StreamId;
 use crate::io::Event;
 use crate::planted::{self, Bug};
 use crate::send::buffer::Piece;
+use crate::time::Instant;
 
 impl Streams {
     /// Whether a stream has something to send, new bytes only within `credit`.
@@ -83,8 +85,9 @@ impl Streams {
         }
     }
 
-    /// The next control frame to send, as a value that [`Self::on_control_lost`] understands.
-    pub(crate) fn poll_control(&mut self) -> Option<Control> {
+    /// The next control frame to send, as a value that [`Self::on_control_lost`] understands; windows
+    /// grow with what they brought in the last round trips.
+    pub(crate) fn poll_control(&mut self, now: Instant, rtt: Duration) -> Option<Control> {
         if let Some(id) = self.resets.pop_first()
             && let Some(stream) = self.send.get_mut(&id)
             && let Some((code, state)) = &mut stream.reset
@@ -104,7 +107,7 @@ impl Streams {
             if let Some(stream) = self.recv.get_mut(&id) {
                 return Some(Control::Credit {
                     id,
-                    limit: stream.announce(),
+                    limit: stream.announce(now, rtt),
                 });
             }
         }

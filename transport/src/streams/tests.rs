@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::*;
 use crate::config::TransportConfig;
@@ -9,6 +10,7 @@ use crate::error::{ApiMisuse, PeerViolation, ReadError, WriteError};
 use crate::flow::ReceiveFlow;
 use crate::ids::ConnectionId;
 use crate::io::Event;
+use crate::time::Instant;
 
 struct Fixture {
     streams: Streams,
@@ -21,13 +23,14 @@ fn fixture(side: Side) -> Fixture {
         max_streams_bidi: 4,
         max_streams_uni: 2,
         stream_receive_window: 1_000,
+        initial_stream_receive_window: 1_000,
         ..TransportConfig::default()
     };
     let mut streams = Streams::new(side, &config);
     streams.on_params(&TransportParams::of(&config, ConnectionId(1)));
     Fixture {
         streams,
-        flow: ReceiveFlow::new(65_536, 3),
+        flow: ReceiveFlow::new(65_536, 65_536, 3),
         events: VecDeque::new(),
     }
 }
@@ -98,13 +101,14 @@ fn finished_streams_make_room_for_new_ones() {
         assert_eq!(f.read(nth(index)).unwrap(), b"x");
         assert_eq!(f.read(nth(index)).unwrap(), b"", "the end");
     }
-    let granted = core::iter::from_fn(|| f.streams.poll_control()).any(|control| {
-        control
-            == Control::Grant {
-                direction: UNI,
-                count: 4,
-            }
-    });
+    let granted = core::iter::from_fn(|| f.streams.poll_control(Instant::ZERO, Duration::ZERO))
+        .any(|control| {
+            control
+                == Control::Grant {
+                    direction: UNI,
+                    count: 4,
+                }
+        });
     assert!(granted);
     assert_eq!(f.data(nth(3), 0, b"x", true), Ok(Placed::Yes));
 }
@@ -154,7 +158,7 @@ fn stream_credit_is_enforced_to_the_byte_and_renewed_by_reading() {
     );
     assert_eq!(f.read(id).unwrap().len(), 1_000);
     assert_eq!(
-        f.streams.poll_control(),
+        f.streams.poll_control(Instant::ZERO, Duration::ZERO),
         Some(Control::Credit { id, limit: 2_000 })
     );
     assert_eq!(f.data(id, 1_000, b"x", false), Ok(Placed::Yes));
@@ -179,7 +183,7 @@ fn a_stopped_stream_discards_what_comes() {
     f.data(id, 0, &[1; 100], false).unwrap();
     f.streams.stop(id, 9, &mut f.flow).unwrap();
     assert_eq!(
-        f.streams.poll_control(),
+        f.streams.poll_control(Instant::ZERO, Duration::ZERO),
         Some(Control::Stop { id, code: 9 })
     );
     f.data(id, 100, &[1; 200], true).unwrap();
@@ -198,7 +202,7 @@ fn a_stopped_writer_hears_the_code() {
         Err(WriteError::Stopped(5))
     );
     assert_eq!(
-        f.streams.poll_control(),
+        f.streams.poll_control(Instant::ZERO, Duration::ZERO),
         Some(Control::Reset {
             id,
             code: 5,

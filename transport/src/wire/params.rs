@@ -49,8 +49,8 @@ impl TransportParams {
         Self {
             connection_id,
             idle_timeout: config.idle_timeout,
-            max_data: config.receive_window,
-            max_stream_data: config.stream_receive_window,
+            max_data: config.initial_receive_window,
+            max_stream_data: config.initial_stream_receive_window,
             max_streams_bidi: config.max_streams_bidi,
             max_streams_uni: config.max_streams_uni,
             max_message_size: config.max_message_size,
