@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::link::Element;
 use crate::rng::Ppm;
-use crate::swarm::{SwarmScenario, units};
+use crate::swarm::SwarmScenario;
+use crate::units;
 
 /// A network of full-stack nodes: what a [`SwarmScenario`] says of nodes, traffic and faults, and
 /// what its paths do to datagrams.
@@ -36,7 +37,7 @@ pub struct Path {
     #[serde(with = "units::share")]
     pub reorder: Ppm,
     /// For how long.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub reorder_by: Duration,
     /// Share that comes twice.
     #[serde(with = "units::share")]
@@ -46,7 +47,7 @@ pub struct Path {
     pub corrupt: Ppm,
     /// When all paths become clean; left out: never.
     #[serde(
-        with = "units::optional_duration",
+        with = "units::optional_time",
         skip_serializing_if = "Option::is_none"
     )]
     pub clean_from: Option<Duration>,
@@ -80,10 +81,10 @@ impl Path {
 #[serde(deny_unknown_fields)]
 pub struct Rebinds {
     /// When it begins.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub from: Duration,
     /// When it ends.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub until: Duration,
     /// In a minute, as a share of the nodes.
     #[serde(with = "units::share")]

@@ -19,7 +19,6 @@ mod report;
 mod run;
 mod scenario;
 mod step;
-pub mod units;
 mod violation;
 mod world;
 
