@@ -3,7 +3,9 @@
 //!
 //! Where [`crate::intruder`] plays fixed scripts from seeds, here a test holds both ends of a line
 //! without delay: the victim is a production endpoint, the other end is a set of keys and a counter.
-//! Nothing here judges; the tests of attacks do.
+//! It is the only one of those who act on packets that holds keys: a [`crate::meddled_pair::Meddler`]
+//! and the boxes of [`crate::net::byzantine`] stand outside. Nothing here judges; the tests of attacks
+//! do.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;

@@ -11,7 +11,7 @@ use dunlin_transport::protect::Flow;
 use crate::link::Datagram;
 use crate::trace::Record;
 
-/// Sees every datagram of a [`crate::net::Net`]; changes nothing.
+/// Sees every datagram of a [`crate::net::Net`]; changes nothing, and nobody notices it.
 pub trait Tap: Send {
     /// Node `node` has sent `datagram`, or got it.
     fn on_datagram(&mut self, now: Instant, record: Record, node: usize, datagram: &Datagram);

@@ -1,9 +1,12 @@
 //! Somebody on the path who holds no key, or a peer who breaks the rules.
 //!
-//! Two families of runs over a [`crate::tap`]. In the first an intruder on the path of two honest
+//! Two families of runs over a [`crate::meddled_pair`]. In the first an intruder on the path of two honest
 //! ends copies, forges and replays; it must change nothing but delays. In the second the peer itself
 //! is hostile: after an honest handshake of the plain profile it is replaced by a script that breaks
 //! one rule, and the victim has to answer as the rule says.
+//!
+//! These are fixed plays, to be run by the thousand from seeds. Single attacks with a name, a source
+//! and a test of their own are in `lab/tests/attacks`, most of them spoken by [`crate::adversary`].
 
 mod forge;
 mod hostile;

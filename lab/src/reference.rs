@@ -14,9 +14,9 @@ use dunlin_session::CipherSuite;
 use dunlin_transport::wire::{Header, PacketType};
 use dunlin_transport::{CloseReason, EcnMark, EndpointConfig, Instant, StreamDirection};
 
+use crate::meddled_pair::{MeddledPair, Meddler, Passage, Setting};
 use crate::profile::Profile;
 use crate::rng::{Ppm, Rng};
-use crate::tap::{Meddler, Passage, Setting, Tap};
 use crate::violation::{Failure, Violation};
 use crate::workload::{Ending, Fate, Plan, StreamPlan};
 
@@ -88,10 +88,10 @@ fn rounds(bytes: u64) -> u32 {
 }
 
 /// No loss, no probe, no byte twice, and in time.
-fn check_clean<M: Meddler>(tap: &Tap<M>, planned: [u64; 2]) -> Result<(), Failure> {
+fn check_clean<M: Meddler>(pair: &MeddledPair<M>, planned: [u64; 2]) -> Result<(), Failure> {
     for (node, planned) in planned.into_iter().enumerate() {
-        let stats = tap.stats(node);
-        let sent = tap.watch().ledger().data_bytes_sent(node);
+        let stats = pair.stats(node);
+        let sent = pair.watch().ledger().data_bytes_sent(node);
         for (what, count) in [
             (
                 "a packet counted as lost on a path without loss",
@@ -116,7 +116,7 @@ fn check_clean<M: Meddler>(tap: &Tap<M>, planned: [u64; 2]) -> Result<(), Failur
             ),
         ] {
             if count > 0 {
-                return Err(tap.unexpected(node, what, format!("{count}")));
+                return Err(pair.unexpected(node, what, format!("{count}")));
             }
         }
     }
@@ -128,11 +128,11 @@ fn clean_bulk(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
     let bytes = rng.between(1, 600_000);
     setting.plans[0].streams = vec![bulk(bytes)];
     let round_trip = setting.delay * 2;
-    let mut tap = Tap::new(&setting, seed, Clean)?;
+    let mut pair = MeddledPair::new(&setting, seed, Clean)?;
     // Handshake, slow start, the last bytes' acknowledgement, FIN and its echo.
     let limit = round_trip * (rounds(bytes) + 5) * 2 + 200 * MS;
-    tap.run_to_end(Instant::ZERO + limit)?;
-    check_clean(&tap, [bytes, 0])
+    pair.run_to_end(Instant::ZERO + limit)?;
+    check_clean(&pair, [bytes, 0])
 }
 
 /// Messages both ways: each is acknowledged without a probe.
@@ -150,9 +150,9 @@ fn conversation(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
         .plans
         .each_ref()
         .map(|plan| plan.messages.iter().sum::<usize>() as u64);
-    let mut tap = Tap::new(&setting, seed, Clean)?;
-    tap.run_to_end(Instant::ZERO + setting.delay * 30 + 500 * MS)?;
-    check_clean(&tap, planned)
+    let mut pair = MeddledPair::new(&setting, seed, Clean)?;
+    pair.run_to_end(Instant::ZERO + setting.delay * 30 + 500 * MS)?;
+    check_clean(&pair, planned)
 }
 
 /// Lets single packets of node 0 be overtaken by the one behind them.
@@ -187,9 +187,9 @@ fn swapped_neighbours(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
         rng: rng.split(1),
         last: Instant::ZERO,
     };
-    let mut tap = Tap::new(&setting, seed, meddler)?;
-    tap.run_to_end(Instant::ZERO + setting.delay * 60 + 500 * MS)?;
-    check_clean(&tap, [bytes, 0])
+    let mut pair = MeddledPair::new(&setting, seed, meddler)?;
+    pair.run_to_end(Instant::ZERO + setting.delay * 60 + 500 * MS)?;
+    check_clean(&pair, [bytes, 0])
 }
 
 /// Loses the full packets of node 0 with these numbers, counted from the first.
@@ -227,10 +227,10 @@ fn single_losses(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
         seen: 0,
         lost: 0,
     };
-    let mut tap = Tap::new(&setting, seed, meddler)?;
-    tap.run_to_end(Instant::ZERO + setting.delay * 80 + 500 * MS)?;
-    let (stats, lost) = (*tap.stats(0), tap.meddler.lost);
-    let sent = tap.watch().ledger().data_bytes_sent(0);
+    let mut pair = MeddledPair::new(&setting, seed, meddler)?;
+    pair.run_to_end(Instant::ZERO + setting.delay * 80 + 500 * MS)?;
+    let (stats, lost) = (*pair.stats(0), pair.meddler.lost);
+    let sent = pair.watch().ledger().data_bytes_sent(0);
     for (what, count, expected) in [
         ("packets counted as lost", stats.packets_lost, lost),
         (
@@ -245,7 +245,7 @@ fn single_losses(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
         ),
     ] {
         if count != expected {
-            return Err(tap.unexpected(0, what, format!("{count}, not {expected}")));
+            return Err(pair.unexpected(0, what, format!("{count}, not {expected}")));
         }
     }
     Ok(())
@@ -275,10 +275,10 @@ fn blackout(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
     let from = Instant::ZERO + round_trip * u32::try_from(rng.between(3, 5)).unwrap_or(4);
     let lasts = Duration::from_millis(rng.between(2_000, 4_000));
     let until = from + lasts;
-    let mut tap = Tap::new(&setting, seed, Blackout { from, until })?;
+    let mut pair = MeddledPair::new(&setting, seed, Blackout { from, until })?;
     // A probe leaves at the latest after as long again; then slow start, and one packet more a
     // round trip.
-    tap.run_to_end(until + lasts * 2 + round_trip * 200)
+    pair.run_to_end(until + lasts * 2 + round_trip * 200)
 }
 
 /// Streams that began together and are equally long come to their ends together.
@@ -287,10 +287,10 @@ fn fair_streams(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
     let count = rng.between(2, 6);
     let bytes = rng.between(60_000, 150_000);
     setting.plans[0].streams = (0..count).map(|_| bulk(bytes)).collect();
-    let mut tap = Tap::new(&setting, seed, Clean)?;
+    let mut pair = MeddledPair::new(&setting, seed, Clean)?;
     let limit = Instant::ZERO + setting.delay * 400 + Duration::from_secs(2);
     loop {
-        let received: Vec<u64> = tap
+        let received: Vec<u64> = pair
             .agent(1)
             .read()
             .values()
@@ -300,13 +300,13 @@ fn fair_streams(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
             let least = received.iter().min().copied().unwrap_or(0);
             if (received.len() as u64) < count || least < bytes / 2 {
                 let detail = format!("{received:?} of {bytes}");
-                return Err(tap.unexpected(1, "one stream starves the others", detail));
+                return Err(pair.unexpected(1, "one stream starves the others", detail));
             }
-            return tap.run_to_end(limit);
+            return pair.run_to_end(limit);
         }
-        if !tap.step(limit)? {
+        if !pair.step(limit)? {
             let what = format!("{received:?} of {bytes} each");
-            return Err(tap.failure(Violation::NotFinished { what }));
+            return Err(pair.failure(Violation::NotFinished { what }));
         }
     }
 }
@@ -338,16 +338,16 @@ fn marked_path(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
         rng: rng.split(1),
         marked: 0,
     };
-    let mut tap = Tap::new(&setting, seed, meddler)?;
-    tap.run_to_end(Instant::ZERO + setting.delay * 400 + Duration::from_secs(2))?;
-    let (stats, marked) = (*tap.stats(0), tap.meddler.marked);
+    let mut pair = MeddledPair::new(&setting, seed, meddler)?;
+    pair.run_to_end(Instant::ZERO + setting.delay * 400 + Duration::from_secs(2))?;
+    let (stats, marked) = (*pair.stats(0), pair.meddler.marked);
     if stats.congestion_events > marked || (marked > 0) != (stats.congestion_events > 0) {
         let detail = format!("{} of {marked} marks", stats.congestion_events);
-        return Err(tap.unexpected(0, "reactions to marks", detail));
+        return Err(pair.unexpected(0, "reactions to marks", detail));
     }
     if stats.packets_lost > 0 {
         let detail = format!("{}", stats.packets_lost);
-        return Err(tap.unexpected(0, "marked packets counted as lost", detail));
+        return Err(pair.unexpected(0, "marked packets counted as lost", detail));
     }
     Ok(())
 }
@@ -375,9 +375,9 @@ fn lost_echo(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
     for config in &mut setting.config {
         config.transport.idle_timeout = Duration::from_millis(rng.between(1_000, 5_000));
     }
-    let mut tap = Tap::new(&setting, seed, Deafen { deaf: false })?;
-    tap.run_to_end(Instant::ZERO + Duration::from_secs(20))?;
-    let ends = [0, 1].map(|node| tap.close_reason(node).cloned());
+    let mut pair = MeddledPair::new(&setting, seed, Deafen { deaf: false })?;
+    pair.run_to_end(Instant::ZERO + Duration::from_secs(20))?;
+    let ends = [0, 1].map(|node| pair.close_reason(node).cloned());
     let graceful = matches!(
         ends,
         [Some(CloseReason::Local), Some(CloseReason::Peer { .. })]
@@ -385,7 +385,7 @@ fn lost_echo(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
     if graceful {
         return Ok(());
     }
-    Err(tap.unexpected(0, "a graceful end whose echo was lost", format!("{ends:?}")))
+    Err(pair.unexpected(0, "a graceful end whose echo was lost", format!("{ends:?}")))
 }
 
 /// A key is replaced when it is due, again and again.
@@ -401,13 +401,13 @@ fn key_updates(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
     }
     let bytes = 2_000 * PACKET;
     setting.plans[0].streams = vec![bulk(bytes)];
-    let mut tap = Tap::new(&setting, seed, Clean)?;
-    tap.run_to_end(Instant::ZERO + setting.delay * 400 + Duration::from_secs(2))?;
-    let longest = tap.watch().ledger().packets_of_one_key(0);
+    let mut pair = MeddledPair::new(&setting, seed, Clean)?;
+    pair.run_to_end(Instant::ZERO + setting.delay * 400 + Duration::from_secs(2))?;
+    let longest = pair.watch().ledger().packets_of_one_key(0);
     if longest > OF_ONE_KEY {
-        return Err(tap.unexpected(0, "a key was not replaced", format!("{longest} packets")));
+        return Err(pair.unexpected(0, "a key was not replaced", format!("{longest} packets")));
     }
-    check_clean(&tap, [bytes, 0])
+    check_clean(&pair, [bytes, 0])
 }
 
 #[cfg(test)]

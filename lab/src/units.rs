@@ -5,6 +5,8 @@
 //! part per million) cannot hold is refused, not rounded. What is written is the largest unit that
 //! holds the value as a whole number, so that reading it again gives the same value.
 
+pub mod share;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -320,6 +322,35 @@ pub mod time {
     /// It is not a time.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         Time::deserialize(deserializer).map(|time| time.0)
+    }
+}
+
+/// An optional [`Duration`] field: `#[serde(default, with = "units::optional_time")]`.
+pub mod optional_time {
+    use super::{Deserializer, Duration, Serializer, time};
+
+    /// Writes it, if there is one.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(
+        time: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => time::serialize(time, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads it; a field that is left out is none.
+    ///
+    /// # Errors
+    /// It is not a time.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        time::deserialize(deserializer).map(Some)
     }
 }
 

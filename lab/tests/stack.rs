@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dunlin_lab::rng::Ppm;
 use dunlin_lab::seed::{SeedGuard, seeds};
-use dunlin_lab::stack::{self, Path, Rebinds, StackReport, StackScenario};
+use dunlin_lab::stack::{self, DiskFull, Path, Rebinds, StackReport, StackScenario};
 use dunlin_lab::swarm::{Churn, Crash, Cuts, Partition, Restart, SwarmScenario};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -59,6 +59,42 @@ fn same_seed_gives_the_same_report_and_another_seed_another() {
         first.network.trace_hash,
         run(&scenario, 2).network.trace_hash
     );
+}
+
+#[test]
+fn whose_disk_is_full_comes_back_without_known_peers_and_finds_the_network_all_the_same() {
+    let mut scenario = calm();
+    scenario.network.crash = Some(Crash {
+        at: 12 * SECOND,
+        fraction: Ppm::percent(30),
+        restart_after: Some(2 * SECOND),
+        restart: Restart::KnownPeers,
+    });
+    let roomy = run(&scenario, 1);
+    assert_eq!(roomy.saves_refused, 0);
+    let full = |from, until| {
+        let fraction = Ppm::ALWAYS;
+        let disk_full = Some(DiskFull {
+            from,
+            until,
+            fraction,
+        });
+        StackScenario {
+            disk_full,
+            ..scenario.clone()
+        }
+    };
+    let always = run(&full(0 * SECOND, 500 * SECOND), 1);
+    assert!(always.saves_refused > 20, "{always:?}");
+    // With nothing on the disk it is a restart with nothing.
+    scenario.network.crash = scenario.network.crash.map(|crash| Crash {
+        restart: Restart::Empty,
+        ..crash
+    });
+    let empty = run(&scenario, 1);
+    assert_eq!(always.network.trace_hash, empty.network.trace_hash);
+    assert_ne!(always.network.trace_hash, roomy.network.trace_hash);
+    assert_eq!((always.network.running, always.network.pieces), (20, 1));
 }
 
 #[test]
@@ -152,6 +188,11 @@ fn torture(seed: u64) -> StackScenario {
             from,
             until,
             per_minute: Ppm::percent(20),
+        }),
+        disk_full: Some(DiskFull {
+            from,
+            until,
+            fraction: Ppm::percent(30),
         }),
     }
 }

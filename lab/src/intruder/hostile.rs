@@ -13,9 +13,9 @@ use dunlin_transport::{
 };
 
 use super::forge;
+use crate::meddled_pair::{MeddledPair, Meddler, Passage, Setting, address};
 use crate::profile::Profile;
 use crate::rng::Rng;
-use crate::tap::{Meddler, Passage, Setting, Tap, address};
 use crate::violation::Failure;
 use crate::workload::{Plan, STREAM_CODE, fill, stream_key};
 
@@ -176,11 +176,11 @@ pub(super) fn run(kind: u64, turn: u64) -> Result<(), Failure> {
     }
 }
 
-fn tap(
+fn pair(
     turn: u64,
     rng: &mut Rng,
     make: impl FnOnce(&mut Voice) -> Script + 'static,
-) -> Result<Tap<Puppeteer>, Failure> {
+) -> Result<MeddledPair<Puppeteer>, Failure> {
     let mut config = EndpointConfig::default();
     config.transport.idle_timeout = IDLE;
     config.transport.max_streams_bidi = STREAMS;
@@ -212,7 +212,7 @@ fn tap(
         answers: Vec::new(),
         patience: Duration::from_micros(rng.between(0, 30_000)),
     };
-    Tap::new(&setting, turn, meddler)
+    MeddledPair::new(&setting, turn, meddler)
 }
 
 /// Plays a script that breaks a rule; the victim has to say which.
@@ -223,17 +223,17 @@ fn play(
     expected: Option<PeerViolation>,
 ) -> Result<(), Failure> {
     let mut of_script = rng.split(7);
-    let mut tap = tap(turn, rng, move |voice| script(voice, &mut of_script))?;
-    while tap.close_reason(1).is_none() && tap.step(Instant::ZERO + Duration::from_secs(2))? {}
-    let said = match tap.close_reason(1) {
+    let mut pair = pair(turn, rng, move |voice| script(voice, &mut of_script))?;
+    while pair.close_reason(1).is_none() && pair.step(Instant::ZERO + Duration::from_secs(2))? {}
+    let said = match pair.close_reason(1) {
         Some(CloseReason::Violation(violation)) => Some(*violation),
         _ => None,
     };
     if said == expected {
         return Ok(());
     }
-    let detail = format!("{:?}, not {expected:?}", tap.close_reason(1));
-    Err(tap.unexpected(1, "a broken rule went unnoticed", detail))
+    let detail = format!("{:?}, not {expected:?}", pair.close_reason(1));
+    Err(pair.unexpected(1, "a broken rule went unnoticed", detail))
 }
 
 fn ack_of_unsent(voice: &mut Voice, rng: &mut Rng) -> Script {
@@ -332,7 +332,7 @@ fn contradicting_copies(turn: u64, rng: &mut Rng) -> Result<(), Failure> {
         rng.between(2, length / 2),
         rng.between(length / 2 + 1, length),
     );
-    let mut tap = tap(turn, rng, move |voice| {
+    let mut pair = pair(turn, rng, move |voice| {
         let mut genuine = vec![0; usize::try_from(length).unwrap_or(0)];
         fill(stream_key(Side::Initiator, id), 0, &mut genuine);
         let [start, end] = [from, to].map(|at| usize::try_from(at).unwrap_or(0));
@@ -356,32 +356,32 @@ fn contradicting_copies(turn: u64, rng: &mut Rng) -> Result<(), Failure> {
             (MS, voice.frames(&[all])),
         ]
     })?;
-    tap.run_until(Instant::ZERO + Duration::from_secs(2))?;
-    let read = tap.agent(1).read().get(&id).map(|read| read.received);
+    pair.run_until(Instant::ZERO + Duration::from_secs(2))?;
+    let read = pair.agent(1).read().get(&id).map(|read| read.received);
     if read == Some(length) {
         return Ok(());
     }
-    let detail = format!("{read:?} of {length}: {:?}", tap.close_reason(1));
-    Err(tap.unexpected(1, "a stream that came was not read", detail))
+    let detail = format!("{read:?} of {length}: {:?}", pair.close_reason(1));
+    Err(pair.unexpected(1, "a stream that came was not read", detail))
 }
 
 /// One message more in reassembly than the limit is not received.
 fn too_many_messages(turn: u64, rng: &mut Rng) -> Result<(), Failure> {
     let limit = limits::MESSAGES_IN_REASSEMBLY_MAX as u64;
     let more = rng.between(1, 5);
-    let mut tap = tap(turn, rng, move |voice| {
+    let mut pair = pair(turn, rng, move |voice| {
         let fragment = |id| (MS / 10, voice.fragment(MessageId(id), [0, 2], 20, &[1; 10]));
         (0..limit + more).map(fragment).collect()
     })?;
-    tap.run_until(Instant::ZERO + Duration::from_secs(1))?;
-    let first = tap.meddler.voice.number - limit - more;
-    let acknowledged = acknowledged(&tap.meddler);
+    pair.run_until(Instant::ZERO + Duration::from_secs(1))?;
+    let first = pair.meddler.voice.number - limit - more;
+    let acknowledged = acknowledged(&pair.meddler);
     let count = acknowledged.range(first..).count() as u64;
     if count == limit {
         return Ok(());
     }
     let detail = format!("{count}, the limit is {limit}");
-    Err(tap.unexpected(1, "messages taken into reassembly", detail))
+    Err(pair.unexpected(1, "messages taken into reassembly", detail))
 }
 
 /// Every number that the victim acknowledged.
@@ -408,20 +408,20 @@ fn acknowledged(meddler: &Puppeteer) -> BTreeSet<u64> {
 fn flood_of_pings(turn: u64, rng: &mut Rng) -> Result<(), Failure> {
     const TOKENS: u64 = 1_000;
     let count = rng.between(20, 60);
-    let mut tap = tap(turn, rng, move |voice| {
+    let mut pair = pair(turn, rng, move |voice| {
         let pings = (TOKENS..TOKENS + count).flat_map(|token| {
             let header = voice.header(PacketType::Ping);
             forge::plain(header, &token.to_be_bytes(), &[])
         });
         vec![(Duration::ZERO, pings.collect())]
     })?;
-    tap.run_until(Instant::ZERO + Duration::from_secs(1))?;
+    pair.run_until(Instant::ZERO + Duration::from_secs(1))?;
     // The honest peer has asked too, with another token.
     let is_answer = |header: &Header, payload: &[u8]| {
         let token = payload.first_chunk().copied().map(u64::from_be_bytes);
         header.kind == PacketType::Pong && token >= Some(TOKENS)
     };
-    let answers = tap.meddler.answers.iter();
+    let answers = pair.meddler.answers.iter();
     let pongs = answers
         .filter(|(header, payload)| is_answer(header, payload))
         .count();
@@ -429,7 +429,7 @@ fn flood_of_pings(turn: u64, rng: &mut Rng) -> Result<(), Failure> {
         return Ok(());
     }
     let detail = format!("{pongs} of {count}");
-    Err(tap.unexpected(1, "answers to a flood of PINGs", detail))
+    Err(pair.unexpected(1, "answers to a flood of PINGs", detail))
 }
 
 /// Counts of marks that fall are old news: only a new highest count is congestion.
@@ -440,7 +440,7 @@ fn falling_marks(turn: u64, rng: &mut Rng) -> Result<(), Failure> {
         rises += u64::from(*count > highest);
         highest = highest.max(*count);
     }
-    let mut tap = tap(turn, rng, move |voice| {
+    let mut pair = pair(turn, rng, move |voice| {
         let first = voice.victim;
         let acknowledgement = |(largest, ce)| {
             let mut header = voice.header(PacketType::Ack);
@@ -459,22 +459,22 @@ fn falling_marks(turn: u64, rng: &mut Rng) -> Result<(), Failure> {
         };
         (first..).zip(counts).map(acknowledgement).collect()
     })?;
-    tap.run_until(Instant::ZERO + Duration::from_secs(1))?;
-    let events = tap.stats(1).congestion_events;
+    pair.run_until(Instant::ZERO + Duration::from_secs(1))?;
+    let events = pair.stats(1).congestion_events;
     if events == rises {
         return Ok(());
     }
     let detail = format!(
         "{events} for {rises} rises: {:?} {:?}",
-        tap.close_reason(1),
-        tap.stats(1)
+        pair.close_reason(1),
+        pair.stats(1)
     );
-    Err(tap.unexpected(1, "reactions to counts of marks", detail))
+    Err(pair.unexpected(1, "reactions to counts of marks", detail))
 }
 
 /// What does not open keeps nobody alive.
 fn garbage_from_the_dead(turn: u64, rng: &mut Rng) -> Result<(), Failure> {
-    let mut tap = tap(turn, rng, move |voice| {
+    let mut pair = pair(turn, rng, move |voice| {
         let garbage = |_| {
             let mut packet = voice.frames(&[]);
             if let Some(last) = packet.last_mut() {
@@ -484,10 +484,10 @@ fn garbage_from_the_dead(turn: u64, rng: &mut Rng) -> Result<(), Failure> {
         };
         (0..40).map(garbage).collect()
     })?;
-    tap.run_until(Instant::ZERO + IDLE * 2 + Duration::from_secs(2))?;
-    if tap.close_reason(1) == Some(&CloseReason::TimedOut) {
+    pair.run_until(Instant::ZERO + IDLE * 2 + Duration::from_secs(2))?;
+    if pair.close_reason(1) == Some(&CloseReason::TimedOut) {
         return Ok(());
     }
-    let detail = format!("{:?}", tap.close_reason(1));
-    Err(tap.unexpected(1, "garbage keeps a dead connection alive", detail))
+    let detail = format!("{:?}", pair.close_reason(1));
+    Err(pair.unexpected(1, "garbage keeps a dead connection alive", detail))
 }

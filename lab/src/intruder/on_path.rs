@@ -8,9 +8,9 @@ use dunlin_transport::wire::{Flags, Header, PacketType};
 use dunlin_transport::{ConnectionId, EndpointConfig, Instant, StreamDirection};
 
 use super::forge;
+use crate::meddled_pair::{MeddledPair, Meddler, Passage, Setting, address};
 use crate::profile::Profile;
 use crate::rng::{Ppm, Rng};
-use crate::tap::{Meddler, Passage, Setting, Tap, address};
 use crate::violation::Failure;
 use crate::workload::{Ending, Fate, Plan, StreamPlan};
 
@@ -206,20 +206,20 @@ pub(super) fn run(kind: u64, turn: u64) -> Result<(), Failure> {
         ids: [ConnectionId::NONE; 2],
         syns: 0,
     };
-    let mut tap = Tap::new(&setting, turn, intruder)?;
-    tap.run_to_end(Instant::ZERO + setting.delay * 60 + Duration::from_secs(2))?;
+    let mut pair = MeddledPair::new(&setting, turn, intruder)?;
+    pair.run_to_end(Instant::ZERO + setting.delay * 60 + Duration::from_secs(2))?;
     for node in 0..2 {
-        if tap.agent(node).missing_reads().is_some() {
-            let detail = format!("{:?}: {:?}", trick, tap.close_reason(node));
-            return Err(tap.unexpected(node, "an intruder kept data back", detail));
+        if pair.agent(node).missing_reads().is_some() {
+            let detail = format!("{:?}: {:?}", trick, pair.close_reason(node));
+            return Err(pair.unexpected(node, "an intruder kept data back", detail));
         }
     }
     // Everything half-open is forgotten when its time is over.
-    tap.run_until(tap.now() + Duration::from_secs(4))?;
-    let half_open = tap.endpoint(1).half_open_count();
+    pair.run_until(pair.now() + Duration::from_secs(4))?;
+    let half_open = pair.endpoint(1).half_open_count();
     if half_open > 0 {
         let detail = format!("{half_open}");
-        return Err(tap.unexpected(1, "half-open handshakes that are never forgotten", detail));
+        return Err(pair.unexpected(1, "half-open handshakes that are never forgotten", detail));
     }
     Ok(())
 }

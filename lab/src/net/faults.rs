@@ -36,6 +36,10 @@ pub(super) enum Change<A> {
         node: usize,
         cost: Duration,
     },
+    DiskFull {
+        node: usize,
+        is_full: bool,
+    },
     ForgetNat {
         nat: usize,
         every: Option<Duration>,
@@ -67,8 +71,8 @@ impl<A: Application> Net<A> {
     }
 
     /// At `at` the node begins a new life: `factory` gets the time (on the node's clock) and the
-    /// application of the last one, keeps of it what the node had on its disk, and gives an
-    /// endpoint and an application. Works on the living (a restart) and on the dead.
+    /// application of the last one, keeps of it what the node had on its disk (or reads that from
+    /// [`Net::disk`]), and gives an endpoint and an application. Works on the living (a restart) and on the dead.
     pub fn restart_at(
         &mut self,
         at: Instant,
@@ -90,6 +94,14 @@ impl<A: Application> Net<A> {
     /// does nothing else.
     pub fn slow_at(&mut self, at: Instant, node: usize, cost: Duration) {
         self.change_at(at, Change::Slow { node, cost });
+    }
+
+    /// From `at` until `until` there is no room on the node's disk: what its program wants to keep
+    /// there is refused, and a restart finds the older state.
+    pub fn disk_full_at(&mut self, at: Instant, until: Instant, node: usize) {
+        for (at, is_full) in [(at, true), (until, false)] {
+            self.change_at(at, Change::DiskFull { node, is_full });
+        }
     }
 
     /// Sets the node's clock; before the run begins, since a clock does not jump.
@@ -153,6 +165,7 @@ impl<A: Application> Net<A> {
                 entry.busy_until = entry.busy_until.max(until);
             }
             Change::Slow { node, cost } => self.nodes.get_mut(node)?.cost = cost,
+            Change::DiskFull { node, is_full } => self.nodes.get(node)?.disk.set_full(is_full),
             Change::ForgetNat { nat, every } => {
                 self.routes.nat(nat)?.forget();
                 if let Some(every) = every.filter(|every| !every.is_zero()) {

@@ -6,6 +6,7 @@
 
 pub mod byzantine;
 pub mod clock;
+pub mod disk;
 mod faults;
 pub mod host;
 mod links;
@@ -18,6 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use dunlin_transport::{Endpoint, Instant};
 
 pub use clock::Clock;
+pub use disk::{Disk, DiskFull};
 pub use host::{Application, EndpointHost, Host, Outgoing};
 pub use links::{Detour, Middlebox};
 pub use node::SOCKET_BUFFER;
@@ -279,6 +281,12 @@ impl<A: Application> Net<A> {
     #[must_use]
     pub fn host<T: 'static>(&self, node: usize) -> Option<&T> {
         self.nodes.get(node)?.program.as_other()?.downcast_ref()
+    }
+
+    /// A node's disk, for its program to keep there what shall outlive it; None: no such node.
+    #[must_use]
+    pub fn disk(&self, node: usize) -> Option<Disk> {
+        self.nodes.get(node).map(|entry| entry.disk.clone())
     }
 
     /// What the node's clock reads now.

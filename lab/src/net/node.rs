@@ -8,6 +8,7 @@ use std::time::Duration;
 use dunlin_transport::{Endpoint, Instant};
 
 use super::clock::Clock;
+use super::disk::Disk;
 use super::host::{Application, EndpointHost, Host, Outgoing};
 use crate::link::Datagram;
 use crate::violation::Violation;
@@ -39,6 +40,7 @@ pub(super) struct Node<A> {
     pub(super) armed: Option<Instant>,
     pub(super) alive: bool,
     pub(super) clock: Clock,
+    pub(super) disk: Disk,
     /// What each input costs.
     pub(super) cost: Duration,
     /// Until when it has no time.
@@ -54,13 +56,14 @@ pub(super) struct Node<A> {
 }
 
 impl<A> Node<A> {
-    pub(super) const fn new(program: Program<A>, address: SocketAddr) -> Self {
+    pub(super) fn new(program: Program<A>, address: SocketAddr) -> Self {
         Self {
             program,
             address,
             armed: None,
             alive: true,
             clock: Clock::IDEAL,
+            disk: Disk::default(),
             cost: Duration::ZERO,
             busy_until: Instant::ZERO,
             resumes: false,

@@ -12,5 +12,5 @@ mod scenario;
 mod world;
 
 pub use self::run::{StackReport, run};
-pub use self::scenario::{Path, Rebinds, StackScenario};
+pub use self::scenario::{DiskFull, Path, Rebinds, StackScenario};
 pub use self::world::Stack;

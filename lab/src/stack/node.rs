@@ -26,7 +26,7 @@ use dunlin_transport::{
     SendMessageError,
 };
 
-use crate::net::Application;
+use crate::net::{Application, Disk};
 use crate::rng::Rng;
 use crate::swarm::{Judge, Reaction, SwarmViolation};
 use crate::violation::Violation;
@@ -34,6 +34,8 @@ use crate::violation::Violation;
 /// Messages that may wait for a slow link, as in `dunlin-node`; a link that is behind by more is
 /// given up.
 const OUTGOING_MAX: usize = 512;
+/// Where a node keeps the addresses of its peers: one a line.
+const PEERS_FILE: &str = "peers";
 /// Code and sentence of a close, as `dunlin-node` gives them.
 const CLOSE: (u64, &str) = (0, "the link is not needed any more");
 
@@ -50,6 +52,8 @@ pub(super) struct Shared {
     pub(super) bytes: u64,
     pub(super) handshakes: u64,
     pub(super) dials_failed: u64,
+    /// Saves that a full disk refused.
+    pub(super) saves_refused: u64,
     /// Counters of overlays that are gone.
     pub(super) retired: Vec<OverlayStats>,
     /// Events of overlays and connections, for the limit of checks.
@@ -86,6 +90,7 @@ pub(super) struct StackNode {
     due: Option<Instant>,
     lives: u64,
     rng: Rng,
+    pub(super) disk: Disk,
     shared: Rc<RefCell<Shared>>,
 }
 
@@ -122,6 +127,7 @@ impl StackNode {
             due: None,
             lives: 0,
             rng: birth.rng,
+            disk: Disk::default(),
             shared: birth.shared,
         }
     }
@@ -276,6 +282,7 @@ impl StackNode {
             public: info.public,
         };
         self.overlay.handle_connected(now, info.node_id, link);
+        self.save_peers();
     }
 
     fn receive(&mut self, now: Instant, endpoint: &mut Endpoint, handle: ConnectionHandle) {
@@ -318,8 +325,27 @@ impl StackNode {
                 cause: cause(reason),
             };
             self.overlay.handle_disconnected(now, link.peer, end);
+            self.save_peers();
         }
         endpoint.release(handle);
+    }
+
+    /// Keeps on the disk which addresses it knows; for that they are saved whenever a link begins or
+    /// ends. A full disk costs no more than that a later life knows less.
+    fn save_peers(&self) {
+        let peers = self.overlay.peers();
+        let addresses = peers.flat_map(|peer| peer.addresses);
+        let lines: String = addresses.map(|address| format!("{address}\n")).collect();
+        if self.disk.replace(PEERS_FILE, lines.into_bytes()).is_err() {
+            self.shared.borrow_mut().saves_refused += 1;
+        }
+    }
+
+    /// The addresses that an earlier life has saved.
+    pub(super) fn saved_peers(&self) -> Vec<SocketAddr> {
+        let bytes = self.disk.read(PEERS_FILE).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
     /// Carries out what the overlay wants and judges what it tells.

@@ -17,6 +17,8 @@ pub struct StackReport {
     pub datagrams: u64,
     /// Handshakes that were completed, counted at each end.
     pub handshakes: u64,
+    /// Times that a full disk refused the addresses of a node's peers.
+    pub saves_refused: u64,
 }
 
 /// Runs `scenario`; what it leaves open is drawn from `seed`. Same scenario and seed, same report,
@@ -62,6 +64,7 @@ impl Stack {
             network: report,
             datagrams,
             handshakes: shared.handshakes,
+            saves_refused: shared.saves_refused,
         }
     }
 }

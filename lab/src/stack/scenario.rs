@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::link::Element;
 use crate::rng::Ppm;
-use crate::swarm::{SwarmScenario, units};
+use crate::swarm::SwarmScenario;
+use crate::units;
 
 /// A network of full-stack nodes: what a [`SwarmScenario`] says of nodes, traffic and faults, and
 /// what its paths do to datagrams.
@@ -23,6 +24,8 @@ pub struct StackScenario {
     pub path: Path,
     /// Nodes that are seen under another address from some time on.
     pub rebinds: Option<Rebinds>,
+    /// Nodes whose disk is full for a while.
+    pub disk_full: Option<DiskFull>,
 }
 
 /// What a path does to datagrams, in each direction.
@@ -36,7 +39,7 @@ pub struct Path {
     #[serde(with = "units::share")]
     pub reorder: Ppm,
     /// For how long.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub reorder_by: Duration,
     /// Share that comes twice.
     #[serde(with = "units::share")]
@@ -45,10 +48,7 @@ pub struct Path {
     #[serde(with = "units::share")]
     pub corrupt: Ppm,
     /// When all paths become clean; left out: never.
-    #[serde(
-        with = "units::optional_duration",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "units::optional_time", skip_serializing_if = "Option::is_none")]
     pub clean_from: Option<Duration>,
 }
 
@@ -80,12 +80,28 @@ impl Path {
 #[serde(deny_unknown_fields)]
 pub struct Rebinds {
     /// When it begins.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub from: Duration,
     /// When it ends.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub until: Duration,
     /// In a minute, as a share of the nodes.
     #[serde(with = "units::share")]
     pub per_minute: Ppm,
+}
+
+/// Nodes whose disk is full for a while: the addresses of peers that they want to keep for their
+/// next life are refused, and who restarts with known peers knows those of before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskFull {
+    /// When it begins.
+    #[serde(with = "units::time")]
+    pub from: Duration,
+    /// When it ends.
+    #[serde(with = "units::time")]
+    pub until: Duration,
+    /// Share of the nodes that it happens to.
+    #[serde(with = "units::share")]
+    pub fraction: Ppm,
 }

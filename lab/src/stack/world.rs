@@ -169,8 +169,22 @@ impl Stack {
         self.addresses.insert(address, index);
         self.nodes += 1;
         self.net.add(StackNode::mute(), node);
-        self.with(index, |now, endpoint, app| app.start(now, endpoint, &[]))?;
+        self.plan_full_disk(index);
+        let disk = self.net.disk(index).unwrap_or_default();
+        self.with(index, |now, endpoint, app| {
+            app.disk = disk;
+            app.start(now, endpoint, &[]);
+        })?;
         Ok(index)
+    }
+
+    fn plan_full_disk(&mut self, node: usize) {
+        if let Some(full) = self.scenario.disk_full
+            && stream(self.seed, Stream::Disk, node).chance(full.fraction)
+        {
+            let [from, until] = [full.from, full.until].map(|at| Instant::ZERO + at);
+            self.net.disk_full_at(from, until, node);
+        }
     }
 
     /// Lets `act` work on a node, and does what comes of it.
@@ -435,10 +449,7 @@ impl World for Stack {
         self.with(node, |now, endpoint, app| {
             if !app.wake(endpoint) {
                 let known: Vec<_> = match how {
-                    Restart::KnownPeers => {
-                        let peers = app.overlay.peers();
-                        peers.flat_map(|peer| peer.addresses).collect()
-                    }
+                    Restart::KnownPeers => app.saved_peers(),
                     Restart::Empty | Restart::Resumed => Vec::new(),
                 };
                 app.start(now, endpoint, &known);
@@ -492,6 +503,7 @@ enum Stream {
     Identity = 13,
     Node = 14,
     Latency = 15,
+    Disk = 16,
 }
 
 fn stream(seed: u64, purpose: Stream, number: usize) -> Rng {

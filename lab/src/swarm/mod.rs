@@ -23,7 +23,6 @@ mod run;
 mod scenario;
 mod step;
 mod tamper;
-pub mod units;
 mod violation;
 mod world;
 

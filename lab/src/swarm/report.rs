@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::units;
+use crate::units;
 
 /// The figures of one run. Same scenario and seed, same figures, on every machine.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -43,7 +43,7 @@ pub struct SwarmReport {
     pub pieces: usize,
     /// When the network was first whole with all nodes joined and none below half the aimed degree,
     /// to the second; `None`: never.
-    #[serde(with = "units::optional_duration")]
+    #[serde(with = "units::optional_time")]
     pub whole_at: Option<Duration>,
     /// How long after the last of the faults the network was one piece, to the second; `None`: there
     /// was no fault, or it never was.
@@ -69,7 +69,7 @@ pub struct SwarmReport {
     #[serde(serialize_with = "hexadecimal")]
     pub trace_hash: u64,
     /// Virtual time at the end.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub virtual_time: Duration,
     /// Events that were simulated.
     pub events: u64,
@@ -79,7 +79,7 @@ pub struct SwarmReport {
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct BroadcastReport {
     /// When it was sent.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub at: Duration,
     /// By which node.
     pub origin: usize,

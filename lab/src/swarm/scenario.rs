@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::units;
 use crate::rng::Ppm;
+use crate::units;
 
 /// Nodes of one simulation; a scenario with more runs with so many.
 pub const NODES_MAX: u32 = 1_000_000;
@@ -28,12 +28,12 @@ pub struct SwarmScenario {
     /// The first so many nodes are known to all from the start (1 to 64).
     pub bootstraps: u32,
     /// Time over which the nodes join, one after the other.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub join_over: Duration,
     /// One-way delay between two nodes, drawn once per pair.
     pub latency: LatencyRange,
     /// Most that is added to each message; without losses they keep their order.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub jitter: Duration,
     /// Share of messages that the transport has to send again: they come late, and others overtake
     /// them.
@@ -41,15 +41,15 @@ pub struct SwarmScenario {
     pub loss: Ppm,
     /// How long a broken link stays unnoticed at most: the transport's idle timeout. It is noticed
     /// after three to four quarters of this.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub notice_after: Duration,
     /// When the first broadcast is sent.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub warm_up: Duration,
     /// How many broadcasts.
     pub broadcasts: u32,
     /// Between two of them.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub broadcast_interval: Duration,
     /// Bytes of each (at least 8, at most 64 KiB).
     pub payload: u32,
@@ -67,10 +67,7 @@ pub struct SwarmScenario {
     /// Links that break without a word.
     pub cuts: Option<Cuts>,
     /// When the simulation ends. Left out: 30 s after the last broadcast and the last fault.
-    #[serde(
-        with = "units::optional_duration",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "units::optional_time", skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
     /// The invariants of the node at which something happened are checked at every so many events
     /// of the simulation (0: only at the end, at all nodes).
@@ -110,10 +107,10 @@ impl Default for SwarmScenario {
 #[serde(deny_unknown_fields)]
 pub struct LatencyRange {
     /// The shortest.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub min: Duration,
     /// The longest.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub max: Duration,
 }
 
@@ -143,7 +140,7 @@ pub enum Origin {
 #[serde(deny_unknown_fields)]
 pub struct Crash {
     /// When.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub at: Duration,
     /// Share of the nodes.
     #[serde(with = "units::share")]
@@ -151,7 +148,7 @@ pub struct Crash {
     /// How long after it they come back; left out: never.
     #[serde(
         default,
-        with = "units::optional_duration",
+        with = "units::optional_time",
         skip_serializing_if = "Option::is_none"
     )]
     pub restart_after: Option<Duration>,
@@ -178,10 +175,10 @@ pub enum Restart {
 #[serde(deny_unknown_fields)]
 pub struct Partition {
     /// When it begins.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub at: Duration,
     /// When it ends.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub until: Duration,
     /// Share of the nodes in the smaller part.
     #[serde(with = "units::share")]
@@ -193,10 +190,10 @@ pub struct Partition {
 #[serde(deny_unknown_fields)]
 pub struct Churn {
     /// When it begins.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub from: Duration,
     /// When it ends.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub until: Duration,
     /// Share of the nodes that leave in a minute.
     #[serde(with = "units::share")]
@@ -205,7 +202,7 @@ pub struct Churn {
     #[serde(default = "all", with = "units::share")]
     pub silent: Ppm,
     /// How long a leaver stays away.
-    #[serde(default = "ten_seconds", with = "units::duration")]
+    #[serde(default = "ten_seconds", with = "units::time")]
     pub away: Duration,
     /// With what it comes back.
     #[serde(default)]
@@ -217,10 +214,10 @@ pub struct Churn {
 #[serde(deny_unknown_fields)]
 pub struct Cuts {
     /// When it begins.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub from: Duration,
     /// When it ends.
-    #[serde(with = "units::duration")]
+    #[serde(with = "units::time")]
     pub until: Duration,
     /// Breaks in a minute, in shares of the number of nodes.
     #[serde(with = "units::share")]

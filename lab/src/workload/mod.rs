@@ -103,15 +103,10 @@ pub fn fill(key: u64, offset: u64, out: &mut [u8]) {
     if head > 0 {
         first.copy_from_slice(&words.next()[skip..skip + head]);
     }
-    let mut blocks = rest.chunks_exact_mut(BLOCK);
-    for block in &mut blocks {
-        block.copy_from_slice(words.next_block().as_flattened());
+    let (chunks, last) = rest.as_chunks_mut();
+    for chunk in chunks {
+        *chunk = words.next();
     }
-    let mut chunks = blocks.into_remainder().chunks_exact_mut(8);
-    for chunk in &mut chunks {
-        chunk.copy_from_slice(&words.next());
-    }
-    let last = chunks.into_remainder();
     last.copy_from_slice(&words.next()[..last.len()]);
 }
 
@@ -121,17 +116,15 @@ pub fn matches(key: u64, offset: u64, data: &[u8]) -> bool {
     let mut words = Words::from(key, offset / 8);
     let (skip, head) = cut(offset, data.len());
     let (first, rest) = data.split_at(head);
-    let mut same = head == 0 || first == &words.next()[skip..skip + head];
-    let mut blocks = rest.chunks_exact(BLOCK);
-    for block in &mut blocks {
-        same &= block == words.next_block().as_flattened();
+    if head > 0 && first != &words.next()[skip..skip + head] {
+        return false;
     }
-    let mut chunks = blocks.remainder().chunks_exact(8);
-    for chunk in &mut chunks {
-        same &= chunk == words.next();
+    let (chunks, last) = rest.as_chunks();
+    let mut difference = 0;
+    for chunk in chunks {
+        difference |= u64::from_le_bytes(*chunk) ^ u64::from_le_bytes(words.next());
     }
-    let last = chunks.remainder();
-    same && last == &words.next()[..last.len()]
+    difference == 0 && last == &words.next()[..last.len()]
 }
 
 /// Bytes of the first word that lie before `offset`, and how many of `length` are left of it.
@@ -146,10 +139,6 @@ struct Words {
     /// The next, before it is stirred.
     counter: u64,
 }
-
-/// Words made at once, and their bytes.
-const LANES: usize = 4;
-const BLOCK: usize = 8 * LANES;
 
 impl Words {
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -166,13 +155,6 @@ impl Words {
         let word = Self::stir(self.counter);
         self.counter = self.counter.wrapping_add(Self::STEP);
         word
-    }
-
-    fn next_block(&mut self) -> [[u8; 8]; LANES] {
-        let first = self.counter;
-        let steps: [u64; LANES] = [0, 1, 2, 3];
-        self.counter = first.wrapping_add(Self::STEP.wrapping_mul(LANES as u64));
-        steps.map(|step| Self::stir(first.wrapping_add(Self::STEP.wrapping_mul(step))))
     }
 
     /// Bijective: different counters give different words.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dunlin_lab::link::{Blackout, Element};
 use dunlin_lab::net::byzantine::{Prober, Sink};
-use dunlin_lab::net::{Clock, Net, SOCKET_BUFFER};
+use dunlin_lab::net::{Clock, DiskFull, Net, SOCKET_BUFFER};
 use dunlin_lab::profile::Profile;
 use dunlin_lab::rng::Rng;
 use dunlin_lab::units::Time;
@@ -133,6 +133,49 @@ fn a_restarted_node_is_another_one_with_what_it_kept() {
         "{:?}",
         end_of(&net, 0)
     );
+}
+
+#[test]
+fn a_node_whose_disk_was_full_restarts_with_what_it_had_saved_before() {
+    let mut rng = Rng::new(7);
+    let mut net = Net::new(rng.split(0));
+    let [a, b] = add_pair(&mut net, Profile::Plain, &mut rng, BYTES);
+    let rate = Element::Rate {
+        bits_per_second: 8_000_000,
+        queue_bytes: 50_000,
+    };
+    net.link_all(&[rate, Element::delay(10 * MS)]);
+    let disk = net.disk(b).unwrap();
+    net.disk_full_at(at(1) + 500 * MS, at(3), b);
+    let (seen, restarted) = (disk.clone(), disk.clone());
+    net.restart_at(at(4), b, move |_, _| {
+        let saved = restarted.read("received").unwrap();
+        let kept = u64::from_be_bytes(saved.try_into().unwrap());
+        let endpoint = Profile::Plain.endpoint(1, &config(), true, &mut Rng::new(99));
+        let plan = sending(kept);
+        (
+            endpoint,
+            Agent::new(1, Side::Responder, Plan::default(), plan),
+        )
+    });
+    let remote = Net::<Agent>::address_of(b);
+    connect(&mut net, Profile::Plain, &mut rng, (a, b), remote);
+    let save = |net: &Net<Agent>| {
+        let got = received(net, b);
+        (got, seen.replace("received", got.to_be_bytes().to_vec()))
+    };
+    run_until(&mut net, at(1));
+    let (early, saved) = save(&net);
+    assert_eq!(saved, Ok(()));
+    run_until(&mut net, at(2));
+    let (late, saved) = save(&net);
+    assert!(late > early && early > 0);
+    assert_eq!(saved, Err(DiskFull));
+    run_until(&mut net, at(5));
+    assert_eq!(disk.read("received"), Some(early.to_be_bytes().to_vec()));
+    // There is room again.
+    assert_eq!(save(&net).1, Ok(()));
+    assert_eq!(disk.refused(), 1);
 }
 
 #[test]

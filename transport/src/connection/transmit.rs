@@ -246,12 +246,8 @@ impl Connection {
         }
         let mut draft = self.draft(PacketType::Ack, limit);
         self.add_ack(now, &mut draft, ack_due);
-<<<<<<< HEAD
-        self.add_control(&mut draft);
-        self.add_session(&mut draft);
-=======
         self.add_control(now, &mut draft);
->>>>>>> str
+        self.add_session(&mut draft);
         let start = buf.len();
         buf.resize(start + HEADER_LEN, 0);
         self.add_primary(now, &mut draft, buf);

@@ -274,7 +274,6 @@ impl Endpoint {
         self.settle(handle);
     }
 
-<<<<<<< HEAD
     /// What carries the packets is gone: every connection ends with this reason, without a word.
     #[cfg(feature = "tokio")]
     pub(crate) fn lose_all(&mut self, now: Instant, reason: &CloseReason) {
@@ -283,7 +282,8 @@ impl Endpoint {
             slot.connection.trace_settled(now);
             self.eventful.insert(*handle);
         }
-=======
+    }
+
     /// Ends all connections with the peer that the session layer calls `name`, those included that it
     /// did not open, and returns how many: it hears `code` and `reason`.
     pub fn refuse_peer(
@@ -306,7 +306,6 @@ impl Endpoint {
             self.touch(*handle);
         }
         ended.len()
->>>>>>> sec
     }
 
     /// Connections held, closing ones included.

@@ -4,6 +4,10 @@
 //! what becomes of it: passed on, held back, lost, copied from another address, replaced by one of
 //! its own. Everything that a pair is checked for by the [`crate::watch`] is checked here too, and
 //! one thing more: an address that is not an endpoint's never gets more bytes than it sent.
+//!
+//! Others who act on packets: [`crate::net::byzantine`] has boxes for any network, which see one path
+//! and can neither hold a datagram back nor speak to an endpoint of their own accord;
+//! [`crate::adversary`] is one end itself. Programs that only look are [`crate::capture::Tap`]s.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -48,7 +52,7 @@ pub trait Meddler {
     fn on_stray(&mut self, _now: Instant, _to: SocketAddr, _bytes: &[u8]) {}
 }
 
-/// Two settings, two plans, a profile and a delay: what a [`Tap`] is made of.
+/// Two settings, two plans, a profile and a delay: what a [`MeddledPair`] is made of.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// How packets are protected.
@@ -73,7 +77,7 @@ struct End {
 }
 
 /// A run in progress.
-pub struct Tap<M> {
+pub struct MeddledPair<M> {
     /// Who is on the path.
     pub meddler: M,
     scheduler: Scheduler<Happening>,
@@ -87,7 +91,7 @@ pub struct Tap<M> {
     steps: u64,
 }
 
-impl<M: Meddler> Tap<M> {
+impl<M: Meddler> MeddledPair<M> {
     /// Both ends, and the SYN on its way.
     ///
     /// # Errors
@@ -110,7 +114,7 @@ impl<M: Meddler> Tap<M> {
         let ends = [end(0, Side::Initiator), end(1, Side::Responder)];
         let initiator = setting.profile.initiator(0, 1, &mut rng);
         let initiator = watch.initiator(0, initiator);
-        let mut tap = Self {
+        let mut pair = Self {
             meddler,
             scheduler: Scheduler::new(),
             ends,
@@ -121,20 +125,20 @@ impl<M: Meddler> Tap<M> {
             strangers: BTreeMap::new(),
             steps: 0,
         };
-        let end = &mut tap.ends[0];
+        let end = &mut pair.ends[0];
         match end.endpoint.connect(Instant::ZERO, address(1), initiator) {
             Ok(handle) => end.agent.set_connection(handle),
             Err(error) => {
                 let (what, answer) = ("connect", error.to_string());
-                return Err(tap.failure(Violation::Interface {
+                return Err(pair.failure(Violation::Interface {
                     node: 0,
                     what,
                     answer,
                 }));
             }
         }
-        tap.settle(0)?;
-        Ok(tap)
+        pair.settle(0)?;
+        Ok(pair)
     }
 
     /// The time.
