@@ -111,8 +111,6 @@ fn ratio(base: u64, other: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::document::Files;
-    use crate::experiment::outcome::FORMAT;
     use crate::experiment::result::{Figure, RunResult, Worse};
     use crate::plot::Unit;
 
@@ -121,16 +119,10 @@ mod tests {
             figures: vec![Figure::new("goodput", Unit::Count, *value, Worse::Lower)],
             ..RunResult::empty(0, seed)
         };
+        let cases = vec![vec![("loss".into(), "1%".into())]];
         Outcome {
-            format: FORMAT.into(),
-            scenario: "n".into(),
-            source: String::new(),
-            files: Files::new(),
-            sets: Vec::new(),
-            seeds: (0..values.len() as u64).collect(),
-            shard: None,
-            cases: vec![vec![("loss".into(), "1%".into())]],
             runs: (0..).zip(values).map(run).collect(),
+            ..Outcome::of_runs((0..values.len() as u64).collect(), cases)
         }
     }
 

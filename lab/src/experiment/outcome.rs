@@ -7,7 +7,7 @@ use super::error::ScenarioError;
 use super::hold::Verdict;
 use super::pool::sort;
 use super::result::RunResult;
-use super::study::Study;
+use super::study::{Study, label_of};
 
 /// The first line of a results file.
 pub const FORMAT: &str = "dunlin-lab-results/1";
@@ -210,9 +210,10 @@ impl Outcome {
     /// The combination in words; empty when nothing is swept.
     #[must_use]
     pub fn label(&self, case: usize) -> String {
-        let values = self.cases.get(case).into_iter().flatten();
-        let words = values.map(|(key, value)| format!("{key}={value}"));
-        words.collect::<Vec<_>>().join(" ")
+        self.cases
+            .get(case)
+            .map(|values| label_of(values))
+            .unwrap_or_default()
     }
 
     /// Every sentence of every combination. Of a shard only those about single seeds: it does not
@@ -238,6 +239,24 @@ impl Outcome {
 }
 
 #[cfg(test)]
+impl Outcome {
+    /// Results of a scenario `n` that no file describes.
+    pub(super) fn of_runs(seeds: Vec<u64>, cases: Vec<Vec<(String, String)>>) -> Self {
+        Self {
+            format: FORMAT.into(),
+            scenario: "n".into(),
+            source: String::new(),
+            files: Files::new(),
+            sets: Vec::new(),
+            seeds,
+            shard: None,
+            cases,
+            runs: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -247,15 +266,9 @@ mod tests {
             ..RunResult::empty(*case, *seed)
         };
         Outcome {
-            format: FORMAT.into(),
-            scenario: "n".into(),
-            source: String::new(),
-            files: Files::new(),
-            sets: Vec::new(),
-            seeds: vec![5, 1],
             shard: Some("1/2".into()),
-            cases: vec![Vec::new(), Vec::new()],
             runs: runs.iter().map(run).collect(),
+            ..Outcome::of_runs(vec![5, 1], vec![Vec::new(), Vec::new()])
         }
     }
 

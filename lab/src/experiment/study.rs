@@ -102,12 +102,14 @@ impl Case {
     /// `rtt=10ms loss=1%`; empty when nothing is swept.
     #[must_use]
     pub fn label(&self) -> String {
-        let words = self
-            .values
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"));
-        words.collect::<Vec<_>>().join(" ")
+        label_of(&self.values)
     }
+}
+
+/// A combination of parameters in words.
+pub(super) fn label_of(values: &[(String, String)]) -> String {
+    let words = values.iter().map(|(key, value)| format!("{key}={value}"));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn case_of(document: &Document, values: Vec<(String, Value)>) -> Result<Case, ScenarioError> {
