@@ -148,7 +148,11 @@ fn every_planted_mistake_is_found() {
     quietly(|| match (only.as_deref(), seed) {
         (Some("none"), _) => find_nothing(variable("DUNLIN_SEEDS").unwrap_or(SEEDS_MAX)),
         (Some(name), Some(seed)) => show(name, seed),
-        (Some(name), None) => assert_eq!(hunt_all(Some(name)).len(), 1, "no such mistake"),
+        (Some(name), None) => {
+            let rows = hunt_all(Some(name));
+            assert_eq!(rows.len(), 1, "no mistake is called {name}");
+            assert!(rows.iter().all(|row| row.finding.is_some()), "not found");
+        }
         (None, _) => {
             let rows = hunt_all(None);
             check(&rows);
