@@ -14,8 +14,8 @@ use dunlin_transport::wire::{HEADER_LEN, Header, PacketType};
 use dunlin_transport::{Instant, PacketNumber};
 
 use super::{bulk, setting};
+use crate::meddled_pair::{MeddledPair, Meddler, Passage};
 use crate::rng::Rng;
-use crate::tap::{Meddler, Passage, Tap};
 use crate::violation::Failure;
 use crate::watch::parts_of;
 
@@ -88,12 +88,12 @@ pub(super) fn by_frames_alone(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
         lost: 0,
     };
     let to_lose = meddler.to_lose;
-    let mut tap = Tap::new(&setting, seed, meddler)?;
-    tap.run_to_end(Instant::ZERO + setting.delay * 400 + Duration::from_secs(5))?;
-    let lost = tap.meddler.lost;
+    let mut pair = MeddledPair::new(&setting, seed, meddler)?;
+    pair.run_to_end(Instant::ZERO + setting.delay * 400 + Duration::from_secs(5))?;
+    let lost = pair.meddler.lost;
     if lost == to_lose {
         return Ok(());
     }
     let detail = format!("{lost} of {to_lose} were there to be lost");
-    Err(tap.unexpected(1, "a limit was not raised by frames", detail))
+    Err(pair.unexpected(1, "a limit was not raised by frames", detail))
 }

@@ -47,7 +47,7 @@ pub struct SwarmReport {
     pub whole_at: Option<Duration>,
     /// How long after the last of the faults the network was one piece, to the second; `None`: there
     /// was no fault, or it never was.
-    #[serde(with = "units::optional_duration")]
+    #[serde(with = "units::optional_time")]
     pub healed_after: Option<Duration>,
     /// Deliveries expected of the broadcasts that were sent from then on.
     pub expected_healed: u64,
