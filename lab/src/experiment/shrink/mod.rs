@@ -2,7 +2,7 @@
 //! broken, with less around it.
 //!
 //! A torture seed is shrunk by [`crate::shrink`] and stays a seed with a path. Of a scenario file
-//! things are taken away ([`cut`]): flows, faults, elements, settings; lengths and counts are
+//! things are taken away (`cut`): flows, faults, elements, settings; lengths and counts are
 //! halved. What is left is a scenario file that stands alone. Greedy, as there: the first cut that
 //! still fails in the same way is kept (ADR 0742).
 
