@@ -11,7 +11,9 @@ use dunlin_session::{
     CryptoProvider, DenyList, Identity, NodeId, PeerInfo, Refusal, SessionAcceptor, SessionConfig,
     SessionInitiator, provider,
 };
-use dunlin_transport::driver::{Connection, ConnectionError, Endpoint, EndpointOptions, OsRandom};
+use dunlin_transport::driver::{
+    Carrier, CarrierChoice, Connection, ConnectionError, Endpoint, EndpointOptions, OsRandom,
+};
 use dunlin_transport::plain::{PlainAcceptor, PlainInitiator};
 use dunlin_transport::protect::{Acceptor, Initiator};
 use dunlin_transport::{CloseReason, EndpointConfig, TransportConfig};
@@ -211,6 +213,24 @@ pub fn plain_acceptor() -> Box<dyn Acceptor> {
     Box::new(PlainAcceptor::new())
 }
 
+/// What packets look like, and what carries them.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Wire {
+    /// Settings of a measurement.
+    pub lab: LabArgs,
+    /// UDP, TCP or both.
+    pub carriers: CarrierChoice,
+}
+
+impl From<CarrierChoice> for Wire {
+    fn from(carriers: CarrierChoice) -> Self {
+        Self {
+            lab: LabArgs::default(),
+            carriers,
+        }
+    }
+}
+
 /// Binds an endpoint that answers with `acceptor` and writes `traces`.
 ///
 /// # Errors
@@ -218,10 +238,10 @@ pub fn plain_acceptor() -> Box<dyn Acceptor> {
 pub fn listen(
     address: SocketAddr,
     acceptor: Box<dyn Acceptor>,
-    lab: LabArgs,
+    wire: Wire,
     traces: &Traces,
 ) -> Result<Endpoint, Failure> {
-    let options = options(lab, HANDSHAKE_TIMEOUT, traces).with_acceptor(acceptor);
+    let options = options(wire, HANDSHAKE_TIMEOUT, traces).with_acceptor(acceptor);
     Endpoint::bind(address, options).map_err(|error| bind_failure(address, &error))
 }
 
@@ -232,7 +252,7 @@ pub fn listen(
 /// When the system gives no socket.
 pub fn dialler(
     remote: SocketAddr,
-    lab: LabArgs,
+    wire: Wire,
     handshake: Duration,
     traces: &Traces,
 ) -> Result<Endpoint, Failure> {
@@ -240,20 +260,22 @@ pub fn dialler(
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    Endpoint::bind(any, options(lab, handshake, traces)).map_err(|error| bind_failure(any, &error))
+    Endpoint::bind(any, options(wire, handshake, traces)).map_err(|error| bind_failure(any, &error))
 }
 
-fn options(lab: LabArgs, handshake: Duration, traces: &Traces) -> EndpointOptions {
+fn options(wire: Wire, handshake: Duration, traces: &Traces) -> EndpointOptions {
     let mut transport = TransportConfig::default();
     transport.idle_timeout = IDLE_TIMEOUT;
     transport.keep_alive = Some(KEEP_ALIVE);
     transport.handshake_timeout = handshake;
-    if let Some(mtu) = lab.mtu {
+    if let Some(mtu) = wire.lab.mtu {
         transport.mtu = usize::from(mtu);
     }
     let mut config = EndpointConfig::default();
     config.transport = transport;
-    let mut options = EndpointOptions::default().with_config(config);
+    let mut options = EndpointOptions::default()
+        .with_config(config)
+        .with_carriers(wire.carriers);
     options.observer = traces.observer();
     options.tap = traces.tap();
     options
@@ -279,21 +301,24 @@ pub struct Dialled {
 pub async fn connect(
     keys: &Keys,
     to: &PeerAddress,
-    lab: LabArgs,
+    wire: Wire,
     tell: impl Fn(&str),
 ) -> Result<Dialled, Failure> {
     let addresses = to.place().resolve().await?;
     let mut failure = unreachable(to.place());
     for address in addresses {
-        let endpoint = dialler(address, lab, HANDSHAKE_TIMEOUT, &keys.traces)?;
-        let dialled: Box<dyn Initiator> = if lab.plain {
+        let endpoint = dialler(address, wire, HANDSHAKE_TIMEOUT, &keys.traces)?;
+        let dialled: Box<dyn Initiator> = if wire.lab.plain {
             Box::new(PlainInitiator::new())
         } else {
             keys.initiator(to.id())
         };
         match endpoint.connect(address, dialled).await {
             Ok(connection) => {
-                if !lab.plain {
+                if wire.carriers == CarrierChoice::Race && connection.carrier() == Carrier::Tcp {
+                    tell(&format!("UDP got no answer from {}; using TCP", to.place()));
+                }
+                if !wire.lab.plain {
                     check_peer(keys, to, &connection, &tell)?;
                 }
                 return Ok(Dialled {
@@ -303,11 +328,11 @@ pub async fn connect(
                 });
             }
             Err(ConnectionError::Closed(CloseReason::HandshakeTimeout { .. }))
-                if to.id().is_some() && !lab.plain =>
+                if to.id().is_some() && !wire.lab.plain =>
             {
                 // A node keeps silent towards who asks for another one. Look who it is, as nobody
                 // in particular, so as to tell a wrong ID from a wrong address.
-                if let Some(other) = who_answers(keys, address, lab).await {
+                if let Some(other) = who_answers(keys, address, wire).await {
                     failure = wrong_peer(to, other);
                 }
             }
@@ -317,8 +342,8 @@ pub async fn connect(
     Err(failure)
 }
 
-async fn who_answers(keys: &Keys, address: SocketAddr, lab: LabArgs) -> Option<NodeId> {
-    let endpoint = dialler(address, lab, PROBE_TIMEOUT, &Traces::default()).ok()?;
+async fn who_answers(keys: &Keys, address: SocketAddr, wire: Wire) -> Option<NodeId> {
+    let endpoint = dialler(address, wire, PROBE_TIMEOUT, &Traces::default()).ok()?;
     let connection = endpoint
         .connect(address, keys.stranger().initiator(None))
         .await
@@ -398,6 +423,12 @@ pub fn connect_failure(place: &HostPort, error: &ConnectionError) -> Failure {
             unreachable(place)
         }
         ConnectionError::Closed(reason) => ended(place, reason),
+        ConnectionError::Tcp(kind) => Failure::new(
+            Exit::Unreachable,
+            format!(
+                "nobody answers at {place} over TCP ({kind}); check the address and the port, and that the other end is running and takes TCP"
+            ),
+        ),
         ConnectionError::Refused(reason) => Failure::new(
             Exit::Unreachable,
             format!("cannot connect to {place}: {reason}; check the address and the port"),
@@ -500,6 +531,8 @@ mod tests {
         };
         assert_eq!(closed(timeout(false)), Exit::Unreachable);
         assert_eq!(closed(timeout(true)), Exit::Refused);
+        let no_tcp = ConnectionError::Tcp(std::io::ErrorKind::ConnectionRefused);
+        assert_eq!(connect_failure(&place, &no_tcp).exit(), Exit::Unreachable);
         assert_eq!(closed(CloseReason::TimedOut), Exit::Unreachable);
         assert_eq!(closed(CloseReason::Handshake("no")), Exit::Refused);
         let refused = CloseReason::Reset {

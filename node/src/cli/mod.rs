@@ -1,6 +1,7 @@
 //! The typed command line. Reading it decides nothing: [`crate::commands`] acts.
 
 pub mod address;
+pub mod carrier;
 pub mod id;
 pub mod lab;
 pub mod trace;
@@ -15,6 +16,7 @@ use dunlin_session::NodeId;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use address::PeerAddress;
+use carrier::Carriers;
 use id::{IdArgs, KeyArgs};
 use values::{Percent, Rate};
 
@@ -129,6 +131,9 @@ pub struct RecvArgs {
     /// Accept only the node with this ID; may be repeated [default: anybody]
     #[arg(long, value_name = "ID")]
     pub allow: Vec<NodeId>,
+    /// How senders may come, at the same port
+    #[arg(long, value_enum, default_value_t = Carriers::Race)]
+    pub carrier: Carriers,
     /// Where the keys are.
     #[command(flatten)]
     pub keys: KeyArgs,
@@ -151,6 +156,9 @@ pub struct SendArgs {
     /// ID@host:port as `dunlin recv` prints it, or host:port
     #[arg(value_name = "ADDR")]
     pub to: PeerAddress,
+    /// How to reach the receiver
+    #[arg(long, value_enum, default_value_t = Carriers::Race)]
+    pub carrier: Carriers,
     /// Where the keys are.
     #[command(flatten)]
     pub keys: KeyArgs,
@@ -182,6 +190,9 @@ pub struct BenchServerArgs {
     /// Address to listen on; port 0 lets the system choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4601")]
     pub listen: SocketAddr,
+    /// How clients may come, at the same port
+    #[arg(long, value_enum, default_value_t = Carriers::Race)]
+    pub carrier: Carriers,
     /// What both ends must agree on.
     #[command(flatten)]
     pub lab: LabArgs,
@@ -212,6 +223,9 @@ pub struct BenchClientArgs {
     /// Print one JSON object on stdout
     #[arg(long)]
     pub json: bool,
+    /// What to measure over
+    #[arg(long, value_enum, default_value_t = Carriers::Udp)]
+    pub carrier: Carriers,
     /// What both ends must agree on.
     #[command(flatten)]
     pub lab: LabArgs,
@@ -340,6 +354,9 @@ mod tests {
             "dunlin simulate --count 4 --base-port 47000",
             "dunlin recv --listen 127.0.0.1:0 --out d --once",
             "dunlin send file 127.0.0.1:4600",
+            "dunlin send file 127.0.0.1:4600 --carrier race",
+            "dunlin recv --carrier tcp",
+            "dunlin bench client h:1 --carrier udp",
             "dunlin bench server --listen [::1]:0 --plain",
             "dunlin bench client h:1 --mode rr --seconds 2 --json",
             "dunlin trace logs --html page.html",
@@ -366,6 +383,7 @@ mod tests {
             "dunlin simulate --count 1",
             "dunlin relay --listen 127.0.0.1:0 --to h:1 --loss 500%",
             "dunlin bench client h:1 --mode fast",
+            "dunlin send file 127.0.0.1:4600 --carrier pigeon",
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.use_stderr(), "{line}");

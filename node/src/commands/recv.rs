@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_session::NodeId;
-use dunlin_transport::driver::{Connection, Endpoint, RecvStream, SendStream};
+use dunlin_transport::driver::{CarrierChoice, Connection, Endpoint, RecvStream, SendStream};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::cli::{LabArgs, RecvArgs};
+use crate::cli::RecvArgs;
 use crate::commands::{note, print_line, stopwatch::Stopwatch};
 use crate::failure::{Exit, Failure, plain_reason};
 use crate::progress_bar::{Bar, plural, rate};
 use crate::signals::Shutdown;
-use crate::stack::{Keys, listen, peer_id, reachable_address};
+use crate::stack::{Keys, Wire, listen, peer_id, reachable_address};
 use crate::trace::Traces;
 use crate::transfer::active::ActiveTransfers;
 use crate::transfer::limits::CONCURRENT_TRANSFERS_MAX;
@@ -30,7 +30,8 @@ pub(super) async fn run(args: RecvArgs, traces: Traces, shutdown: Shutdown) -> R
     let keys = Keys::load(&args.keys)?.with_traces(traces.clone());
     prepare(&args.out)?;
     let acceptor = keys.acceptor(&args.allow);
-    let endpoint = listen(args.listen, acceptor, LabArgs::default(), &traces)?;
+    let wire = Wire::from(CarrierChoice::from(args.carrier));
+    let endpoint = listen(args.listen, acceptor, wire, &traces)?;
     let _guard = keys.guard(&endpoint);
     let address = reachable_address(endpoint.local_addr());
     print_line(&format!("{}@{address}", keys.node_id()))?;

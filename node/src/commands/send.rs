@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_transport::driver::Connection;
+use dunlin_transport::driver::{CarrierChoice, Connection};
 
-use crate::cli::{LabArgs, SendArgs};
+use crate::cli::SendArgs;
 use crate::commands::{note, print_line, stopwatch::Stopwatch};
 use crate::failure::{Exit, Failure};
 use crate::progress_bar::{Bar, plural, rate};
 use crate::signals::Shutdown;
-use crate::stack::{Dialled, Keys, connect, ended};
+use crate::stack::{Dialled, Keys, Wire, connect, ended};
 use crate::trace::Traces;
 use crate::transfer::progress::Progress;
 use crate::transfer::sentences::{End, failure, problems};
@@ -32,12 +32,13 @@ pub(super) async fn run(args: SendArgs, traces: Traces, shutdown: Shutdown) -> R
         () = shutdown.requested() => return Err(stopped()),
     };
     let keys = Keys::load(&args.keys)?.with_traces(traces);
+    let wire = Wire::from(CarrierChoice::from(args.carrier));
     let Dialled {
         endpoint,
         connection,
         ..
     } = tokio::select! {
-        dialled = connect(&keys, &args.to, LabArgs::default(), |line| bar.line(line)) => dialled?,
+        dialled = connect(&keys, &args.to, wire, |line| bar.line(line)) => dialled?,
         () = shutdown.requested() => return Err(stopped()),
     };
     let stopwatch = Stopwatch::start();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use dunlin_overlay::{BroadcastId, Event};
 use dunlin_session::NodeId;
+use dunlin_transport::driver::CarrierChoice;
 use tokio::sync::mpsc;
 
 use crate::cli::SimulateArgs;
@@ -75,6 +76,8 @@ impl Network {
                     .into_iter()
                     .collect(),
                 inbox: Some(inbox(folder, index)),
+                // A second socket for each of hundreds of nodes would be for nothing here.
+                carriers: CarrierChoice::UdpOnly,
             };
             let (node, events) = Node::start(&Keys::throwaway(), options)?;
             tokio::spawn(listen(node.id(), events, hearing.clone()));

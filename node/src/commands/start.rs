@@ -1,6 +1,7 @@
 //! `dunlin start`.
 
 use dunlin_overlay::Event;
+use dunlin_transport::driver::CarrierChoice;
 
 use crate::cli::StartArgs;
 use crate::commands::{note, print_line};
@@ -29,6 +30,7 @@ pub(super) async fn run(
         listen: (args.host, args.port).into(),
         bootstrap,
         inbox: None,
+        carriers: CarrierChoice::Race,
     };
     let (node, mut events) = Node::start(&keys, options)?;
     print_line(&format!("{}@{}", node.id(), node.address()))?;

@@ -12,12 +12,11 @@ use std::path::PathBuf;
 
 use dunlin_overlay::{BroadcastId, Event, OverlayConfig, OverlayError, OverlayStats, WallClock};
 use dunlin_session::NodeId;
-use dunlin_transport::driver::{Connection, OsRandom};
+use dunlin_transport::driver::{CarrierChoice, Connection, OsRandom};
 use dunlin_transport::protect::Random;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::cli::LabArgs;
 use crate::clock::{Clock, unix_millis};
 use crate::failure::{Exit, Failure};
 use crate::stack::{Keys, listen, reachable_address};
@@ -36,6 +35,8 @@ pub struct NodeOptions {
     pub bootstrap: Vec<(SocketAddr, Option<NodeId>)>,
     /// Folder for files that peers send; `None` refuses them.
     pub inbox: Option<PathBuf>,
+    /// What carries its packets.
+    pub carriers: CarrierChoice,
 }
 
 /// A running node. Dropping it ends it without goodbyes.
@@ -58,7 +59,12 @@ impl Node {
         options: NodeOptions,
     ) -> Result<(Self, mpsc::Receiver<Event>), Failure> {
         let acceptor = keys.acceptor(&[]);
-        let endpoint = listen(options.listen, acceptor, LabArgs::default(), keys.traces())?;
+        let endpoint = listen(
+            options.listen,
+            acceptor,
+            options.carriers.into(),
+            keys.traces(),
+        )?;
         let address = reachable_address(endpoint.local_addr());
         let clock = Clock::start();
         let calendar = WallClock {

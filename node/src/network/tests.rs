@@ -15,6 +15,7 @@ fn start(bootstrap: Option<&Node>) -> (Node, mpsc::Receiver<Event>) {
             .into_iter()
             .collect(),
         inbox: None,
+        carriers: CarrierChoice::Race,
     };
     Node::start(&Keys::throwaway(), options).unwrap()
 }

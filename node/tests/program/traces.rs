@@ -35,6 +35,8 @@ fn traced(lab: &Lab) -> (PathBuf, u16) {
     receiver_options.push("--once");
     let (receiver, to) = lab.receiver(&receiver_options);
     let mut sender = lab.sender(&file, &to);
+    // One attempt, one log: on a slow machine TCP would join.
+    sender.args(["--carrier", "udp"]);
     let sent = run(sender.args(options("sender")));
     assert_eq!(sent.code, Some(0), "{sent:?}");
     let received = receiver.finish();

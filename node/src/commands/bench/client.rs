@@ -13,7 +13,7 @@ use crate::commands::stopwatch::Stopwatch;
 use crate::commands::{note, print_line};
 use crate::failure::{Exit, Failure};
 use crate::signals::Shutdown;
-use crate::stack::{Dialled, Keys, connect, connect_failure, ended, peer_id};
+use crate::stack::{Dialled, Keys, Wire, connect, connect_failure, ended, peer_id};
 use crate::trace::Traces;
 
 /// How long after its end a measurement may wait for the server.
@@ -32,8 +32,12 @@ pub(super) async fn run(
     }
     .with_traces(traces);
     let stopped = || shutdown.interrupted("stopped before the measurement was complete");
+    let wire = Wire {
+        lab: args.lab,
+        carriers: args.carrier.into(),
+    };
     let dialled = tokio::select! {
-        dialled = connect(&keys, &args.to, args.lab, note) => dialled?,
+        dialled = connect(&keys, &args.to, wire, note) => dialled?,
         () = shutdown.requested() => return Err(stopped()),
     };
     let measuring = tokio::time::timeout(args.seconds + PATIENCE, measure(&args, &keys, &dialled));

@@ -10,7 +10,7 @@ use crate::cli::BenchServerArgs;
 use crate::commands::{note, print_line};
 use crate::failure::Failure;
 use crate::signals::Shutdown;
-use crate::stack::{Keys, listen, plain_acceptor, reachable_address};
+use crate::stack::{Keys, Wire, listen, plain_acceptor, reachable_address};
 use crate::trace::Traces;
 
 /// Answers measurements until a signal comes.
@@ -19,14 +19,18 @@ pub(super) async fn run(
     traces: Traces,
     shutdown: Shutdown,
 ) -> Result<(), Failure> {
+    let wire = Wire {
+        lab: args.lab,
+        carriers: args.carrier.into(),
+    };
     let endpoint = if args.lab.plain {
-        let endpoint = listen(args.listen, plain_acceptor(), args.lab, &traces)?;
+        let endpoint = listen(args.listen, plain_acceptor(), wire, &traces)?;
         print_line(&reachable_address(endpoint.local_addr()).to_string())?;
         note("plain profile: a checksum and no secrecy; the client needs --plain too");
         endpoint
     } else {
         let keys = Keys::load(&args.keys)?.with_traces(traces.clone());
-        let endpoint = listen(args.listen, keys.acceptor(&[]), args.lab, &traces)?;
+        let endpoint = listen(args.listen, keys.acceptor(&[]), wire, &traces)?;
         let address = reachable_address(endpoint.local_addr());
         print_line(&format!("{}@{address}", keys.node_id()))?;
         endpoint
