@@ -103,7 +103,7 @@ impl Talk {
             let (number, phase) = (PacketNumber(self.step), end.key_phase());
             let mut bytes = vec![7; 32 + 40 + 16];
             end.seal(number, &mut bytes);
-            let late = u64::from(self.random.next_u32() % 3 == 0);
+            let late = u64::from(self.random.next_u32().is_multiple_of(3));
             self.flying[from].push(Packet {
                 number,
                 phase,
