@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use dunlin_session::keyfile::{self, Passphrase, Sealing, load_or_create};
 use dunlin_session::{
-    CryptoProvider, DenyList, Identity, NodeId, PeerInfo, Refusal, SessionAcceptor, SessionConfig,
-    SessionInitiator, provider,
+    CryptoProvider, DenyList, Identity, NodeId, PeerInfo, Randomness, Refusal, SessionAcceptor,
+    SessionConfig, SessionInitiator, provider,
 };
 use dunlin_transport::driver::{
     Carrier, CarrierChoice, Connection, ConnectionError, Endpoint, EndpointOptions, OsRandom,
@@ -145,6 +145,7 @@ impl Keys {
             post_quantum: self.post_quantum,
             deny_list: self.denied.clone(),
             refusals: Some(refusals()),
+            randomness: Some(Randomness::new(|| Box::new(OsRandom))),
             ..SessionConfig::default()
         };
         if let Some(network) = &self.network {

@@ -54,7 +54,9 @@ impl fmt::Debug for DenyList {
 /// Hears of every proven peer that we refuse as responder, so that the operator learns what the
 /// peer is told. As an initiator the reason is the result of the attempt.
 #[derive(Clone)]
-pub struct RefusalLogger(Arc<dyn Fn(&NodeId, Refusal) + Send + Sync>);
+pub struct RefusalLogger(Arc<Tell>);
+
+type Tell = dyn Fn(&NodeId, Refusal) + Send + Sync;
 
 impl RefusalLogger {
     /// Calls `tell`, in the middle of handling a packet: it should not wait.

@@ -7,8 +7,11 @@ use crate::access::{DenyList, PostQuantum, RefusalLogger};
 use crate::error::Refusal;
 use crate::identity::PublicIdentity;
 use crate::key_log::KeyLogger;
-use crate::limits::{KEY_UPDATE_INTERVAL, KEY_UPDATE_PACKETS, USER_AGENT_MAX};
+use crate::limits::{
+    KEY_UPDATE_INTERVAL, KEY_UPDATE_PACKETS, REKEY_BYTES, REKEY_INTERVAL, USER_AGENT_MAX,
+};
 use crate::node_id::NodeId;
+use crate::rekey::{Due, Randomness};
 use crate::suite::CipherSuite;
 
 /// Settings of a session layer; the same type for both sides.
@@ -44,6 +47,13 @@ pub struct SessionConfig {
     pub key_update_packets: u64,
     /// How long a sending key is used while there is traffic. Default: [`KEY_UPDATE_INTERVAL`].
     pub key_update_interval: Duration,
+    /// Where connections take fresh randomness from, to renew their keys by a fresh key exchange; both
+    /// ends need one. Default: none, keys are then only derived from each other.
+    pub randomness: Option<Randomness>,
+    /// Age at which an exchange is due. Default: [`REKEY_INTERVAL`].
+    pub rekey_interval: Duration,
+    /// Bytes, sealed and opened, after which it is. Default: [`REKEY_BYTES`].
+    pub rekey_bytes: u64,
     /// Where the secrets of connections go, for the analysis of captures. **Whoever reads it reads
     /// the connections.** Default: nowhere.
     pub key_log: Option<KeyLogger>,
@@ -64,6 +74,9 @@ impl Default for SessionConfig {
             ciphers: CipherSuite::by_speed(),
             key_update_packets: KEY_UPDATE_PACKETS,
             key_update_interval: KEY_UPDATE_INTERVAL,
+            randomness: None,
+            rekey_interval: REKEY_INTERVAL,
+            rekey_bytes: REKEY_BYTES,
             key_log: None,
         }
     }
@@ -95,6 +108,14 @@ impl SessionConfig {
     /// Whether we ask peers for their second signature.
     pub(crate) fn asks_second(&self) -> bool {
         self.post_quantum != PostQuantum::Off
+    }
+
+    /// When a fresh key exchange is due.
+    pub(crate) fn rekey_due(&self) -> Due {
+        Due {
+            interval: self.rekey_interval,
+            bytes: self.rekey_bytes,
+        }
     }
 
     /// The user agent as it is sent.

@@ -122,6 +122,11 @@ pub(crate) struct DirectionKeyLog {
 }
 
 impl DirectionKeyLog {
+    /// The last generation comes again, with another secret.
+    pub(crate) fn again(&mut self) {
+        self.generation -= 1;
+    }
+
     /// The secret of the next generation, the first time that of generation 0.
     pub(crate) fn next(&mut self, secret: &Secret) {
         self.log.logger.0.log(&KeyLogEntry {

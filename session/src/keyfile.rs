@@ -1,8 +1,9 @@
 //! The identity file. The one module of this crate that does I/O, and it is not needed by the
 //! protocol: whoever keeps keys elsewhere uses [`Identity::from_seed`].
 //!
-//! The file is one line of text ([`text`] has the forms): the seeds of the keys with a checksum, so
-//! that a damaged file is not taken for another identity, or both sealed with a passphrase.
+//! The file is one line of text (`docs/session.md` S-ID-4, S-ID-5): the seeds of the keys with a
+//! checksum, so that a damaged file is not taken for another identity, or both sealed with a
+//! passphrase.
 //!
 //! On Unix the file has mode 0600 from the moment it exists, a new directory has mode 0700, and a
 //! file that others may read is refused. A key appears under its name complete and synchronised to

@@ -39,6 +39,10 @@ pub const USER_AGENT_MAX: usize = 64;
 pub const KEY_UPDATE_PACKETS: u64 = 1 << 20;
 /// How long a key is used before the next one is due (security.md §1.3: ten minutes).
 pub const KEY_UPDATE_INTERVAL: Duration = Duration::from_secs(600);
+/// Age at which a connection makes a fresh key exchange (security.md §1.3: an hour).
+pub const REKEY_INTERVAL: Duration = Duration::from_secs(3_600);
+/// Bytes after which it does (security.md §1.3: 64 GiB).
+pub const REKEY_BYTES: u64 = 64 << 30;
 /// Node IDs on a deny list; a further one is not taken.
 pub const DENIED_MAX: usize = 65_536;
 /// Probe timeouts for which the keys of the previous phase open late packets (RFC 9001 §6.5).

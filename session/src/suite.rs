@@ -7,13 +7,16 @@ pub enum CipherSuite {
     Aes128Gcm,
     /// ChaCha20-Poly1305 (RFC 8439): wire value 2.
     ChaCha20Poly1305,
+    /// AES-256-GCM (RFC 5116 §5.2): wire value 3. For who is bound to 256-bit keys; not among the
+    /// ciphers that are offered by default.
+    Aes256Gcm,
 }
 
 impl CipherSuite {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Aes128Gcm, Self::ChaCha20Poly1305];
+    pub const ALL: [Self; 3] = [Self::Aes128Gcm, Self::ChaCha20Poly1305, Self::Aes256Gcm];
 
-    /// Both, the one that is faster on this processor first.
+    /// Those that are offered by default, the one that is faster on this processor first.
     #[must_use]
     pub fn by_speed() -> Vec<Self> {
         if has_hardware_aes() {
@@ -28,7 +31,7 @@ impl CipherSuite {
     pub const fn key_len(self) -> usize {
         match self {
             Self::Aes128Gcm => 16,
-            Self::ChaCha20Poly1305 => 32,
+            Self::ChaCha20Poly1305 | Self::Aes256Gcm => 32,
         }
     }
 
@@ -37,7 +40,7 @@ impl CipherSuite {
     #[must_use]
     pub const fn confidentiality_limit(self) -> u64 {
         match self {
-            Self::Aes128Gcm => 1 << 23,
+            Self::Aes128Gcm | Self::Aes256Gcm => 1 << 23,
             Self::ChaCha20Poly1305 => 1 << 62,
         }
     }
@@ -46,7 +49,7 @@ impl CipherSuite {
     #[must_use]
     pub const fn integrity_limit(self) -> u64 {
         match self {
-            Self::Aes128Gcm => 1 << 52,
+            Self::Aes128Gcm | Self::Aes256Gcm => 1 << 52,
             Self::ChaCha20Poly1305 => 1 << 36,
         }
     }
@@ -57,6 +60,7 @@ impl CipherSuite {
         match self {
             Self::Aes128Gcm => 1,
             Self::ChaCha20Poly1305 => 2,
+            Self::Aes256Gcm => 3,
         }
     }
 
@@ -66,6 +70,7 @@ impl CipherSuite {
         match value {
             1 => Some(Self::Aes128Gcm),
             2 => Some(Self::ChaCha20Poly1305),
+            3 => Some(Self::Aes256Gcm),
             _ => None,
         }
     }
@@ -77,17 +82,16 @@ impl CipherSuite {
     }
 
     /// What a responder with the preferences `ours` selects for a peer that offers the set
-    /// `offered` and prefers `preferred`: the common one; of two, AES when both ends prefer it.
+    /// `offered` and prefers `preferred`: the cipher that both prefer, else the first that both
+    /// accept of ChaCha20-Poly1305, which is fast everywhere, AES-256-GCM and AES-128-GCM.
     pub(crate) fn select(ours: &[Self], offered: u8, preferred: u8) -> Option<Self> {
-        let mut common = ours
-            .iter()
-            .copied()
-            .filter(|suite| offered & suite.bit() != 0);
-        let first = common.next()?;
-        match common.next() {
-            Some(_) if first.wire() != preferred => Some(Self::ChaCha20Poly1305),
-            _ => Some(first),
-        }
+        let is_common = |suite: &Self| offered & suite.bit() != 0 && ours.contains(suite);
+        let shared = ours.first().filter(|suite| suite.wire() == preferred);
+        shared.copied().filter(is_common).or_else(|| {
+            [Self::ChaCha20Poly1305, Self::Aes256Gcm, Self::Aes128Gcm]
+                .into_iter()
+                .find(is_common)
+        })
     }
 }
 
@@ -104,7 +108,7 @@ fn has_hardware_aes() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::CipherSuite::{Aes128Gcm, ChaCha20Poly1305};
+    use super::CipherSuite::{Aes128Gcm, Aes256Gcm, ChaCha20Poly1305};
     use super::*;
 
     #[test]
@@ -139,5 +143,16 @@ mod tests {
         assert_eq!(CipherSuite::select(&[Aes128Gcm], 0xff, 2), Some(Aes128Gcm));
         assert_eq!(CipherSuite::select(&[Aes128Gcm], 0xfe, 1), None);
         assert_eq!(CipherSuite::select(&[], 3, 1), None);
+        assert_eq!(CipherSuite::select(&both, 0, 1), None);
+    }
+
+    #[test]
+    fn of_three_the_shared_preference_wins_else_the_one_that_is_fast_everywhere() {
+        let aes = [Aes256Gcm, Aes128Gcm, ChaCha20Poly1305];
+        assert_eq!(CipherSuite::select(&aes, 7, 3), Some(Aes256Gcm));
+        assert_eq!(CipherSuite::select(&aes, 7, 1), Some(ChaCha20Poly1305));
+        assert_eq!(CipherSuite::select(&aes, 5, 1), Some(Aes256Gcm));
+        assert_eq!(CipherSuite::select(&aes, 1, 3), Some(Aes128Gcm));
+        assert_eq!(CipherSuite::select(&aes, 4, 2), Some(Aes256Gcm));
     }
 }

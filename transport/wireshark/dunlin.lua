@@ -50,7 +50,7 @@ local ERRORS = {
     [11] = "packet numbers used up", [12] = "malformed message of the session layer",
     [13] = "too many connections of one peer",
 }
-local CIPHERS = { [1] = "AES-128-GCM", [2] = "ChaCha20-Poly1305" }
+local CIPHERS = { [1] = "AES-128-GCM", [2] = "ChaCha20-Poly1305", [3] = "AES-256-GCM" }
 
 -- Fields -------------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ fn show(file: &KeyFileArgs) -> Result<(), Failure> {
     } else {
         "Ed25519"
     };
-    let sealed = if is_sealed(&store.path).map_err(local)? {
+    let sealed = if is_sealed(&store.path).map_err(|error| local(&error))? {
         "sealed with a passphrase"
     } else {
         "not sealed"
@@ -102,7 +102,8 @@ impl Store {
     }
 
     fn load(&self) -> Result<Identity, Failure> {
-        load(&self.path, self.passphrase.as_ref(), &*provider::aws_lc()).map_err(local)
+        load(&self.path, self.passphrase.as_ref(), &*provider::aws_lc())
+            .map_err(|error| local(&error))
     }
 
     fn with_sealing<T>(
@@ -114,11 +115,11 @@ impl Store {
             random: &mut OsRandom,
             provider: &*provider::aws_lc(),
         })
-        .map_err(local)
+        .map_err(|error| local(&error))
     }
 }
 
-fn local(error: dunlin_session::keyfile::KeyFileError) -> Failure {
+fn local(error: &dunlin_session::keyfile::KeyFileError) -> Failure {
     Failure::new(Exit::Local, error.to_string())
 }
 

@@ -139,6 +139,7 @@ impl SessionInitiator {
             public: *self.identity.public(),
             signature: self.provider.ed25519_sign(self.identity.seed(), &signed),
             asks_second: self.config.asks_second(),
+            can_rekey: self.config.randomness.is_some(),
             capabilities: self.config.capabilities,
             params: &self.params,
             user_agent: &self.config.clean_user_agent(),

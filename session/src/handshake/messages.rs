@@ -18,6 +18,8 @@ pub(super) const SYN_CONTENT_LEN: usize = SYN_LEN - TOKEN_LEN - MAC_LEN;
 pub(super) const SYN_ACK_CLEAR_LEN: usize = 4 + 32 + KEM_CIPHERTEXT_LEN;
 /// Flag of an introduction: the sender asks for the receiver's ML-DSA-65 signature.
 const ASKS_SECOND: u8 = 0x80;
+/// Flag of an introduction: the sender takes part in fresh key exchanges.
+const CAN_REKEY: u8 = 0x40;
 const SYN_PADDING: usize = SYN_CONTENT_LEN - 8 - 32 - KEM_PUBLIC_LEN;
 
 /// Reads bytes in order; never past the end.
@@ -220,6 +222,8 @@ pub(super) struct Introduction<'a> {
     pub(super) signature: [u8; 64],
     /// The sender asks for the receiver's ML-DSA-65 signature.
     pub(super) asks_second: bool,
+    /// The sender takes part in fresh key exchanges.
+    pub(super) can_rekey: bool,
     /// At most [`CAPABILITIES_MAX`].
     pub(super) capabilities: u64,
     /// Transport parameters.
@@ -234,7 +238,8 @@ impl<'a> Introduction<'a> {
     pub(super) fn emit(&self, carrier: Carrier) -> Option<Vec<u8>> {
         let params_len = u8::try_from(self.params.len()).ok()?;
         let asks = if self.asks_second { ASKS_SECOND } else { 0 };
-        let capabilities = u64::from(asks) << 56 | (self.capabilities & CAPABILITIES_MAX);
+        let flags = asks | if self.can_rekey { CAN_REKEY } else { 0 };
+        let capabilities = u64::from(flags) << 56 | (self.capabilities & CAPABILITIES_MAX);
         let mut out = [
             &self.public.to_bytes()[..],
             &self.signature,
@@ -265,7 +270,7 @@ impl<'a> Introduction<'a> {
         let signature = *reader.array()?;
         let word: [u8; 8] = *reader.array()?;
         let [flags, ..] = word;
-        if flags & !ASKS_SECOND != 0 {
+        if flags & !(ASKS_SECOND | CAN_REKEY) != 0 {
             return None;
         }
         let capabilities = u64::from_be_bytes(word) & CAPABILITIES_MAX;
@@ -281,6 +286,7 @@ impl<'a> Introduction<'a> {
             public,
             signature,
             asks_second: flags & ASKS_SECOND != 0,
+            can_rekey: flags & CAN_REKEY != 0,
             capabilities,
             params,
             user_agent,
@@ -336,6 +342,7 @@ mod tests {
             public,
             signature: [9; 64],
             asks_second: false,
+            can_rekey: false,
             capabilities: 77,
             params,
             user_agent,
@@ -365,7 +372,7 @@ mod tests {
             (cipher, &[1; 32], 2)
         );
         assert_eq!((parsed.clear.len(), parsed.sealed.len()), (1_124, 232));
-        for (at, value) in [(0, 0), (0, 2), (1, 0), (1, 2), (2, 0), (2, 3), (3, 1)] {
+        for (at, value) in [(0, 0), (0, 2), (1, 0), (1, 2), (2, 0), (2, 4), (3, 1)] {
             let mut other = payload.clone();
             other[at] = value;
             assert!(SynAck::parse(&other).is_none(), "{at}: {value}");
@@ -440,9 +447,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn introductions_round_trip(params in prop::collection::vec(any::<u8>(), 0..=58), user_agent in "[ -~]{0,11}", capabilities in 0..=CAPABILITIES_MAX, asks_second: bool) {
+        fn introductions_round_trip(params in prop::collection::vec(any::<u8>(), 0..=58), user_agent in "[ -~]{0,11}", capabilities in 0..=CAPABILITIES_MAX, asks_second: bool, can_rekey: bool) {
             for carrier in [Carrier::SynAck, Carrier::Confirm] {
-                let whole = Introduction { capabilities, asks_second, ..introduction(&params, &user_agent) };
+                let whole = Introduction { capabilities, asks_second, can_rekey, ..introduction(&params, &user_agent) };
                 let bytes = whole.emit(carrier).unwrap();
                 prop_assert_eq!(bytes.len(), carrier.len() + TAG_LEN);
                 let parsed = Introduction::parse(carrier, &bytes[..carrier.len()]);

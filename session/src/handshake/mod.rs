@@ -30,6 +30,7 @@ use crate::key_log::ConnectionKeyLog;
 use crate::peer::PeerInfo;
 use crate::protection::{KeyLimits, SealedProtection};
 use crate::provider::{CryptoProvider, Secret};
+use crate::rekey::Rekey;
 use crate::schedule::SessionSecrets;
 use crate::second_proof::SecondProof;
 use crate::suite::CipherSuite;
@@ -45,7 +46,7 @@ const INITIATOR_CONTEXT: &[u8] = b"dunlin H1 initiator v1";
 
 /// One end of a handshake, as the messages of the other end meet it.
 struct Ends<'a> {
-    identity: &'a Identity,
+    identity: &'a Arc<Identity>,
     config: &'a SessionConfig,
     provider: &'a Arc<dyn CryptoProvider>,
     side: Side,
@@ -84,6 +85,13 @@ fn established(
     if welcome && peer.post_quantum {
         proof.demand(side, &peer, config.refusals.clone());
     }
+    let rekey = config.randomness.as_ref();
+    let rekey = rekey
+        .filter(|_| welcome && introduction.can_rekey)
+        .map(|randomness| {
+            let due = (side, config.rekey_due());
+            Rekey::new(due, ends.identity, &peer, randomness.make())
+        });
     let protection = SealedProtection::logged(
         ends.provider,
         cipher,
@@ -96,7 +104,7 @@ fn established(
         log,
     );
     Established {
-        protection: Box::new(protection.with_proof(proof)),
+        protection: Box::new(protection.with_channel(proof, rekey)),
         peer_params: introduction.params.to_vec(),
         peer: Arc::new(peer),
         peer_name: Some(*node_id.as_bytes()),

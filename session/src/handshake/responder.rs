@@ -144,6 +144,7 @@ impl SessionAcceptor {
             public: *shared.identity.public(),
             signature: provider.ed25519_sign(shared.identity.seed(), &signed),
             asks_second: shared.config.asks_second(),
+            can_rekey: shared.config.randomness.is_some(),
             capabilities: shared.config.capabilities,
             params,
             user_agent: &shared.config.clean_user_agent(),

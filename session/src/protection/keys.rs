@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::hkdf::{derive, expand_label};
+use crate::hkdf::{derive, expand_label, extract};
 use crate::key_log::DirectionKeyLog;
 use crate::planted::{self, Bug};
 use crate::provider::{AeadKey, CryptoError, CryptoProvider, HeaderKey, NONCE_LEN, Secret};
+use crate::rekey::Fresh;
 use crate::schedule::{packet_key, raw_key};
 use crate::suite::CipherSuite;
 
@@ -69,7 +70,13 @@ impl PacketKey {
 pub(super) struct KeyChain {
     provider: Arc<dyn CryptoProvider>,
     suite: CipherSuite,
+    /// Of the next key to make.
     secret: Secret,
+    generation: u64,
+    /// Of the key that was made last.
+    made: Secret,
+    /// What goes into a later key.
+    planned: Option<Fresh>,
     log: Option<DirectionKeyLog>,
 }
 
@@ -84,18 +91,42 @@ impl KeyChain {
             provider,
             suite,
             secret,
+            generation: 0,
+            made: Zeroizing::new([0; 32]),
+            planned: None,
             log,
         }
     }
 
     /// The next key; the first call gives that of phase 0.
     pub(super) fn next_key(&mut self) -> PacketKey {
+        let generation = self.generation;
+        if let Some(fresh) = self.planned.take_if(|fresh| fresh.generation == generation) {
+            self.secret = extract(&*self.provider, &*self.secret, &[fresh.secret.as_slice()]);
+        }
         let key = PacketKey::new(&*self.provider, self.suite, &self.secret);
         if let Some(log) = &mut self.log {
             log.next(&self.secret);
         }
-        self.secret = derive(&*self.provider, &self.secret, "ku", &[]);
+        let next = derive(&*self.provider, &self.secret, "ku", &[]);
+        self.made = std::mem::replace(&mut self.secret, next);
+        self.generation += 1;
         key
+    }
+
+    /// A fresh secret goes into the key of a generation that was not made yet.
+    pub(super) fn plan(&mut self, fresh: Fresh) {
+        self.planned = Some(fresh);
+    }
+
+    /// The key that was made last, with a fresh secret in it.
+    pub(super) fn make_again(&mut self, fresh: &Secret) -> PacketKey {
+        self.secret = extract(&*self.provider, &*self.made, &[fresh.as_slice()]);
+        self.generation -= 1;
+        if let Some(log) = &mut self.log {
+            log.again();
+        }
+        self.next_key()
     }
 }
 

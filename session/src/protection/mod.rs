@@ -21,6 +21,7 @@ use crate::key_log::ConnectionKeyLog;
 use crate::limits::PREVIOUS_KEYS_PROBE_TIMEOUTS;
 use crate::planted::{self, Bug};
 use crate::provider::{CryptoProvider, Secret, TAG_LEN};
+use crate::rekey::{self, Fresh, Rekey};
 use crate::second_proof::SecondProof;
 use crate::suite::CipherSuite;
 use keys::{HEADER_LEN, HeaderProtection, KeyChain, PacketKey};
@@ -58,12 +59,14 @@ pub(crate) struct SealedProtection {
     receive: ReceiveKeys,
     limits: KeyLimits,
     proof: SecondProof,
+    rekey: Option<Rekey>,
 }
 
 impl SealedProtection {
-    /// The same, with something still to be proven.
-    pub(crate) fn with_proof(mut self, proof: SecondProof) -> Self {
+    /// The same, with something still to be proven, and with fresh key exchanges.
+    pub(crate) fn with_channel(mut self, proof: SecondProof, rekey: Option<Rekey>) -> Self {
         self.proof = proof;
+        self.rekey = rekey;
         self
     }
 
@@ -114,6 +117,7 @@ impl SealedProtection {
             },
             limits,
             proof: SecondProof::default(),
+            rekey: None,
         }
     }
 
@@ -126,7 +130,10 @@ impl SealedProtection {
         let settled = self.receive.previous.is_none();
         // Far beyond the due time an update no longer waits for late packets.
         let urgent = send.sealed >= self.limits.confidentiality / 2;
-        let due = send.sealed >= self.limits.update || send.aged;
+        let rekey = self.rekey.as_ref();
+        let held = rekey.is_some_and(Rekey::holds_updates);
+        let wanted = rekey.is_some_and(|rekey| rekey.wants_update(send.generation));
+        let due = wanted || !held && (send.sealed >= self.limits.update || send.aged);
         if due && answered && (settled || urgent) {
             if planted::is(Bug::KeyUpdateTwice) {
                 self.send.advance();
@@ -177,6 +184,9 @@ impl PacketProtection for SealedProtection {
         self.send.current.seal(number.0, packet);
         self.send.header.apply(packet);
         self.send.sealed += 1;
+        if let Some(rekey) = &mut self.rekey {
+            rekey.on_packet(packet.len());
+        }
         self.send.first.get_or_insert(number);
         self.update_if_due();
     }
@@ -217,6 +227,10 @@ impl PacketProtection for SealedProtection {
                 self.send.advance();
             }
         }
+        if let Some(rekey) = &mut self.rekey {
+            rekey.on_packet(packet.len());
+            rekey.on_generation(self.receive.generation);
+        }
         Ok(length)
     }
 
@@ -228,6 +242,9 @@ impl PacketProtection for SealedProtection {
     }
 
     fn on_time(&mut self, now: Instant, probe_timeout: Duration) {
+        if let Some(rekey) = &mut self.rekey {
+            rekey.on_time(now);
+        }
         let since = *self.send.since.get_or_insert(now);
         if now >= since + self.limits.interval && !self.send.aged {
             self.send.aged = true;
@@ -248,11 +265,21 @@ impl PacketProtection for SealedProtection {
     }
 
     fn poll_session_message(&mut self) -> Option<Vec<u8>> {
-        self.proof.take_ours()
+        let ours = self.proof.take_ours();
+        ours.or_else(|| self.rekey.as_mut().and_then(Rekey::poll))
     }
 
     fn on_session_message(&mut self, message: &[u8]) -> Result<(), SessionMessageError> {
-        self.proof.on_message(message)
+        match (message.first(), &mut self.rekey) {
+            (Some(&(rekey::OFFER | rekey::ANSWER)), Some(rekey)) => {
+                let fresh = rekey.on_message(message, self.send.generation)?;
+                self.receive.mix(&fresh);
+                self.send.chain.plan(fresh);
+                self.update_if_due();
+                Ok(())
+            }
+            _ => self.proof.on_message(message),
+        }
     }
 }
 
@@ -327,6 +354,19 @@ impl ReceiveKeys {
             Choice::Previous
         } else {
             Choice::Next
+        }
+    }
+
+    /// A fresh secret goes into the keys from its generation on: the next one, which is there already,
+    /// or the one after it.
+    fn mix(&mut self, fresh: &Fresh) {
+        if fresh.generation == self.generation + 1 {
+            self.next = self.chain.make_again(&fresh.secret);
+        } else {
+            self.chain.plan(Fresh {
+                generation: fresh.generation,
+                secret: fresh.secret.clone(),
+            });
         }
     }
 

@@ -4,7 +4,7 @@
 //! system entropy; no byte of a peer reaches it unchecked.
 
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
-use aws_lc_rs::cipher::{AES_128, EncryptingKey, UnboundCipherKey};
+use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, UnboundCipherKey};
 use aws_lc_rs::kem::{DecapsulationKey, EncapsulationKey, ML_KEM_768};
 use aws_lc_rs::signature::{
     self, Ed25519KeyPair, KeyPair, ML_DSA_65, ML_DSA_65_SIGNING, PqdsaKeyPair,
@@ -119,6 +119,7 @@ impl CryptoProvider for AwsLc {
         let algorithm = match suite {
             CipherSuite::Aes128Gcm => &aead::AES_128_GCM,
             CipherSuite::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,
+            CipherSuite::Aes256Gcm => &aead::AES_256_GCM,
         };
         let key = aead::UnboundKey::new(algorithm, key).map_err(|_| CryptoError)?;
         Ok(Box::new(AwsAead(aead::LessSafeKey::new(key))))
@@ -129,13 +130,14 @@ impl CryptoProvider for AwsLc {
         suite: CipherSuite,
         key: &[u8],
     ) -> Result<Box<dyn HeaderKey>, CryptoError> {
-        Ok(match suite {
-            CipherSuite::Aes128Gcm => {
-                let key = UnboundCipherKey::new(&AES_128, key).map_err(|_| CryptoError)?;
-                Box::new(AesMask(EncryptingKey::ecb(key).map_err(|_| CryptoError)?))
-            }
-            CipherSuite::ChaCha20Poly1305 => Box::new(ChaChaMask::new(key)?),
-        })
+        let algorithm = match suite {
+            CipherSuite::Aes128Gcm => &AES_128,
+            CipherSuite::Aes256Gcm => &AES_256,
+            CipherSuite::ChaCha20Poly1305 => return Ok(Box::new(ChaChaMask::new(key)?)),
+        };
+        let key = UnboundCipherKey::new(algorithm, key).map_err(|_| CryptoError)?;
+        let key = EncryptingKey::ecb(key).map_err(|_| CryptoError)?;
+        Ok(Box::new(AesMask(key)))
     }
 }
 

@@ -89,6 +89,7 @@ fn ed25519_verdicts_are_the_published_ones() {
 fn aead_ciphers_answer_as_published() {
     for (name, suite) in [
         (aead::TestName::AesGcm, CipherSuite::Aes128Gcm),
+        (aead::TestName::AesGcm, CipherSuite::Aes256Gcm),
         (
             aead::TestName::ChaCha20Poly1305,
             CipherSuite::ChaCha20Poly1305,

@@ -1,10 +1,10 @@
 //! The provider in Rust: x25519-dalek, ed25519-dalek and RustCrypto.
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::aes::Aes128;
-use aes_gcm::aes::cipher::BlockCipherEncrypt;
 use aes_gcm::aes::cipher::array::Array;
-use aes_gcm::{Aes128Gcm, Nonce, Tag};
+use aes_gcm::aes::cipher::{BlockCipherEncrypt, BlockSizeUser};
+use aes_gcm::aes::{Aes128, Aes256};
+use aes_gcm::{Aes128Gcm, Aes256Gcm, Nonce, Tag};
 use chacha20poly1305::ChaCha20Poly1305;
 use dunlin_transport::protect::Random;
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
@@ -137,6 +137,9 @@ impl CryptoProvider for PureRust {
             CipherSuite::ChaCha20Poly1305 => Box::new(PureAead(
                 ChaCha20Poly1305::new_from_slice(key).map_err(|_| CryptoError)?,
             )),
+            CipherSuite::Aes256Gcm => Box::new(PureAead(
+                Aes256Gcm::new_from_slice(key).map_err(|_| CryptoError)?,
+            )),
         })
     }
 
@@ -148,6 +151,9 @@ impl CryptoProvider for PureRust {
         Ok(match suite {
             CipherSuite::Aes128Gcm => Box::new(AesMask(
                 Aes128::new_from_slice(key).map_err(|_| CryptoError)?,
+            )),
+            CipherSuite::Aes256Gcm => Box::new(AesMask(
+                Aes256::new_from_slice(key).map_err(|_| CryptoError)?,
             )),
             CipherSuite::ChaCha20Poly1305 => Box::new(ChaChaMask::new(key)?),
         })
@@ -210,9 +216,12 @@ where
     }
 }
 
-struct AesMask(Aes128);
+struct AesMask<C>(C);
 
-impl HeaderKey for AesMask {
+impl<C> HeaderKey for AesMask<C>
+where
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = aes_gcm::aead::consts::U16> + Send + Sync,
+{
     fn mask(&self, sample: &[u8; 16]) -> [u8; 32] {
         let second = u128::from_be_bytes(*sample).wrapping_add(1).to_be_bytes();
         let mut blocks = [Array::from(*sample), Array::from(second)];

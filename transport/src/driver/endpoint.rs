@@ -178,9 +178,11 @@ impl Endpoint {
     /// Ends all connections with the peer that the session layer calls `name`, and returns how many
     /// there were: it hears `code` and `reason`.
     pub fn refuse_peer(&self, name: [u8; 32], code: u64, reason: &'static str) -> usize {
-        let shared = &self.inner.shared;
-        let now = shared.clock.now();
-        shared.act(|state| state.core.refuse_peer(now, &name, code, reason))
+        let now = self.inner.shared.clock.now();
+        let refuse = |shared: &Arc<Shared>| {
+            shared.act(|state| state.core.refuse_peer(now, &name, code, reason))
+        };
+        self.inner.all().iter().map(refuse).sum()
     }
 
     /// Connections the endpoint holds, closing ones included.

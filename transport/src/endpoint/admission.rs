@@ -1,11 +1,13 @@
-//! How much work and how many places strangers and peers get (`docs/wire.md`, chapter "Admission";
-//! `docs/threats.md` T5, T10).
+//! How much work and how many places strangers and peers get (`docs/threats.md` T5, T10; ADR 0208).
 //!
 //! Answering a SYN costs a key exchange. Two budgets bound that work, each as token buckets for
 //! every source prefix and one for all of them: one for addresses that nothing proves, and one for
 //! those that a RETRY token proves. When the first is spent, a SYN has to prove its address, which
 //! costs us a hash and no state; when the second is spent, it is dropped. Nobody can spend the second
 //! budget of another prefix, for that takes its addresses.
+//!
+//! Loopback addresses are not limited: nobody can forge them from outside, and who is on this machine
+//! can spend its time without us.
 //!
 //! Connections are counted by prefix and by the name that the session layer gives a peer.
 
@@ -121,6 +123,9 @@ impl Default for Budget {
 impl Budget {
     /// What a SYN from here may cost now.
     pub(super) fn allowance(&mut self, now: Instant, from: SocketAddr) -> Allowance {
+        if is_loopback(from) {
+            return Allowance::Answer;
+        }
         self.all.refill(now);
         // Half of all is kept for who proves where he is.
         let enough = self.all.has(ALL, ALL.burst / 2);
@@ -133,12 +138,18 @@ impl Budget {
 
     /// A SYN from an unproven address was answered.
     pub(super) fn on_answered(&mut self, now: Instant, from: SocketAddr) {
+        if is_loopback(from) {
+            return;
+        }
         self.all.take(ALL);
         self.unproven.take_token(now, from);
     }
 
     /// Whether a SYN whose address is proven may be answered; if so, it is paid for.
     pub(super) fn pay_proven(&mut self, now: Instant, from: SocketAddr) -> bool {
+        if is_loopback(from) {
+            return true;
+        }
         self.all.refill(now);
         if !self.all.has(ALL, 0) || !self.proven.has_token(now, from) {
             return false;
@@ -153,6 +164,10 @@ impl Budget {
     fn remembered(&self) -> usize {
         self.unproven.used.len().max(self.proven.used.len())
     }
+}
+
+fn is_loopback(from: SocketAddr) -> bool {
+    from.ip().to_canonical().is_loopback()
 }
 
 /// The buckets of the prefixes that have used theirs.
@@ -330,6 +345,20 @@ mod tests {
         assert_eq!(budget.allowance(now, host(1, 7)), Allowance::Proof);
         let paid = (0..burst(EACH) + 9).filter(|_| budget.pay_proven(now, host(1, 7)));
         assert_eq!(paid.count(), burst(EACH));
+    }
+
+    #[test]
+    fn loopback_is_not_limited_and_spends_nothing() {
+        let mut budget = Budget::default();
+        let now = Instant::ZERO + Duration::from_secs(1);
+        let from = "[::ffff:127.0.0.1]:7".parse().unwrap();
+        for _ in 0..burst(ALL) * 2 {
+            assert_eq!(budget.allowance(now, from), Allowance::Answer);
+            budget.on_answered(now, from);
+            assert!(budget.pay_proven(now, from));
+        }
+        assert_eq!(answered(&mut budget, now, 1, 1), 1);
+        assert_eq!(budget.remembered(), 1);
     }
 
     #[test]
