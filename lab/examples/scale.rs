@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let numbers: Vec<u32> = arguments
         .map(|text| text.parse())
         .collect::<Result<_, _>>()?;
-    let (run, nodes): (fn(_, _) -> Outcome, _) = match kind.as_deref() {
+    let (run, nodes): (fn(&SwarmScenario, u64) -> Outcome, _) = match kind.as_deref() {
         Some("overlays") => (overlays, 10_000),
         Some("stacks") => (stacks, 1_000),
         _ => return Err("say overlays or stacks, then how many".into()),
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..SwarmScenario::default()
     };
     let start = std::time::Instant::now();
-    let (report, count, what) = run(scenario, u64::from(number(1, 1)))?;
+    let (report, count, what) = run(&scenario, u64::from(number(1, 1)))?;
     let seconds = start.elapsed().as_secs_f64();
     println!("{report}");
     println!(
@@ -47,13 +47,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn overlays(scenario: SwarmScenario, seed: u64) -> Outcome {
-    let mut report = swarm::run(&scenario, seed)?;
+fn overlays(scenario: &SwarmScenario, seed: u64) -> Outcome {
+    let mut report = swarm::run(scenario, seed)?;
     report.each.clear();
     Ok((format!("{report:?}"), report.events, "events"))
 }
 
-fn stacks(scenario: SwarmScenario, seed: u64) -> Outcome {
+fn stacks(scenario: &SwarmScenario, seed: u64) -> Outcome {
     let scenario = StackScenario {
         network: SwarmScenario {
             degree: 5,
@@ -61,7 +61,7 @@ fn stacks(scenario: SwarmScenario, seed: u64) -> Outcome {
             warm_up: Duration::from_secs(45),
             broadcasts: 10,
             duration: Some(Duration::from_secs(60)),
-            ..scenario
+            ..scenario.clone()
         },
         ..StackScenario::default()
     };

@@ -84,7 +84,7 @@ fn whose_disk_is_full_comes_back_without_known_peers_and_finds_the_network_all_t
             ..scenario.clone()
         }
     };
-    let always = run(&full(0 * SECOND, 500 * SECOND), 1);
+    let always = run(&full(Duration::ZERO, 500 * SECOND), 1);
     assert!(always.saves_refused > 20, "{always:?}");
     // With nothing on the disk it is a restart with nothing.
     scenario.network.crash = scenario.network.crash.map(|crash| Crash {

@@ -71,7 +71,8 @@ mod tests {
         assert_eq!(disk.replace("b", vec![3]), Err(DiskFull));
         assert_eq!((disk.read("a"), disk.read("b")), (Some(vec![1]), None));
         disk.set_full(false);
-        assert_eq!(disk.clone().replace("a", vec![2]), Ok(()));
+        let other = disk.clone();
+        assert_eq!(other.replace("a", vec![2]), Ok(()));
         assert_eq!((disk.read("a"), disk.refused()), (Some(vec![2]), 2));
     }
 }

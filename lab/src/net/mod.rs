@@ -97,6 +97,10 @@ pub struct Net<A> {
     stats: NetStats,
     onward: Onward,
     buffer: Vec<u8>,
+    #[expect(
+        clippy::vec_box,
+        reason = "the boxes are what is kept: hops carry them"
+    )]
     spare: Vec<Box<Datagram>>,
     tap: Option<Box<dyn Tap>>,
 }

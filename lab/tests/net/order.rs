@@ -47,9 +47,9 @@ fn arrivals(elements: &[Element], count: u16) -> Vec<(Instant, u16)> {
     net.add_host(Box::new(prober));
     net.add_host(Box::new(Diary::default()));
     net.link_all(elements);
-    net.start(0).unwrap();
+    net.start(0).expect("a prober breaks no promise");
     run_until(&mut net, at(60));
-    net.host::<Diary>(1).unwrap().arrivals.clone()
+    net.host::<Diary>(1).expect("it was added").arrivals.clone()
 }
 
 /// A millisecond for each datagram.
