@@ -175,6 +175,7 @@ fn options(lab: LabArgs, handshake: Duration, traces: &Traces) -> EndpointOption
     transport.handshake_timeout = handshake;
     if let Some(mtu) = lab.mtu {
         transport.mtu = usize::from(mtu);
+        transport.mtu_max = transport.mtu;
     }
     let mut config = EndpointConfig::default();
     config.transport = transport;

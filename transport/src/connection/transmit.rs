@@ -43,6 +43,8 @@ pub(super) struct Draft {
     ack_eliciting: bool,
     /// Bytes of data and frames together that fit, the length field not included.
     room: usize,
+    /// It ends a message or a stream.
+    ends: bool,
 }
 
 impl Draft {
@@ -52,11 +54,16 @@ impl Draft {
     }
 
     /// Pads a packet that is all but full, so that it can be followed by others in a batch: a few
-    /// bytes are cheaper than a system call.
-    fn fill_up(&mut self, data: usize) {
-        let gap = self.data_room(data);
-        if (2..=FILL_UP_MAX).contains(&gap) {
-            frame::write_padding(&mut self.frames, gap);
+    /// bytes are cheaper than a system call. Fragments are full at the base size, `excess` bytes
+    /// below the limit.
+    fn fill_up(&mut self, data: usize, excess: usize) {
+        let room = self.data_room(data);
+        let below_base = room.checked_sub(excess).filter(|_| excess > 0);
+        for gap in [Some(room), below_base].into_iter().flatten() {
+            if (2..=FILL_UP_MAX).contains(&gap) {
+                frame::write_padding(&mut self.frames, gap);
+                return;
+            }
         }
     }
 }
@@ -84,20 +91,56 @@ impl Connection {
         if let Some(transmit) = self.poll_off_path(now, buf) {
             return Some(transmit);
         }
+        if let Some(transmit) = self.poll_mtu_probe(now, buf) {
+            return Some(transmit);
+        }
         // Datagrams of a batch are equal: only a full one is followed by another, so that neither
         // an acknowledgement in front cuts all others short nor a control packet overtops them.
-        let segment = self.mtu;
+        // Full is also a fragment as long as the base, and then the batch is of these. What repeats
+        // after a probe timeout has the base size: the path may have become narrower.
+        let base = self.search.base();
+        let mut segment = if self.probes > 0 { base } else { self.mtu };
         for _ in 0..max_datagrams.clamp(1, SEGMENTS_MAX) {
             if buf.len() + segment > UDP_PAYLOAD_MAX {
                 break;
             }
             let start = buf.len();
-            if !self.write_datagram(now, segment, start == 0, buf) || buf.len() - start != segment {
+            if !self.write_datagram(now, segment, start == 0, buf) {
                 break;
+            }
+            let length = buf.len() - start;
+            if start == 0 && length == base {
+                segment = base;
+            }
+            if length != segment {
+                break;
+            }
+            if length == self.mtu {
+                self.search.on_full_packet();
             }
         }
         let segment = Some(segment).filter(|segment| buf.len() > *segment);
         (!buf.is_empty()).then(|| self.finish_batch(self.path.remote(), buf.len(), segment))
+    }
+
+    /// A padded PING that finds out whether a larger packet passes (RFC 8899 §4.1), while there is
+    /// data enough to make use of it.
+    fn poll_mtu_probe(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let busy = self.state == State::Established && self.confirm.is_none() && self.probes == 0;
+        if !busy || !self.has_data() {
+            return None;
+        }
+        let size = self.search.poll_probe(now)?;
+        if !self.may_probe(now, size) {
+            return None;
+        }
+        let number = self.sent.next_number();
+        let draft = self.draft(PacketType::Ping, size);
+        let body = size.saturating_sub(HEADER_LEN + self.trailer_len());
+        self.write_packet(now, draft, &alloc::vec![0; body], buf);
+        self.search.on_probe_sent(number, size);
+        self.stats.mtu_probes_sent += 1;
+        Some(self.finish_batch(self.path.remote(), buf.len(), None))
     }
 
     pub(super) fn finish_batch(
@@ -107,7 +150,7 @@ impl Connection {
         segment_size: Option<usize>,
     ) -> Transmit {
         self.stats.bytes_sent += size as u64;
-        let ecn = (self.ecn_usable && self.state.is_transferring()).then_some(EcnMark::Ect0);
+        let ecn = (self.ecn.is_usable() && self.state.is_transferring()).then_some(EcnMark::Ect0);
         Transmit {
             destination,
             ecn,
@@ -126,6 +169,9 @@ impl Connection {
         buf: &mut Vec<u8>,
     ) -> bool {
         let start = buf.len();
+        if self.skipped.take(self.sent.next_number()) {
+            self.sent.skip();
+        }
         if let Some(confirm) = self.confirm.as_ref().filter(|_| first) {
             let mut header = Header::new(PacketType::Ack, self.remote_cid);
             header.sequence = self.sent.next_number().truncated();
@@ -240,6 +286,7 @@ impl Connection {
                 let mut draft = self.draft(PacketType::Ack, limit);
                 self.add_ack(now, &mut draft, true);
                 self.write_packet(now, draft, &[], buf);
+                self.stats.acks_sent += 1;
             }
             return ack_due;
         }
@@ -259,7 +306,7 @@ impl Connection {
         if draft.ack_eliciting {
             self.probes = self.probes.saturating_sub(1);
         }
-        draft.fill_up(data);
+        draft.fill_up(data, limit.saturating_sub(self.search.base()));
         self.seal_packet(now, draft, start, buf);
         true
     }
@@ -271,6 +318,7 @@ impl Connection {
             contents: Contents::default(),
             ack_eliciting: kind.is_ack_eliciting(),
             room: limit.saturating_sub(HEADER_LEN + LENGTH_LEN + self.trailer_len()),
+            ends: false,
         }
     }
 
@@ -382,6 +430,7 @@ impl Connection {
 
     fn count_part(&mut self, draft: &mut Draft, part: &Part) {
         draft.ack_eliciting = true;
+        draft.ends |= part.index + 1 == part.total;
         if part.reliable {
             draft.contents.push(Item::Part {
                 id: part.id,
@@ -416,6 +465,7 @@ impl Connection {
             self.send_flow.on_sent(piece.range.end - piece.range.start);
         }
         draft.ack_eliciting = true;
+        draft.ends |= piece.fin;
         draft.contents.push(Item::Stream {
             id,
             range: piece.range,
@@ -459,6 +509,7 @@ impl Connection {
                 self.send_flow.on_sent(bytes.len() as u64);
             }
             draft.ack_eliciting = true;
+            draft.ends |= fin;
             draft.contents.push(Item::Stream {
                 id,
                 range: piece.range,
@@ -537,6 +588,7 @@ impl Connection {
 
     fn on_packet_sent(&mut self, now: Instant, number: PacketNumber, size: usize, draft: Draft) {
         self.stats.packets_sent += 1;
+        self.ecn.on_sent();
         self.trace_sent(
             now,
             (number, &draft.header),
@@ -553,7 +605,8 @@ impl Connection {
             return;
         }
         let mut contents = draft.contents;
-        contents.ecn = self.ecn_usable;
+        contents.ecn = self.ecn.is_usable();
+        self.tail_ends = draft.ends;
         let was_idle = !self.sent.is_any_in_flight();
         let idle = was_idle.then(|| self.loss.time_since_sent(now));
         let size = u32::try_from(size).unwrap_or(u32::MAX);
@@ -579,5 +632,6 @@ impl Connection {
             self.set_pace(now);
         }
         self.pacer.on_sent(bytes);
+        self.reducer.on_sent(bytes);
     }
 }

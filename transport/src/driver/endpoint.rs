@@ -44,9 +44,14 @@ impl Endpoint {
             options.receive_buffer_size,
             options.gso,
         )?;
-        let mtu = options.config.transport.clone().clamped().mtu;
+        let mut config = options.config;
+        if socket.may_fragment() {
+            // A probe that was cut on its way would prove nothing (RFC 8899 §3).
+            config.transport.mtu_max = config.transport.mtu;
+        }
+        let mtu = config.transport.clone().clamped().mtu;
         let random = options.random.unwrap_or_else(|| Box::new(OsRandom));
-        let mut core = crate::Endpoint::new(options.config, random, options.acceptor);
+        let mut core = crate::Endpoint::new(config, random, options.acceptor);
         if let Some(observer) = options.observer {
             core.set_observer(observer);
         }
