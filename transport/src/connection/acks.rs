@@ -15,7 +15,6 @@ use crate::io::Event;
 use crate::planted::{self, Bug};
 use crate::send::in_flight::SentPacket;
 use crate::send::loss::{DeclaredLost, LossDetector};
-use crate::send::mtu::Change;
 use crate::time::Instant;
 use crate::trace::TraceEvent;
 use crate::wire::ack::{AckFrame, EcnCounts};
@@ -185,27 +184,6 @@ impl Connection {
         }
         let (kind, bytes) = (signal.kind, signal.bytes);
         self.trace(signal.now, &TraceEvent::Congestion { kind, bytes });
-    }
-
-    /// Packets have another size from now on.
-    pub(super) fn on_mtu_change(&mut self, now: Instant, change: Option<Change>) {
-        match change {
-            None => return,
-            Some(Change::Raised(_)) => {}
-            Some(Change::Fallen(_)) => self.stats.mtu_black_holes += 1,
-        }
-        self.set_mtu(now);
-    }
-
-    /// Takes over the size that the search has found.
-    pub(super) fn set_mtu(&mut self, now: Instant) {
-        let (old, new) = (self.mtu, self.search.current());
-        if old != new {
-            self.mtu = new;
-            self.congestion.on_mtu_change(new);
-            self.set_pace(now);
-            self.trace(now, &TraceEvent::MtuUpdated { old, new });
-        }
     }
 
     /// The sum of an acknowledgement: its newest packet, when the last one left, and its bytes.

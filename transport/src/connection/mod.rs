@@ -7,6 +7,8 @@
 //! | `receive` | what a packet that came does |
 //! | `acks` | what an acknowledgement, or its absence, does |
 //! | `transmit` | which packet leaves next, and how it is built |
+//! | `draft` | a packet under construction |
+//! | `size` | how large packets are |
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
 //! | `admission` | whether a packet may leave now |
@@ -19,10 +21,12 @@ mod admission;
 mod api;
 mod closing;
 mod contents;
+mod draft;
 mod off_path;
 pub(crate) mod opening;
 mod path;
 mod receive;
+mod size;
 pub mod state;
 mod timers;
 mod tracing;

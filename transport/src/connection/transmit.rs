@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 
 use super::Connection;
 use super::contents::{Contents, Item};
+use super::draft::Draft;
 use super::opening::write_plain;
 use super::state::State;
 use crate::congestion::Sent;
@@ -31,43 +32,6 @@ pub(super) const FRAGMENT_OVERHEAD: usize = HEADER_LEN + LENGTH_LEN + 10;
 /// A piece of a stream shares a packet only when at least this many of its bytes fit; smaller
 /// shreds cost more in headers than they save. A guess.
 const SHARED_PIECE_MIN: usize = 64;
-/// Bytes of padding that a packet may get to be as long as the others of its batch. A guess: more
-/// than the overhead that a fragment reserves.
-const FILL_UP_MAX: usize = 64;
-/// A packet under construction.
-pub(super) struct Draft {
-    header: Header,
-    /// Frames of its extension block.
-    frames: Vec<u8>,
-    contents: Contents,
-    ack_eliciting: bool,
-    /// Bytes of data and frames together that fit, the length field not included.
-    room: usize,
-    /// It ends a message or a stream.
-    ends: bool,
-}
-
-impl Draft {
-    /// Bytes of data that still fit in front of the frames.
-    const fn data_room(&self, data: usize) -> usize {
-        self.room.saturating_sub(data + self.frames.len())
-    }
-
-    /// Pads a packet that is all but full, so that it can be followed by others in a batch: a few
-    /// bytes are cheaper than a system call. Fragments are full at the base size, `excess` bytes
-    /// below the limit.
-    fn fill_up(&mut self, data: usize, excess: usize) {
-        let room = self.data_room(data);
-        let below_base = room.checked_sub(excess).filter(|_| excess > 0);
-        for gap in [Some(room), below_base].into_iter().flatten() {
-            if (2..=FILL_UP_MAX).contains(&gap) {
-                frame::write_padding(&mut self.frames, gap);
-                return;
-            }
-        }
-    }
-}
-
 impl Connection {
     /// Fills `buf` with the next batch, or returns None when nothing may leave now.
     pub(crate) fn poll_transmit(
@@ -123,26 +87,6 @@ impl Connection {
         (!buf.is_empty()).then(|| self.finish_batch(self.path.remote(), buf.len(), segment))
     }
 
-    /// A padded PING that finds out whether a larger packet passes (RFC 8899 §4.1), while there is
-    /// data enough to make use of it.
-    fn poll_mtu_probe(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let busy = self.state == State::Established && self.confirm.is_none() && self.probes == 0;
-        if !busy || !self.has_data() {
-            return None;
-        }
-        let size = self.search.poll_probe(now)?;
-        if !self.may_probe(now, size) {
-            return None;
-        }
-        let number = self.sent.next_number();
-        let draft = self.draft(PacketType::Ping, size);
-        let body = size.saturating_sub(HEADER_LEN + self.trailer_len());
-        self.write_packet(now, draft, &alloc::vec![0; body], buf);
-        self.search.on_probe_sent(number, size);
-        self.stats.mtu_probes_sent += 1;
-        Some(self.finish_batch(self.path.remote(), buf.len(), None))
-    }
-
     pub(super) fn finish_batch(
         &mut self,
         destination: SocketAddr,
@@ -179,6 +123,8 @@ impl Connection {
             let used = buf.len() - start;
             let number = self.sent.next_number();
             self.sent.skip();
+            // The plain profile opens it like any packet, and counts its mark.
+            self.ecn.on_sent();
             self.trace_confirm(number, &buf[start..]);
             if self.write_next_packet(now, limit - used, buf)
                 || self.write_probe_ping(now, limit - used, buf)

@@ -117,9 +117,9 @@ fn small(data: &mut Object<'_>, now: Instant, event: &TraceEvent<'_>) {
         }
         TraceEvent::CongestionStateUpdated { old, new } => {
             if let Some(old) = old {
-                data.text("old", congestion_state(*old));
+                data.text("old", congestion_state(old));
             }
-            data.text("new", congestion_state(*new));
+            data.text("new", congestion_state(new));
         }
         TraceEvent::MtuUpdated { old, new } => {
             data.number("old", *old as u64);
