@@ -49,9 +49,12 @@ pub fn run(seed: u64) -> Result<(), Failure> {
 
 fn setting(rng: &mut Rng) -> Setting {
     let delay = Duration::from_micros(rng.between(1_000, 60_000));
+    let mut config = EndpointConfig::default();
+    // Packets of one size, so that bytes can be counted in packets.
+    config.transport.mtu_max = config.transport.mtu;
     Setting {
         profile: Profile::Plain,
-        config: [EndpointConfig::default(), EndpointConfig::default()],
+        config: [config.clone(), config],
         plans: [
             Plan {
                 ending: Some(Ending::WhenDone),

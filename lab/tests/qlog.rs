@@ -239,6 +239,7 @@ fn every_record_of_varied_runs_fits_the_schema() {
         "congestion_signal",
         "recovery_metrics_updated",
         "congestion_state_updated",
+        "mtu_updated",
         "path_updated",
         "key_updated",
         "stream_updated",

@@ -271,6 +271,7 @@ fn options(wire: Wire, handshake: Duration, traces: &Traces) -> EndpointOptions 
     transport.handshake_timeout = handshake;
     if let Some(mtu) = wire.lab.mtu {
         transport.mtu = usize::from(mtu);
+        transport.mtu_max = transport.mtu;
     }
     let mut config = EndpointConfig::default();
     config.transport = transport;

@@ -42,9 +42,13 @@ pub struct TransportConfig {
     pub max_streams_bidi: u64,
     /// Unidirectional streams that the peer may have open at once.
     pub max_streams_uni: u64,
-    /// UDP payload bytes of our packets. 1,344 is less than what the session handshake sends (1,396),
-    /// so a path that completes it carries it; there is no path-MTU discovery yet.
+    /// UDP payload bytes of our packets at first, and what the search for more falls back to. 1,344
+    /// is less than what the session handshake sends (1,396), so a path that completes it carries it.
     pub mtu: usize,
+    /// UDP payload bytes up to which larger packets are searched for (RFC 8899), and which we
+    /// accept. 1,472: what Ethernet leaves over IPv4. For jumbo frames 8,972, for loopback 65,507;
+    /// not above `mtu`: no search.
+    pub mtu_max: usize,
     /// Longest delay of an acknowledgement (25 ms: RFC 9000 §18.2).
     pub max_ack_delay: Duration,
     /// Round-trip time assumed before the first sample (333 ms: RFC 9002 §6.2.2).
@@ -73,6 +77,7 @@ impl Default for TransportConfig {
             max_streams_bidi: 1_024,
             max_streams_uni: 1_024,
             mtu: 1_344,
+            mtu_max: 1_472,
             max_ack_delay: Duration::from_millis(25),
             initial_rtt: Duration::from_millis(333),
             initial_window_packets: 10,
@@ -106,6 +111,7 @@ impl TransportConfig {
         self.mtu = self
             .mtu
             .clamp(limits::UDP_PAYLOAD_MIN, limits::UDP_PAYLOAD_MAX);
+        self.mtu_max = self.mtu_max.clamp(self.mtu, limits::UDP_PAYLOAD_MAX);
         self.max_ack_delay = self.max_ack_delay.min(Duration::from_millis(1 << 14));
         self.initial_window_packets = self.initial_window_packets.clamp(2, 1_000);
         self.first_packet_number = self

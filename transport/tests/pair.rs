@@ -555,8 +555,11 @@ fn the_plain_profile_does_not_migrate() {
 #[test]
 fn congestion_marks_shrink_the_window_and_a_path_that_drops_marks_is_noticed() {
     let sent_over = |ecn| {
-        let mut pair = Pair::connected(1, &EndpointConfig::default());
-        (pair.ecn, pair.jitter_micros) = (ecn, 1);
+        let mut pair = Pair::new(1, &EndpointConfig::default());
+        pair.ecn = ecn;
+        pair.connect();
+        pair.run(|pair| pair.sides[1].handle.is_some());
+        pair.jitter_micros = 1;
         for _ in 0..40 {
             pair.conn(0)
                 .send_message(bytes(5_000), Delivery::Reliable)
@@ -580,8 +583,14 @@ fn congestion_marks_shrink_the_window_and_a_path_that_drops_marks_is_noticed() {
         (0, 0, true)
     );
     let (marked, still_capable) = sent_over(Some(EcnMark::Ce));
-    assert!(marked.congestion_events > 0 && marked.packets_lost == 0 && still_capable);
-    assert!(marked.congestion_window < passed.congestion_window);
+    assert!(
+        marked.congestion_events > 0 && marked.packets_lost == 0 && still_capable,
+        "{marked:?}"
+    );
+    assert!(
+        marked.congestion_window < passed.congestion_window,
+        "{marked:?} {passed:?}"
+    );
     let (bleached, still_capable) = sent_over(None);
     assert_eq!((bleached.congestion_events, still_capable), (0, false));
 }

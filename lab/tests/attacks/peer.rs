@@ -311,3 +311,56 @@ fn empty_messages_are_bounded_by_their_number() {
     assert!(received <= limits::RECEIVED_MESSAGES_MAX, "{received}");
     assert_eq!(violation(&duel), None);
 }
+
+/// Attack T7: a receiver that acknowledges everything up to the newest number it can guess, without
+/// caring what arrived, is found out by the first number that was left out. It had won no more than
+/// the flight that was under way.
+#[test]
+fn acknowledging_blindly_is_found_out() {
+    for seed in 0..20 {
+        let mut duel = Duel::new(SEALED, &EndpointConfig::default(), seed).expect("a handshake");
+        writes_without_end(&mut duel);
+        let first = duel.largest;
+        let mut packets = 0;
+        for _ in 0..40 {
+            packets += duel.drain().len();
+            packets += duel.advance(Duration::from_millis(1)).len();
+            // All numbers in one range: what an acker does that has not looked.
+            duel.acknowledge(&[first..=duel.largest], None);
+            if violation(&duel).is_some() {
+                break;
+            }
+        }
+        assert_eq!(violation(&duel), Some(PeerViolation::AckOfUnsentPacket));
+        assert!(
+            (64..2_000).contains(&packets),
+            "found out after {packets} packets"
+        );
+    }
+}
+
+/// The same transfer by a receiver that names only what arrived goes on.
+#[test]
+fn an_honest_receiver_is_never_taken_for_a_blind_one() {
+    let mut duel = duel();
+    writes_without_end(&mut duel);
+    let mut numbers: Vec<u64> = Vec::new();
+    let mut packets = 0;
+    let mut holes = 0;
+    for _ in 0..200 {
+        let mut heard = duel.drain();
+        heard.extend(duel.advance(Duration::from_millis(5)));
+        packets += heard.len();
+        numbers.extend(heard.iter().map(|it| it.number));
+        let ranges = ranges_of(&numbers);
+        holes = holes.max(ranges.len() - 1);
+        numbers.drain(..numbers.len().saturating_sub(5_000));
+        duel.acknowledge(&ranges, None);
+        let connection = duel.connection_mut().expect("a connection");
+        let stream = StreamId::new(Side::Responder, StreamDirection::Unidirectional, 0);
+        while connection.write(stream, &[7; 65_536]).is_ok() {}
+    }
+    assert_eq!(violation(&duel), None);
+    assert!(packets > 500, "{packets}");
+    assert!(holes > 0, "numbers were left out");
+}

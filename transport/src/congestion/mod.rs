@@ -129,6 +129,12 @@ pub trait Controller: Send + Debug {
         None
     }
 
+    /// Whether a cut of the window is to be approached in proportion to what is delivered (RFC 9937),
+    /// by the connection: for controllers that cut once a round trip and then rely on the window.
+    fn reduces_proportionally(&self) -> bool {
+        false
+    }
+
     /// What to keep of this path for a later connection (RFC 9959 §3); None: nothing worth keeping.
     fn saved_path(&self, rtt: &RttEstimator) -> Option<SavedPath> {
         let _ = rtt;

@@ -61,6 +61,9 @@ impl Controller for NewReno {
     }
 
     fn phase(&self) -> &'static str {
+        if self.recovery.is_active() {
+            return "recovery";
+        }
         let usual = slow_start_phase(self.window, self.threshold);
         self.resume.phase().unwrap_or(usual)
     }
@@ -148,6 +151,10 @@ impl Controller for NewReno {
     fn pacing_rate(&self, smoothed_rtt: Duration) -> Option<u64> {
         let slow_start = self.window < self.threshold && !self.resume.wants_even_pace();
         Some(pace(self.window, smoothed_rtt, slow_start))
+    }
+
+    fn reduces_proportionally(&self) -> bool {
+        true
     }
 
     fn saved_path(&self, rtt: &RttEstimator) -> Option<SavedPath> {

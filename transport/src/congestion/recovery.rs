@@ -24,6 +24,8 @@ struct Undo<S> {
 pub struct Recovery<S> {
     /// Packets sent before this belong to the current or an earlier period.
     start: Option<Instant>,
+    /// Nothing sent since has been acknowledged.
+    active: bool,
     undo: Option<Undo<S>>,
 }
 
@@ -31,6 +33,7 @@ impl<S> Default for Recovery<S> {
     fn default() -> Self {
         Self {
             start: None,
+            active: false,
             undo: None,
         }
     }
@@ -42,6 +45,12 @@ impl<S> Recovery<S> {
     #[must_use]
     pub fn covers(&self, sent_at: Instant) -> bool {
         self.start.is_some_and(|start| sent_at <= start)
+    }
+
+    /// Whether a period lasts.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        self.active
     }
 
     /// A loss or marks; true: a new period begins and the window has to be cut. `state` is what to
@@ -57,6 +66,7 @@ impl<S> Recovery<S> {
             return false;
         }
         self.start = Some(congestion.now);
+        self.active = true;
         self.undo = (congestion.kind == CongestionKind::Loss).then_some(Undo {
             state,
             lost: congestion.bytes,
@@ -67,6 +77,7 @@ impl<S> Recovery<S> {
     /// A packet sent after the period began was acknowledged: growth goes on from here, an undo
     /// would come too late.
     pub fn on_progress(&mut self) {
+        self.active = false;
         self.undo = None;
     }
 
@@ -82,6 +93,7 @@ impl<S> Recovery<S> {
             return None;
         }
         self.start = None;
+        self.active = false;
         self.undo.take().map(|undo| undo.state)
     }
 

@@ -35,10 +35,10 @@ impl Connection {
         }
         let mut acked = Vec::new();
         match frame {
-            None => self.take_acked(now, largest.0..=largest.0, &mut acked),
+            None => self.take_acked(now, largest.0..=largest.0, &mut acked)?,
             Some(frame) => {
                 for range in frame.ranges(largest.0) {
-                    self.take_acked(now, range?, &mut acked);
+                    self.take_acked(now, range?, &mut acked)?;
                 }
             }
         }
@@ -61,12 +61,14 @@ impl Connection {
         // The number in the header alone says nothing about lower ones: no evidence of loss.
         let ecn = frame.and_then(|frame| {
             self.loss.on_acknowledged(largest);
-            self.check_ecn(now, frame.ecn, &acked)
+            self.check_ecn(now, (frame.ecn, is_news), &acked)
         });
         let times = acked.iter().map(|(_, packet)| packet.sent_at);
         let (news, bytes) = (newest.zip(times.max()), bytes_of(&acked));
         self.trace_acked(now, &acked);
-        for (_, packet) in acked {
+        for (number, packet) in acked {
+            let change = self.search.on_acked(number, packet.size as usize);
+            self.on_mtu_change(now, change);
             self.on_contents_acked(now, packet.contents);
         }
         self.detect_lost(now);
@@ -83,7 +85,10 @@ impl Connection {
         now: Instant,
         range: RangeInclusive<u64>,
         acked: &mut Vec<(PacketNumber, SentPacket<Contents>)>,
-    ) {
+    ) -> Result<(), PeerViolation> {
+        if self.skipped.is_named_by(&range) {
+            return Err(PeerViolation::AckOfUnsentPacket);
+        }
         let (rate, congestion) = (&mut self.rate, &mut self.congestion);
         self.sent.take_range(&range, |number, packet| {
             let (sent_at, bytes) = (packet.sent_at, u64::from(packet.size));
@@ -96,12 +101,13 @@ impl Connection {
             });
             acked.push((number, packet));
         });
-        while let Some((number, lost)) = self.loss.take_spurious(&range) {
+        while let Some((number, lost)) = self.loss.take_spurious(now, &range, &self.rtt) {
             self.stats.packets_spuriously_lost += 1;
             self.congestion
                 .on_spurious_loss(&SpuriousLoss { now, lost });
             self.trace_spurious(now, number, &lost);
         }
+        Ok(())
     }
 
     /// A sample, when the largest number is newly acknowledged (RFC 9002 §5.1). Only a frame tells
@@ -115,11 +121,12 @@ impl Connection {
     ) {
         let newly = acked.iter().find(|(number, _)| *number == largest);
         if let Some((_, packet)) = newly {
-            let mistaken = planted::is(Bug::RttFromLastSent)
-                .then(|| self.sent.iter().last())
-                .flatten()
-                .map(|(_, packet)| packet.sent_at);
-            self.unsampled = Some((largest, mistaken.unwrap_or(packet.sent_at)));
+            let mut sent_at = packet.sent_at;
+            if planted::is(Bug::RttFromLastSent) {
+                let newest = self.sent.iter().last();
+                sent_at = newest.map_or(sent_at, |(_, packet)| packet.sent_at);
+            }
+            self.unsampled = Some((largest, sent_at));
         }
         if let (Some(frame), Some((number, sent_at))) = (frame, self.unsampled)
             && number == largest
@@ -131,40 +138,52 @@ impl Connection {
         }
     }
 
-    /// Marks that came back (RFC 9000 §13.4.2): new CE marks are congestion; marks that do not come
-    /// back at all mean that the path does not pass them.
+    /// Marks that came back (RFC 9000 §13.4.2): new CE marks are congestion; counts that do not fit
+    /// what was sent mean that the path does not pass marks. `newest`: the acknowledgement is the
+    /// newest so far.
     fn check_ecn(
         &mut self,
         now: Instant,
-        counts: Option<EcnCounts>,
+        (counts, newest): (Option<EcnCounts>, bool),
         acked: &[(PacketNumber, SentPacket<Contents>)],
     ) -> Option<EcnSample> {
         let marked = acked.iter().filter(|(_, packet)| packet.contents.ecn);
-        let sent_at = marked.map(|(_, packet)| packet.sent_at).max()?;
-        let Some(counts) = counts else {
-            self.ecn_usable = false;
-            return None;
-        };
-        // Counts only rise: lower ones are of an acknowledgement that was overtaken.
-        let regressed = counts.ce != self.ecn_marked && planted::is(Bug::EcnCountsRegress);
-        let newly_marked = counts.ce.saturating_sub(self.ecn_marked);
-        if newly_marked > 0 || regressed {
-            self.ecn_marked = counts.ce;
-            self.stats.congestion_events += 1;
-            self.congestion.on_congestion(&Congestion {
+        // What a header acknowledged before has no time any more: the next frame tells.
+        let sent_at = marked.clone().map(|(_, packet)| packet.sent_at).max()?;
+        let newly_marked = self.ecn.on_acked(marked.count() as u64, counts, newest);
+        if newly_marked > 0 {
+            let signal = Congestion {
                 now,
                 kind: CongestionKind::Ecn,
                 sent_at,
                 bytes: 0,
                 in_flight: self.sent.bytes_in_flight(),
-            });
-            let (kind, bytes) = (CongestionKind::Ecn, 0);
-            self.trace(now, &TraceEvent::Congestion { kind, bytes });
+            };
+            self.stats.congestion_events += 1;
+            self.signal(&signal);
         }
         Some(EcnSample {
-            counts,
+            counts: counts?,
             newly_marked,
         })
+    }
+
+    /// Tells the controller of congestion. When it cuts its window, the flight shrinks in proportion
+    /// to what arrives (RFC 9937).
+    fn signal(&mut self, signal: &Congestion) {
+        let before = self.congestion.window();
+        self.congestion.on_congestion(signal);
+        let window = self.congestion.window();
+        if signal.kind == CongestionKind::Persistent {
+            self.reducer.end();
+        } else if window < before && self.congestion.reduces_proportionally() {
+            let flight = signal.in_flight + signal.bytes;
+            self.reducer.begin(signal.now, window, flight, self.mtu);
+        } else {
+            self.reducer.on_lost();
+        }
+        let (kind, bytes) = (signal.kind, signal.bytes);
+        self.trace(signal.now, &TraceEvent::Congestion { kind, bytes });
     }
 
     /// The sum of an acknowledgement: its newest packet, when the last one left, and its bytes.
@@ -190,6 +209,10 @@ impl Connection {
             window_limited: self.rate.was_window_limited(largest.0),
             ecn,
         });
+        let flight = (self.sent.bytes_in_flight(), self.congestion.window());
+        self.reducer
+            .on_acked((bytes, largest_sent_at), flight, self.mtu);
+        self.stats.delivery_rate = rate.bytes_per_second.unwrap_or(self.stats.delivery_rate);
         self.set_pace(now);
         self.timers.pacing = None;
     }
@@ -243,20 +266,42 @@ impl Connection {
             |number, packet| loss.is_lost(&thresholds, number, packet.sent_at),
             |number, packet| lost.push((number, packet)),
         );
-        if lost.is_empty() {
+        lost.retain(|(number, packet)| !self.on_probe_lost(now, *number, packet));
+        let Some((_, newest)) = lost.last() else {
             return;
-        }
+        };
+        self.loss.on_lost(now, newest.sent_at);
         self.shrink_window(now, &lost);
         for (number, packet) in lost {
             self.stats.packets_lost += 1;
+            let by_time = !thresholds.is_overtaken(number);
+            self.stats.packets_lost_by_time += u64::from(by_time);
             let bytes = u64::from(packet.size);
             self.loss
-                .remember_lost(number, DeclaredLost { at: now, bytes });
+                .remember_lost(number, DeclaredLost { at: now, bytes }, by_time);
             self.trace_lost(now, &thresholds, number, &packet);
             for item in packet.contents.iter() {
                 self.send_again(item);
             }
         }
+    }
+
+    /// A packet was lost: what that says about the size of packets. True: it was a probe for a
+    /// larger size, whose loss is no congestion (RFC 9000 §14.4) and which carried nothing.
+    fn on_probe_lost(
+        &mut self,
+        now: Instant,
+        number: PacketNumber,
+        packet: &SentPacket<Contents>,
+    ) -> bool {
+        let (is_probe, change) = self.search.on_lost(number, packet.size as usize);
+        if is_probe {
+            self.stats.mtu_probes_lost += 1;
+            let bytes = u64::from(packet.size);
+            self.rate.on_lost(bytes, &packet.contents.at_send);
+        }
+        self.on_mtu_change(now, change);
+        is_probe
     }
 
     fn shrink_window(&mut self, now: Instant, lost: &[(PacketNumber, SentPacket<Contents>)]) {
@@ -274,17 +319,16 @@ impl Connection {
         let (bytes, in_flight) = (bytes_of(lost), self.sent.bytes_in_flight());
         let persistent = self.is_congestion_persistent(lost);
         self.stats.congestion_events += 1;
+        self.stats.persistent_congestion += u64::from(persistent);
         for kind in [CongestionKind::Loss, CongestionKind::Persistent] {
             if kind == CongestionKind::Loss || persistent {
-                let sent_at = last.sent_at;
-                self.congestion.on_congestion(&Congestion {
+                self.signal(&Congestion {
                     now,
                     kind,
-                    sent_at,
+                    sent_at: last.sent_at,
                     bytes,
                     in_flight,
                 });
-                self.trace(now, &TraceEvent::Congestion { kind, bytes });
             }
         }
         self.set_pace(now);
@@ -312,6 +356,7 @@ impl Connection {
     pub(super) fn on_probe_timeout(&mut self, now: Instant) {
         self.stats.probe_timeouts += 1;
         self.loss.on_probe_timeout();
+        self.ecn.on_probe_timeout(self.loss.probe_count());
         self.congestion
             .on_probe_timeout(now, self.loss.probe_count());
         let items: Vec<Item> = self
@@ -330,6 +375,7 @@ impl Connection {
     }
 
     fn send_again(&mut self, item: &Item) {
+        self.stats.pieces_sent_again += 1;
         match item {
             Item::Stream { id, range, fin } => self.streams.on_lost(*id, range.clone(), *fin),
             Item::Part { id, index } => self.outgoing.on_lost(*id, *index),

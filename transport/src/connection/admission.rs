@@ -10,7 +10,16 @@ impl Connection {
         if self.probes > 0 {
             return true;
         }
-        if self.sent.bytes_in_flight() + size > self.congestion.window() {
+        if !self.sent.is_any_in_flight() {
+            // Nothing is left that could shrink, and no acknowledgement will bring new credit.
+            self.reducer.end();
+        }
+        let has_room = match self.reducer.credit() {
+            // A packet that is a little longer than the credit is made up for by the next ones.
+            Some(credit) => credit > 0,
+            None => self.sent.bytes_in_flight() + size <= self.congestion.window(),
+        };
+        if !has_room {
             self.rate.on_window_limited(self.sent.next_number().0);
             return false;
         }
@@ -19,6 +28,14 @@ impl Connection {
             return false;
         }
         true
+    }
+
+    /// Whether a probe of `size` bytes for a larger packet size may leave: within the window, when a
+    /// full packet of today might.
+    pub(super) fn may_probe(&mut self, now: Instant, size: usize) -> bool {
+        self.reducer.credit().is_none()
+            && self.sent.bytes_in_flight() + size as u64 <= self.congestion.window()
+            && self.pacer.budget(now) >= self.mtu as u64
     }
 
     /// Nothing is there to send: rate samples of the next round trip tell about the application, if

@@ -192,6 +192,13 @@ impl Connection {
             bytes_buffered: self.buffered(),
             bytes_unread: self.receive_flow.unread(),
             mtu: self.mtu as u64,
+            ecn_ect0: self.ecn.reported().ect0,
+            ecn_ce: self.ecn.reported().ce,
+            ecn_usable: self.ecn.is_usable(),
+            pacing_rate: self
+                .congestion
+                .pacing_rate(self.rtt.smoothed())
+                .unwrap_or(0),
             datagrams_dropped: self.outgoing.expired() + self.incoming.dropped_datagrams(),
             ..self.stats
         }

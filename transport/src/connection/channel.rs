@@ -11,7 +11,7 @@ use core::ops::Range;
 
 use super::Connection;
 use super::contents::Item;
-use super::transmit::Draft;
+use super::draft::Draft;
 use crate::error::{CloseReason, PeerViolation};
 use crate::ids::Side;
 use crate::io::Event;

@@ -7,6 +7,8 @@
 //! | `receive` | what a packet that came does |
 //! | `acks` | what an acknowledgement, or its absence, does |
 //! | `transmit` | which packet leaves next, and how it is built |
+//! | `draft` | a packet under construction |
+//! | `size` | how large packets are |
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
 //! | `channel` | what the session layers of both ends say to each other |
@@ -21,10 +23,12 @@ mod api;
 mod channel;
 mod closing;
 mod contents;
+mod draft;
 mod off_path;
 pub(crate) mod opening;
 mod path;
 mod receive;
+mod size;
 pub mod state;
 mod timers;
 mod tracing;
@@ -45,11 +49,15 @@ use crate::messages::incoming::IncomingMessages;
 use crate::messages::outgoing::OutgoingMessages;
 use crate::protect::{Established, Initiator, PacketProtection, PeerIdentity};
 use crate::recv::packets::ReceivedPackets;
+use crate::send::ecn::EcnValidation;
 use crate::send::in_flight::SentPackets;
 use crate::send::loss::LossDetector;
+use crate::send::mtu::MtuSearch;
 use crate::send::pacer::Pacer;
+use crate::send::prr::Reducer;
 use crate::send::rate::RateSampler;
 use crate::send::rtt::RttEstimator;
+use crate::send::skipped::SkippedNumbers;
 use crate::stats::Stats;
 use crate::streams::Streams;
 use crate::time::Instant;
@@ -83,17 +91,23 @@ pub struct Connection {
     peer_params: Option<TransportParams>,
     /// UDP payload bytes of a full packet.
     mtu: usize,
+    /// Finds out how large it may be.
+    search: MtuSearch,
     received: ReceivedPackets,
     sent: SentPackets<Contents>,
+    /// Numbers that are left out, to find out who acknowledges blindly.
+    skipped: SkippedNumbers,
     rtt: RttEstimator,
     loss: LossDetector,
     congestion: Box<dyn Controller>,
     pacer: Pacer,
     rate: RateSampler,
-    /// The path passes ECN marks, as far as we know.
-    ecn_usable: bool,
-    /// Packets of ours that the peer saw marked CE.
-    ecn_marked: u64,
+    /// How the flight shrinks after congestion.
+    reducer: Reducer,
+    /// Whether the path passes ECN marks.
+    ecn: EcnValidation,
+    /// The last packet that must be acknowledged ended a message or stream: the peer answers soon.
+    tail_ends: bool,
     /// The last packet whose number came back, and when it was sent, while no frame has told how
     /// long the peer waited.
     unsampled: Option<(PacketNumber, Instant)>,
@@ -213,15 +227,18 @@ impl Connection {
             peer_name: None,
             peer_params: None,
             mtu,
+            search: MtuSearch::new(mtu, mtu),
             received: ReceivedPackets::new(config.max_ack_delay),
             sent: SentPackets::new(PacketNumber(0)),
+            skipped: SkippedNumbers::default(),
             rtt: RttEstimator::new(config.initial_rtt),
             loss: LossDetector::default(),
             congestion: config.controller.make(&setup),
             pacer: Pacer::new(mtu),
             rate: RateSampler::default(),
-            ecn_usable: true,
-            ecn_marked: 0,
+            reducer: Reducer::default(),
+            ecn: EcnValidation::default(),
+            tail_ends: false,
             unsampled: None,
             streams: Streams::new(side, &config),
             outgoing: OutgoingMessages::default(),
@@ -264,6 +281,7 @@ impl Connection {
         self.peer_params = Some(*params);
         let peer_mtu = usize::try_from(params.max_udp_payload).unwrap_or(usize::MAX);
         self.mtu = self.config.mtu.min(peer_mtu);
+        self.search = MtuSearch::new(self.mtu, self.config.mtu_max.min(peer_mtu));
         self.congestion.on_mtu_change(self.mtu);
         self.sent = SentPackets::new(next_number);
         self.send_flow = SendFlow::new(params.max_data, params.window_shift);
@@ -288,9 +306,10 @@ impl Connection {
         self.rtt.probe_timeout(self.peer_ack_delay())
     }
 
-    /// Bytes of a message that fit a packet, its own frame taken into account.
+    /// Bytes of a message that fit a packet, its own frame taken into account. A message is cut
+    /// once, so for packets that pass whatever becomes of the path.
     fn part_max(&self) -> usize {
-        self.mtu - transmit::FRAGMENT_OVERHEAD - self.trailer_len()
+        self.search.base() - transmit::FRAGMENT_OVERHEAD - self.trailer_len()
     }
 
     fn trailer_len(&self) -> usize {

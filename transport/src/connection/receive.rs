@@ -214,6 +214,9 @@ impl Connection {
         random: &mut dyn Random,
     ) {
         self.confirm = None;
+        if self.skipped.is_unarmed() {
+            self.skipped.arm(self.sent.next_number(), random.next_u32());
+        }
         self.trace_received(now, (from, ecn), (number, header), payload);
         if self.state == State::Reset {
             self.on_straggler();
@@ -322,6 +325,10 @@ impl Connection {
                 let token = packet.token()?;
                 if let Some(address) = self.path.on_pong(token) {
                     self.stats.path_changes += 1;
+                    // What the old path was like says nothing about the new one.
+                    self.search.restart();
+                    self.set_mtu(now);
+                    self.ecn.restart();
                     self.events
                         .push_back(crate::io::Event::PathChanged(address));
                 }

@@ -9,6 +9,7 @@ use super::state::{Input, State};
 use crate::config::TransportConfig;
 use crate::error::CloseReason;
 use crate::planted::{self, Bug};
+use crate::recv::packets::END_DELAY;
 use crate::time::Instant;
 use crate::trace::Timer;
 use crate::wire::params::TransportParams;
@@ -182,9 +183,18 @@ impl Connection {
         if planted::is(Bug::ProbeTimerOnlyOnce) && self.loss.probe_count() > 0 {
             return None;
         }
-        self.sent
-            .is_any_in_flight()
-            .then(|| self.loss.probe_time(&self.rtt, self.peer_ack_delay()))
+        self.sent.is_any_in_flight().then(|| {
+            let (most, expected) = (self.peer_ack_delay(), self.tail_ack_delay());
+            self.loss.probe_time(&self.rtt, most, expected)
+        })
+    }
+
+    /// How long the peer may wait before it acknowledges what is in flight (`docs/wire.md` W-ACK-3):
+    /// hardly at all after a second packet, or one that ends something.
+    fn tail_ack_delay(&self) -> Duration {
+        let prompt = self.tail_ends || self.sent.outstanding() > 1;
+        let most = self.peer_ack_delay();
+        if prompt { most.min(END_DELAY) } else { most }
     }
 }
 

@@ -302,7 +302,6 @@ impl Connection {
         };
         let mut run: Option<(NumberRange, u64)> = None;
         for (number, packet) in acked {
-            tracer.on_acked(packet.sent_at);
             let size = u64::from(packet.size);
             run = Some(match run {
                 Some((numbers, bytes)) if numbers.last + 1 == number.0 => {
@@ -350,6 +349,7 @@ impl Connection {
                 ssthresh: ssthresh.filter(|limit| *limit != u64::MAX),
                 pacing_rate: self.congestion.pacing_rate(self.rtt.smoothed()),
             },
+            phase: self.congestion.phase(),
             remote: self.path.remote(),
             candidate: self.path.candidate(),
             blocked: self.blocked_by(),

@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 
 use super::Connection;
 use super::contents::{Contents, Item};
+use super::draft::Draft;
 use super::opening::write_plain;
 use super::state::State;
 use crate::congestion::Sent;
@@ -31,36 +32,6 @@ pub(super) const FRAGMENT_OVERHEAD: usize = HEADER_LEN + LENGTH_LEN + 10;
 /// A piece of a stream shares a packet only when at least this many of its bytes fit; smaller
 /// shreds cost more in headers than they save. A guess.
 const SHARED_PIECE_MIN: usize = 64;
-/// Bytes of padding that a packet may get to be as long as the others of its batch. A guess: more
-/// than the overhead that a fragment reserves.
-const FILL_UP_MAX: usize = 64;
-/// A packet under construction.
-pub(super) struct Draft {
-    header: Header,
-    /// Frames of its extension block.
-    pub(super) frames: Vec<u8>,
-    pub(super) contents: Contents,
-    pub(super) ack_eliciting: bool,
-    /// Bytes of data and frames together that fit, the length field not included.
-    room: usize,
-}
-
-impl Draft {
-    /// Bytes of data that still fit in front of the frames.
-    pub(super) const fn data_room(&self, data: usize) -> usize {
-        self.room.saturating_sub(data + self.frames.len())
-    }
-
-    /// Pads a packet that is all but full, so that it can be followed by others in a batch: a few
-    /// bytes are cheaper than a system call.
-    fn fill_up(&mut self, data: usize) {
-        let gap = self.data_room(data);
-        if (2..=FILL_UP_MAX).contains(&gap) {
-            frame::write_padding(&mut self.frames, gap);
-        }
-    }
-}
-
 impl Connection {
     /// Fills `buf` with the next batch, or returns None when nothing may leave now.
     pub(crate) fn poll_transmit(
@@ -84,16 +55,32 @@ impl Connection {
         if let Some(transmit) = self.poll_off_path(now, buf) {
             return Some(transmit);
         }
+        if let Some(transmit) = self.poll_mtu_probe(now, buf) {
+            return Some(transmit);
+        }
         // Datagrams of a batch are equal: only a full one is followed by another, so that neither
         // an acknowledgement in front cuts all others short nor a control packet overtops them.
-        let segment = self.mtu;
+        // Full is also a fragment as long as the base, and then the batch is of these. What repeats
+        // after a probe timeout has the base size: the path may have become narrower.
+        let base = self.search.base();
+        let mut segment = if self.probes > 0 { base } else { self.mtu };
         for _ in 0..max_datagrams.clamp(1, SEGMENTS_MAX) {
             if buf.len() + segment > UDP_PAYLOAD_MAX {
                 break;
             }
             let start = buf.len();
-            if !self.write_datagram(now, segment, start == 0, buf) || buf.len() - start != segment {
+            if !self.write_datagram(now, segment, start == 0, buf) {
                 break;
+            }
+            let length = buf.len() - start;
+            if start == 0 && length == base {
+                segment = base;
+            }
+            if length != segment {
+                break;
+            }
+            if length == self.mtu {
+                self.search.on_full_packet();
             }
         }
         let segment = Some(segment).filter(|segment| buf.len() > *segment);
@@ -107,7 +94,7 @@ impl Connection {
         segment_size: Option<usize>,
     ) -> Transmit {
         self.stats.bytes_sent += size as u64;
-        let ecn = (self.ecn_usable && self.state.is_transferring()).then_some(EcnMark::Ect0);
+        let ecn = (self.ecn.is_usable() && self.state.is_transferring()).then_some(EcnMark::Ect0);
         Transmit {
             destination,
             ecn,
@@ -126,6 +113,9 @@ impl Connection {
         buf: &mut Vec<u8>,
     ) -> bool {
         let start = buf.len();
+        if self.skipped.take(self.sent.next_number()) {
+            self.sent.skip();
+        }
         if let Some(confirm) = self.confirm.as_ref().filter(|_| first) {
             let mut header = Header::new(PacketType::Ack, self.remote_cid);
             header.sequence = self.sent.next_number().truncated();
@@ -133,6 +123,8 @@ impl Connection {
             let used = buf.len() - start;
             let number = self.sent.next_number();
             self.sent.skip();
+            // The plain profile opens it like any packet, and counts its mark.
+            self.ecn.on_sent();
             self.trace_confirm(number, &buf[start..]);
             if self.write_next_packet(now, limit - used, buf)
                 || self.write_probe_ping(now, limit - used, buf)
@@ -241,6 +233,7 @@ impl Connection {
                 let mut draft = self.draft(PacketType::Ack, limit);
                 self.add_ack(now, &mut draft, true);
                 self.write_packet(now, draft, &[], buf);
+                self.stats.acks_sent += 1;
             }
             return ack_due;
         }
@@ -261,7 +254,7 @@ impl Connection {
         if draft.ack_eliciting {
             self.probes = self.probes.saturating_sub(1);
         }
-        draft.fill_up(data);
+        draft.fill_up(data, limit.saturating_sub(self.search.base()));
         self.seal_packet(now, draft, start, buf);
         true
     }
@@ -273,6 +266,7 @@ impl Connection {
             contents: Contents::default(),
             ack_eliciting: kind.is_ack_eliciting(),
             room: limit.saturating_sub(HEADER_LEN + LENGTH_LEN + self.trailer_len()),
+            ends: false,
         }
     }
 
@@ -385,6 +379,7 @@ impl Connection {
 
     fn count_part(&mut self, draft: &mut Draft, part: &Part) {
         draft.ack_eliciting = true;
+        draft.ends |= part.index + 1 == part.total;
         if part.reliable {
             draft.contents.push(Item::Part {
                 id: part.id,
@@ -419,6 +414,7 @@ impl Connection {
             self.send_flow.on_sent(piece.range.end - piece.range.start);
         }
         draft.ack_eliciting = true;
+        draft.ends |= piece.fin;
         draft.contents.push(Item::Stream {
             id,
             range: piece.range,
@@ -462,6 +458,7 @@ impl Connection {
                 self.send_flow.on_sent(bytes.len() as u64);
             }
             draft.ack_eliciting = true;
+            draft.ends |= fin;
             draft.contents.push(Item::Stream {
                 id,
                 range: piece.range,
@@ -540,6 +537,7 @@ impl Connection {
 
     fn on_packet_sent(&mut self, now: Instant, number: PacketNumber, size: usize, draft: Draft) {
         self.stats.packets_sent += 1;
+        self.ecn.on_sent();
         self.trace_sent(
             now,
             (number, &draft.header),
@@ -556,7 +554,8 @@ impl Connection {
             return;
         }
         let mut contents = draft.contents;
-        contents.ecn = self.ecn_usable;
+        contents.ecn = self.ecn.is_usable();
+        self.tail_ends = draft.ends;
         let was_idle = !self.sent.is_any_in_flight();
         let idle = was_idle.then(|| self.loss.time_since_sent(now));
         let size = u32::try_from(size).unwrap_or(u32::MAX);
@@ -582,5 +581,6 @@ impl Connection {
             self.set_pace(now);
         }
         self.pacer.on_sent(bytes);
+        self.reducer.on_sent(bytes);
     }
 }

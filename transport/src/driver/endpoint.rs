@@ -63,8 +63,13 @@ impl Endpoint {
         let carriers = options.carriers;
         let (socket, listening) = bind_both(address, &options)?;
         let local = socket.local_addr()?;
+        let mut config = options.config;
+        if socket.may_fragment() {
+            // A probe that was cut on its way would prove nothing (RFC 8899 §3).
+            config.transport.mtu_max = config.transport.mtu;
+        }
         let parts = Parts {
-            config: options.config,
+            config,
             acceptor: options.acceptor.map(Common::new),
             random: Common::new(options.random.unwrap_or_else(|| Box::new(OsRandom))),
             observer: options.observer.map(Common::new),

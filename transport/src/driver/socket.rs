@@ -71,6 +71,11 @@ impl Socket {
         })
     }
 
+    /// Whether the system may cut our datagrams into fragments: it could not be told not to.
+    pub(super) fn may_fragment(&self) -> bool {
+        self.udp.may_fragment()
+    }
+
     /// Where it is bound.
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.local_addr()

@@ -137,7 +137,7 @@ impl Flight {
         self.outstanding.retain(|number, _| !range.contains(number));
         // Only then are packets that count as lost looked at: the threshold grows by mistakes seen
         // before this acknowledgement moved the largest number.
-        while let Some((named, mistake)) = self.loss.take_spurious(&range) {
+        while let Some((named, mistake)) = self.loss.take_spurious(self.now, &range, &self.rtt) {
             let (number, bytes) = self
                 .lost
                 .range(range.clone())
@@ -170,8 +170,10 @@ impl Flight {
             |number, packet| loss.is_lost(&thresholds, number, packet.sent_at),
             |number, packet| lost.push((number.0, packet.size)),
         );
-        let delay = self.rtt.smoothed().max(self.rtt.latest());
-        let delay = (delay + delay / 8).max(Duration::from_millis(1));
+        let delay = self.loss.time_threshold(&self.rtt);
+        let longest = self.rtt.smoothed().max(self.rtt.latest());
+        assert!(delay >= (longest + longest / 8).max(Duration::from_millis(1)));
+        assert!(delay <= (longest * 2).max(Duration::from_millis(1)));
         let is_lost = |number: u64, packet: &Packet| {
             number < largest
                 && (number + self.threshold <= largest || packet.sent_at + delay <= self.now)
@@ -186,8 +188,9 @@ impl Flight {
         for (number, size) in expected {
             self.outstanding.remove(&number);
             let (at, bytes) = (self.now, u64::from(size));
+            let by_time = !thresholds.is_overtaken(PacketNumber(number));
             self.loss
-                .remember_lost(PacketNumber(number), DeclaredLost { at, bytes });
+                .remember_lost(PacketNumber(number), DeclaredLost { at, bytes }, by_time);
             self.lost.insert(number, bytes);
             if self.lost.len() > 1_024 {
                 self.lost.pop_first();

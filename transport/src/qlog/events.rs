@@ -11,8 +11,8 @@ use crate::io::EcnMark;
 use crate::protect::Flow;
 use crate::time::Instant;
 use crate::trace::{
-    Answer, Blocked, CongestionState, ConnectionStart, DropReason, EndpointEvent, LossTrigger,
-    Metrics, StreamUpdate, Timer, TraceEvent, TracedPacket,
+    Answer, Blocked, ConnectionStart, DropReason, EndpointEvent, LossTrigger, Metrics,
+    StreamUpdate, Timer, TraceEvent, TracedPacket,
 };
 use crate::wire::frame::Frame;
 use crate::wire::header::DataKind;
@@ -46,6 +46,7 @@ pub(super) const fn name(event: &TraceEvent<'_>) -> &'static str {
         TraceEvent::Congestion { .. } => "congestion_signal",
         TraceEvent::MetricsUpdated { .. } => "recovery_metrics_updated",
         TraceEvent::CongestionStateUpdated { .. } => "congestion_state_updated",
+        TraceEvent::MtuUpdated { .. } => "mtu_updated",
         TraceEvent::PathProbed { .. }
         | TraceEvent::PathAbandoned { .. }
         | TraceEvent::PathChanged { .. } => "path_updated",
@@ -116,9 +117,13 @@ fn small(data: &mut Object<'_>, now: Instant, event: &TraceEvent<'_>) {
         }
         TraceEvent::CongestionStateUpdated { old, new } => {
             if let Some(old) = old {
-                data.text("old", congestion_state(*old));
+                data.text("old", congestion_state(old));
             }
-            data.text("new", congestion_state(*new));
+            data.text("new", congestion_state(new));
+        }
+        TraceEvent::MtuUpdated { old, new } => {
+            data.number("old", *old as u64);
+            data.number("new", *new as u64);
         }
         TraceEvent::PathProbed { candidate } => path(data, "probed", candidate),
         TraceEvent::PathAbandoned { candidate } => path(data, "abandoned", candidate),
@@ -503,11 +508,11 @@ const fn congestion_kind(kind: CongestionKind) -> &'static str {
     }
 }
 
-const fn congestion_state(state: CongestionState) -> &'static str {
-    match state {
-        CongestionState::SlowStart => "slow_start",
-        CongestionState::CongestionAvoidance => "congestion_avoidance",
-        CongestionState::Recovery => "recovery",
+/// The controller's word, except where qlog has one of its own.
+fn congestion_state(phase: &'static str) -> &'static str {
+    match phase {
+        "avoidance" => "congestion_avoidance",
+        other => other,
     }
 }
 

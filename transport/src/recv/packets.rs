@@ -20,7 +20,7 @@ const WORDS: usize = (REPLAY_WINDOW_PACKETS / 64) as usize;
 const ELICITING_THRESHOLD: u32 = 2;
 /// A packet that ends a message or stream is acknowledged after this long: enough for a response
 /// to carry the acknowledgement, far below the 25 ms that a lone request would wait. A guess.
-const END_DELAY: Duration = Duration::from_millis(1);
+pub(crate) const END_DELAY: Duration = Duration::from_millis(1);
 
 /// What a packet asks of its receiver.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

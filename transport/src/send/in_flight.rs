@@ -27,6 +27,9 @@ pub struct SentPackets<C> {
     slots: VecDeque<Option<SentPacket<C>>>,
     bytes_in_flight: u64,
     outstanding: usize,
+    /// Slots that were looked at, in all.
+    #[cfg(test)]
+    visited: u64,
 }
 
 impl<C> SentPackets<C> {
@@ -38,6 +41,8 @@ impl<C> SentPackets<C> {
             slots: VecDeque::new(),
             bytes_in_flight: 0,
             outstanding: 0,
+            #[cfg(test)]
+            visited: 0,
         }
     }
 
@@ -57,6 +62,12 @@ impl<C> SentPackets<C> {
     #[must_use]
     pub const fn is_any_in_flight(&self) -> bool {
         self.outstanding > 0
+    }
+
+    /// How many packets are outstanding.
+    #[must_use]
+    pub const fn outstanding(&self) -> usize {
+        self.outstanding
     }
 
     /// Adds the packet with number [`Self::next_number`].
@@ -83,6 +94,7 @@ impl<C> SentPackets<C> {
         let start = (*range.start()).max(self.base);
         let end = (*range.end()).min((self.base + self.slots.len() as u64).saturating_sub(1));
         for number in start..=end {
+            self.visit();
             if let Some(packet) = self.take(PacketNumber(number)) {
                 each(PacketNumber(number), packet);
             }
@@ -99,6 +111,7 @@ impl<C> SentPackets<C> {
     ) {
         let mut number = self.base;
         while number < limit.0 {
+            self.visit();
             let Some(slot) = self.slot(number) else { break };
             if slot
                 .as_ref()
@@ -120,6 +133,13 @@ impl<C> SentPackets<C> {
         (self.base..)
             .zip(&self.slots)
             .filter_map(|(number, slot)| Some((PacketNumber(number), slot.as_ref()?)))
+    }
+
+    const fn visit(&mut self) {
+        #[cfg(test)]
+        {
+            self.visited += 1;
+        }
     }
 
     fn slot(&self, number: u64) -> Option<&Option<SentPacket<C>>> {
@@ -156,6 +176,31 @@ mod tests {
             size,
             contents: size,
         }
+    }
+
+    /// One packet in a hundred is lost, and every second one brings an acknowledgement of all so far
+    /// in 64 ranges: what is looked at grows with the packets, not with their square.
+    #[test]
+    fn a_hundred_thousand_packets_in_flight_are_looked_at_a_few_times_each() {
+        const PACKETS: u64 = 100_000;
+        const THRESHOLD: u64 = 256;
+        let mut ring = SentPackets::new(PacketNumber(0));
+        for _ in 0..PACKETS {
+            ring.push(packet(1_000));
+        }
+        let (mut acked, mut lost) = (0, 0);
+        for largest in (1..PACKETS).step_by(2) {
+            let first = largest / 100 * 100;
+            for range in (0..64u64).map_while(|back| first.checked_sub(back * 100)) {
+                ring.take_range(&(range + 1..=largest.min(range + 99)), |_, _| acked += 1);
+            }
+            let overtaken = |number: PacketNumber, _: &_| number.0 + THRESHOLD <= largest;
+            ring.take_lost(PacketNumber(largest), overtaken, |_, _| lost += 1);
+        }
+        assert_eq!(acked, PACKETS / 100 * 99);
+        assert!(lost >= PACKETS / 100 - 3, "{lost}");
+        let each = ring.visited / PACKETS;
+        assert!(each <= 3 * THRESHOLD, "{each} times");
     }
 
     proptest! {

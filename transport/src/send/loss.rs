@@ -1,8 +1,14 @@
 //! When a packet counts as lost (RFC 9002 §6), and how loss detection corrects itself.
 //!
-//! Beside RFC 9002: a packet that was declared lost and is acknowledged after all shows that the
-//! path reorders further than the threshold; the packet threshold then grows to that distance (the
-//! idea of RFC 8985 §6.2, counted in packets). The memory for that is bounded.
+//! Beside RFC 9002 (ADR 0108): a packet that was declared lost and is acknowledged after all shows
+//! that the path reorders further than was tolerated. If the number of later packets condemned it,
+//! the packet threshold grows to its distance; if its age did, the reordering window grows by a
+//! quarter of the least round trip, at most once a round trip and up to a whole one (RFC 8985
+//! §6.2). Both go back after sixteen recovery periods without a mistake. The memory for that is
+//! bounded.
+//!
+//! The first probe of a flight is a tail-loss probe (RFC 8985 §7): after two round trips where that
+//! is less than the probe timeout. Later ones back off, to a ceiling.
 
 use alloc::collections::BTreeMap;
 use core::ops::RangeInclusive;
@@ -19,9 +25,20 @@ const PACKET_THRESHOLD: u64 = 3;
 const PACKET_THRESHOLD_MAX: u64 = 256;
 /// Lost packets that are remembered for noticing a mistake; the oldest is forgotten first.
 const REMEMBERED_MAX: usize = 1_024;
-/// Back-off of the probe timeout stops doubling here; 2^16 probe timeouts is beyond any idle
-/// timeout.
+/// Back-off of the probe timeout stops doubling here; more would overflow nothing, and the ceiling
+/// holds long before.
 const BACKOFF_MAX: u32 = 16;
+/// Backed-off probe timeouts are not longer than this, unless the probe timeout itself is: after an
+/// outage the connection goes on within this time. Guess: a packet or two in four seconds burden no
+/// network, and TCP's minimum of one second (RFC 6298) is left well behind.
+const PROBE_TIMEOUT_CEILING: Duration = Duration::from_secs(4);
+/// A tail-loss probe waits at least for this: timers and schedulers are late by milliseconds. Guess;
+/// Linux waits two ticks.
+const TAIL_PROBE_MIN: Duration = Duration::from_millis(10);
+/// The reordering window grows in steps of the least round trip divided by this (RFC 8985 §6.2).
+const WINDOW_STEPS_PER_RTT: u32 = 4;
+/// Recovery periods without a mistake after which tolerance goes back (RFC 8985 §6.2).
+const PERSISTENCE: u8 = 16;
 /// Duration of persistent congestion in probe timeouts (RFC 9002 §7.6.1).
 const PERSISTENT_CONGESTION_THRESHOLD: u32 = 3;
 
@@ -30,13 +47,21 @@ const PERSISTENT_CONGESTION_THRESHOLD: u32 = 3;
 pub struct LossDetector {
     largest_acked: Option<PacketNumber>,
     packet_threshold: u64,
+    /// Quarters of the least round trip by which the reordering window has grown.
+    window_steps: u32,
+    /// When it grew last.
+    widened: Option<Instant>,
+    /// Recovery periods until tolerance goes back.
+    persistence: u8,
+    /// When the current recovery period began.
+    period: Option<Instant>,
     /// When the next packet will count as lost by time.
     loss_time: Option<Instant>,
     /// When the last ack-eliciting packet left.
     last_eliciting_sent: Instant,
     probe_count: u32,
-    /// Packets recently declared lost.
-    remembered: BTreeMap<u64, DeclaredLost>,
+    /// Packets recently declared lost, and whether their age condemned them.
+    remembered: BTreeMap<u64, (DeclaredLost, bool)>,
 }
 
 impl Default for LossDetector {
@@ -44,6 +69,10 @@ impl Default for LossDetector {
         Self {
             largest_acked: None,
             packet_threshold: PACKET_THRESHOLD,
+            window_steps: 0,
+            widened: None,
+            persistence: PERSISTENCE,
+            period: None,
             loss_time: None,
             last_eliciting_sent: Instant::ZERO,
             probe_count: 0,
@@ -112,8 +141,7 @@ impl LossDetector {
     /// The thresholds that hold now.
     #[must_use]
     pub fn thresholds(&self, now: Instant, rtt: &RttEstimator) -> Thresholds {
-        let longest = rtt.smoothed().max(rtt.latest());
-        let delay = (longest + longest / 8).max(GRANULARITY);
+        let delay = self.time_threshold(rtt);
         let threshold = match planted::is(Bug::ReorderingByOneIsLoss) {
             true => 1,
             false => self.packet_threshold,
@@ -127,6 +155,16 @@ impl LossDetector {
             sent_at: now - delay,
             delay,
         }
+    }
+
+    /// Age from which a packet below the largest acknowledged is lost: the round trip and an eighth
+    /// (RFC 9002 §6.1.2), or as much more as the reordering window has grown to.
+    #[must_use]
+    pub fn time_threshold(&self, rtt: &RttEstimator) -> Duration {
+        let longest = rtt.smoothed().max(rtt.latest());
+        let grown = rtt.minimum() * self.window_steps / WINDOW_STEPS_PER_RTT;
+        let window = grown.min(rtt.smoothed()).max(longest / 8);
+        (longest + window).max(GRANULARITY)
     }
 
     /// Whether a packet below the largest acknowledged is lost by `thresholds`; if not, its time
@@ -153,22 +191,49 @@ impl LossDetector {
         self.loss_time = None;
     }
 
-    /// Remembers a packet that was declared lost.
-    pub fn remember_lost(&mut self, number: PacketNumber, lost: DeclaredLost) {
-        self.remembered.insert(number.0, lost);
+    /// Remembers a packet that was declared lost; `by_time` when its age condemned it.
+    pub fn remember_lost(&mut self, number: PacketNumber, lost: DeclaredLost, by_time: bool) {
+        self.remembered.insert(number.0, (lost, by_time));
         if self.remembered.len() > REMEMBERED_MAX {
             self.remembered.pop_first();
         }
     }
 
-    /// Takes a packet of an acknowledged range that had been declared lost, wrongly. Widens the
-    /// packet threshold.
+    /// Packets were declared lost, the newest of which left at `newest`: counts recovery periods
+    /// (RFC 9002 §7.3.2), and tolerates less reordering again after enough of them without a
+    /// mistake.
+    pub fn on_lost(&mut self, now: Instant, newest: Instant) {
+        if self.period.is_some_and(|start| newest <= start) {
+            return;
+        }
+        self.period = Some(now);
+        self.persistence = self.persistence.saturating_sub(1);
+        if self.persistence == 0 {
+            self.persistence = PERSISTENCE;
+            self.packet_threshold = PACKET_THRESHOLD;
+            self.window_steps = 0;
+        }
+    }
+
+    /// Takes a packet of an acknowledged range that had been declared lost, wrongly. Tolerates more
+    /// reordering from now on: in packets or in time, by what condemned it.
     pub fn take_spurious(
         &mut self,
+        now: Instant,
         range: &RangeInclusive<u64>,
+        rtt: &RttEstimator,
     ) -> Option<(PacketNumber, DeclaredLost)> {
-        let (&number, &lost) = self.remembered.range(range.clone()).next()?;
+        let (&number, &(lost, by_time)) = self.remembered.range(range.clone()).next()?;
         self.remembered.remove(&number);
+        self.persistence = PERSISTENCE;
+        let lately = self
+            .widened
+            .is_some_and(|at| now.saturating_duration_since(at) < rtt.smoothed());
+        if by_time && !lately {
+            self.widened = Some(now);
+            let most = WINDOW_STEPS_PER_RTT * WINDOW_STEPS_PER_RTT;
+            self.window_steps = (self.window_steps + 1).min(most);
+        }
         if let Some(largest) = self.largest_acked {
             let distance = largest.0.saturating_sub(number) + 1;
             self.packet_threshold = self
@@ -185,15 +250,28 @@ impl LossDetector {
         self.loss_time
     }
 
-    /// When to probe, given that something is in flight (RFC 9002 §6.2.1).
+    /// When to probe, given that something is in flight (RFC 9002 §6.2.1, RFC 8985 §7.2).
+    /// `ack_delay`: what the peer may wait with the acknowledgement of this flight.
     #[must_use]
-    pub fn probe_time(&self, rtt: &RttEstimator, max_ack_delay: Duration) -> Instant {
+    pub fn probe_time(
+        &self,
+        rtt: &RttEstimator,
+        max_ack_delay: Duration,
+        ack_delay: Duration,
+    ) -> Instant {
         let timeout = rtt.probe_timeout(max_ack_delay);
         let mut doublings = self.probe_count.min(BACKOFF_MAX);
         if planted::is(Bug::ProbeNotBackedOff) {
             doublings = 0;
         }
-        self.last_eliciting_sent + timeout * (1 << doublings)
+        let wait = if self.probe_count == 0 && rtt.is_sampled() {
+            let tail = (rtt.smoothed() * 2 + ack_delay).max(TAIL_PROBE_MIN);
+            timeout.min(tail)
+        } else {
+            let ceiling = PROBE_TIMEOUT_CEILING.max(timeout);
+            (timeout * (1 << doublings)).min(ceiling)
+        };
+        self.last_eliciting_sent + wait
     }
 
     /// A probe timeout passed.
@@ -273,48 +351,110 @@ mod tests {
     fn a_wrong_verdict_widens_the_packet_threshold() {
         let mut loss = LossDetector::default();
         loss.on_acknowledged(PacketNumber(20));
-        loss.remember_lost(PacketNumber(12), LOST);
-        assert_eq!(loss.take_spurious(&(0..=11)), None);
-        assert_eq!(
-            loss.take_spurious(&(11..=13)),
-            Some((PacketNumber(12), LOST))
-        );
+        loss.remember_lost(PacketNumber(12), LOST, false);
+        let take =
+            |loss: &mut LossDetector, range| loss.take_spurious(Instant::ZERO, &range, &rtt());
+        assert_eq!(take(&mut loss, 0..=11), None);
+        assert_eq!(take(&mut loss, 11..=13), Some((PacketNumber(12), LOST)));
         assert_eq!(loss.packet_threshold(), 9);
-        assert_eq!(loss.take_spurious(&(11..=13)), None);
+        assert_eq!(take(&mut loss, 11..=13), None);
         loss.on_acknowledged(PacketNumber(1_000_000));
-        loss.remember_lost(PacketNumber(13), LOST);
-        assert_eq!(
-            loss.take_spurious(&(13..=13)),
-            Some((PacketNumber(13), LOST))
-        );
+        loss.remember_lost(PacketNumber(13), LOST, false);
+        assert_eq!(take(&mut loss, 13..=13), Some((PacketNumber(13), LOST)));
         assert_eq!(loss.packet_threshold(), PACKET_THRESHOLD_MAX);
+        assert_eq!(loss.time_threshold(&rtt()), 90 * MS, "not a matter of time");
+    }
+
+    #[test]
+    fn a_wrong_verdict_by_age_widens_the_window_once_a_round_trip_up_to_a_whole_one() {
+        let mut loss = LossDetector::default();
+        let mut now = Instant::ZERO;
+        let mistake = |loss: &mut LossDetector, now| {
+            loss.remember_lost(PacketNumber(5), LOST, true);
+            assert!(loss.take_spurious(now, &(5..=5), &rtt()).is_some());
+            loss.time_threshold(&rtt())
+        };
+        assert_eq!(mistake(&mut loss, now), 100 * MS, "80 and a quarter");
+        assert_eq!(mistake(&mut loss, now), 100 * MS, "the same round trip");
+        for expected in [120, 140, 160, 160] {
+            now = now + 80 * MS;
+            assert_eq!(mistake(&mut loss, now), expected * MS);
+        }
+    }
+
+    #[test]
+    fn tolerance_goes_back_after_sixteen_periods_without_a_mistake() {
+        let mut loss = LossDetector::default();
+        loss.on_acknowledged(PacketNumber(20));
+        loss.remember_lost(PacketNumber(12), LOST, true);
+        assert!(
+            loss.take_spurious(Instant::ZERO, &(12..=12), &rtt())
+                .is_some()
+        );
+        for period in 1..=16 {
+            assert_eq!((loss.packet_threshold(), loss.window_steps), (9, 1));
+            let now = Instant::ZERO + period * 100 * MS;
+            loss.on_lost(now, now);
+            loss.on_lost(now + MS, now);
+        }
+        assert_eq!(
+            (loss.packet_threshold(), loss.window_steps),
+            (PACKET_THRESHOLD, 0)
+        );
     }
 
     #[test]
     fn memory_of_lost_packets_is_bounded() {
         let mut loss = LossDetector::default();
         for number in 0..=REMEMBERED_MAX as u64 {
-            loss.remember_lost(PacketNumber(number), LOST);
+            loss.remember_lost(PacketNumber(number), LOST, false);
         }
-        let remembered = core::iter::from_fn(|| loss.take_spurious(&(0..=u64::MAX))).count();
+        let mut take = || loss.take_spurious(Instant::ZERO, &(0..=u64::MAX), &rtt());
+        let remembered = core::iter::from_fn(&mut take).count();
         assert_eq!(remembered, REMEMBERED_MAX);
     }
 
     #[test]
-    fn probe_timeout_doubles_and_an_acknowledgement_resets_it() {
+    fn the_tail_is_probed_after_two_round_trips_then_with_back_off_up_to_a_ceiling() {
         let mut loss = LossDetector::default();
         loss.on_sent(Instant::ZERO);
         let base = rtt().probe_timeout(25 * MS);
-        let probe = |loss: &LossDetector| loss.probe_time(&rtt(), 25 * MS);
-        assert_eq!(probe(&loss), Instant::ZERO + base);
+        let probe = |loss: &LossDetector| loss.probe_time(&rtt(), 25 * MS, MS);
+        assert_eq!(probe(&loss), Instant::ZERO + 161 * MS);
         loss.on_probe_timeout();
+        assert_eq!(probe(&loss), Instant::ZERO + base * 2);
         loss.on_probe_timeout();
         assert_eq!(probe(&loss), Instant::ZERO + base * 4);
         for _ in 0..200 {
             loss.on_probe_timeout();
         }
-        assert_eq!(probe(&loss), Instant::ZERO + base * (1 << BACKOFF_MAX));
+        assert_eq!(probe(&loss), Instant::ZERO + PROBE_TIMEOUT_CEILING);
         loss.on_progress();
-        assert_eq!(probe(&loss), Instant::ZERO + base);
+        assert_eq!(probe(&loss), Instant::ZERO + 161 * MS);
+    }
+
+    #[test]
+    fn no_tail_probe_without_a_sample_none_in_a_hurry_and_none_later_than_the_timeout() {
+        let mut loss = LossDetector::default();
+        let unknown = RttEstimator::new(333 * MS);
+        assert_eq!(
+            loss.probe_time(&unknown, 25 * MS, 25 * MS),
+            Instant::ZERO + unknown.probe_timeout(25 * MS)
+        );
+        let mut short = RttEstimator::new(333 * MS);
+        for _ in 0..100 {
+            short.on_sample(MS / 10, Duration::ZERO);
+        }
+        let at = loss.probe_time(&short, 25 * MS, MS);
+        assert_eq!(at, Instant::ZERO + TAIL_PROBE_MIN);
+        let at = loss.probe_time(&short, Duration::ZERO, MS);
+        assert_eq!(at, Instant::ZERO + short.probe_timeout(Duration::ZERO));
+        let long = RttEstimator::new(3_000 * MS);
+        loss.on_probe_timeout();
+        assert_eq!(
+            loss.probe_time(&long, MS, MS),
+            Instant::ZERO + long.probe_timeout(MS),
+            "the ceiling is not below one probe timeout"
+        );
     }
 }

@@ -1,10 +1,15 @@
 //! The sending half: bytes not yet acknowledged ([`buffer`]), packets in flight ([`in_flight`]),
 //! how long they take ([`rtt`]), how fast they are delivered ([`rate`]), which are lost ([`loss`]),
-//! and how fast to go ([`pacer`]).
+//! how fast to go ([`pacer`]) and how to slow down ([`prr`]), how large they may be ([`mtu`]), and
+//! whether congestion marks pass ([`ecn`]).
 
 pub mod buffer;
+pub mod ecn;
 pub mod in_flight;
 pub mod loss;
+pub mod mtu;
 pub mod pacer;
+pub mod prr;
 pub mod rate;
 pub mod rtt;
+pub(crate) mod skipped;

@@ -206,17 +206,6 @@ pub struct Metrics {
     pub pacing_rate: Option<u64>,
 }
 
-/// Phase of congestion control (RFC 9002 §7.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CongestionState {
-    /// The window doubles each round trip.
-    SlowStart,
-    /// The window grows by a packet each round trip.
-    CongestionAvoidance,
-    /// The window was reduced, and nothing sent since has been acknowledged.
-    Recovery,
-}
-
 /// Why data waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Blocked {
@@ -367,10 +356,20 @@ pub enum TraceEvent<'a> {
     },
     /// Congestion control entered another phase.
     CongestionStateUpdated {
-        /// From; None at first.
-        old: Option<CongestionState>,
+        /// From; None at first. The words are the controller's ([`Controller::phase`]).
+        ///
+        /// [`Controller::phase`]: crate::congestion::Controller::phase
+        old: Option<&'static str>,
         /// To.
-        new: CongestionState,
+        new: &'static str,
+    },
+    /// The size of a full packet changed: the search found a larger one, the path became narrower,
+    /// or is another one.
+    MtuUpdated {
+        /// UDP payload bytes before.
+        old: usize,
+        /// And now.
+        new: usize,
     },
     /// A peer may have moved: the address has to be proven.
     PathProbed {

@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 use super::{
-    Blocked, CongestionState, ConnectionObserver, Metrics, StreamPiece, StreamUpdate, Timer,
-    TraceEvent, TracedPacket,
+    Blocked, ConnectionObserver, Metrics, StreamPiece, StreamUpdate, Timer, TraceEvent,
+    TracedPacket,
 };
 use crate::connection::state::State;
 use crate::error::CloseReason;
@@ -20,6 +20,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) state: State,
     pub(crate) closed: Option<&'a CloseReason>,
     pub(crate) metrics: Metrics,
+    /// The controller's.
+    pub(crate) phase: &'static str,
     pub(crate) remote: SocketAddr,
     pub(crate) candidate: Option<SocketAddr>,
     pub(crate) blocked: Option<Blocked>,
@@ -37,11 +39,7 @@ pub(crate) struct Tracer {
     state: Option<State>,
     closed: bool,
     metrics: Option<Metrics>,
-    congestion: Option<CongestionState>,
-    /// The window was reduced then; packets sent before do not end the recovery.
-    recovery_start: Option<Instant>,
-    /// A packet sent after that was acknowledged.
-    recovered: bool,
+    phase: Option<&'static str>,
     remote: SocketAddr,
     candidate: Option<SocketAddr>,
     blocked: Option<Blocked>,
@@ -66,9 +64,7 @@ impl Tracer {
             state: None,
             closed: false,
             metrics: None,
-            congestion: None,
-            recovery_start: None,
-            recovered: false,
+            phase: None,
             remote,
             candidate: None,
             blocked: None,
@@ -121,11 +117,6 @@ impl Tracer {
         self.on_streams(now, &packet, Flow::Incoming);
     }
 
-    /// A packet that left at `sent_at` was acknowledged.
-    pub(crate) fn on_acked(&mut self, sent_at: Instant) {
-        self.recovered |= self.recovery_start.is_some_and(|start| sent_at > start);
-    }
-
     /// Reports what differs from the last time.
     pub(crate) fn settle(&mut self, now: Instant, new: &Snapshot<'_>) {
         self.now = now;
@@ -135,7 +126,7 @@ impl Tracer {
             self.report(now, &TraceEvent::KeyUpdated { flow, generation });
         }
         self.settle_path(now, new);
-        self.settle_recovery(now, &new.metrics);
+        self.settle_recovery(now, new);
         if self.blocked != new.blocked {
             self.blocked = new.blocked;
             self.report(now, &TraceEvent::BlockedUpdated { by: new.blocked });
@@ -174,33 +165,15 @@ impl Tracer {
         }
     }
 
-    fn settle_recovery(&mut self, now: Instant, new: &Metrics) {
-        if self.metrics.as_ref() == Some(new) {
-            return;
+    fn settle_recovery(&mut self, now: Instant, snapshot: &Snapshot<'_>) {
+        let new = &snapshot.metrics;
+        if self.metrics.as_ref() != Some(new) {
+            let old = self.metrics.replace(*new);
+            let old = old.as_ref();
+            self.report(now, &TraceEvent::MetricsUpdated { old, new });
         }
-        let old = self.metrics.replace(*new);
-        let old = old.as_ref();
-        self.report(now, &TraceEvent::MetricsUpdated { old, new });
-        let below = new
-            .ssthresh
-            .is_none_or(|limit| new.congestion_window < limit);
-        if old.is_some_and(|old| new.congestion_window < old.congestion_window) {
-            self.recovery_start = Some(now);
-            self.recovered = false;
-        }
-        if self.recovered || old.is_some_and(|old| new.congestion_window > old.congestion_window) {
-            self.recovery_start = None;
-            self.recovered = false;
-        }
-        let state = if self.recovery_start.is_some() {
-            CongestionState::Recovery
-        } else if below {
-            CongestionState::SlowStart
-        } else {
-            CongestionState::CongestionAvoidance
-        };
-        if self.congestion != Some(state) {
-            let (old, new) = (self.congestion.replace(state), state);
+        if self.phase != Some(snapshot.phase) {
+            let (old, new) = (self.phase.replace(snapshot.phase), snapshot.phase);
             self.report(now, &TraceEvent::CongestionStateUpdated { old, new });
         }
     }

@@ -55,7 +55,7 @@ impl TransportParams {
             max_streams_uni: config.max_streams_uni,
             max_message_size: config.max_message_size,
             max_datagram_size: config.max_datagram_size,
-            max_udp_payload: config.mtu as u64,
+            max_udp_payload: config.mtu.max(config.mtu_max) as u64,
             max_ack_delay: config.max_ack_delay,
             window_shift: window_shift(config.receive_window),
         }
@@ -182,6 +182,7 @@ mod tests {
             max_streams_uni: u64::MAX,
             idle_timeout: Duration::MAX,
             mtu: usize::MAX,
+            mtu_max: usize::MAX,
             ..TransportConfig::default()
         }
         .clamped();

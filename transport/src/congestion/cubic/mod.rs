@@ -192,6 +192,9 @@ impl Controller for Cubic {
     }
 
     fn phase(&self) -> &'static str {
+        if self.recovery.is_active() {
+            return "recovery";
+        }
         if let Some(phase) = self.resume.phase() {
             return phase;
         }
@@ -281,6 +284,10 @@ impl Controller for Cubic {
     fn pacing_rate(&self, smoothed_rtt: Duration) -> Option<u64> {
         let slow_start = self.is_slow_start() && !self.resume.wants_even_pace();
         Some(pace(self.model.window, smoothed_rtt, slow_start))
+    }
+
+    fn reduces_proportionally(&self) -> bool {
+        true
     }
 
     fn saved_path(&self, rtt: &RttEstimator) -> Option<SavedPath> {

@@ -196,6 +196,8 @@ fn stream_config(mut config: EndpointConfig) -> EndpointConfig {
     config.max_half_open = HALF_OPEN_PER_STREAM;
     config.half_open_under_load = usize::MAX;
     config.transport.mtu = config.transport.mtu.max(PACKET_SIZE);
+    // There is no path to search: a stream takes what it is given.
+    config.transport.mtu_max = config.transport.mtu;
     config.transport.controller = PassThrough::choice();
     config.transport = config.transport.clamped();
     config

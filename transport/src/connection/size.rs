@@ -1,0 +1,55 @@
+//! How large packets are: probes for larger ones, and what their fate changes (RFC 8899; the search is
+//! [`crate::send::mtu`]).
+
+use alloc::vec::Vec;
+
+use super::Connection;
+use super::state::State;
+use crate::io::Transmit;
+use crate::send::mtu::Change;
+use crate::time::Instant;
+use crate::trace::TraceEvent;
+use crate::wire::{HEADER_LEN, PacketType};
+
+impl Connection {
+    /// A padded PING that finds out whether a larger packet passes (RFC 8899 §4.1), while there is
+    /// data enough to make use of it.
+    pub(super) fn poll_mtu_probe(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let busy = self.state == State::Established && self.confirm.is_none() && self.probes == 0;
+        if !busy || !self.has_data() {
+            return None;
+        }
+        let size = self.search.poll_probe(now)?;
+        if !self.may_probe(now, size) {
+            return None;
+        }
+        let number = self.sent.next_number();
+        let draft = self.draft(PacketType::Ping, size);
+        let body = size.saturating_sub(HEADER_LEN + self.trailer_len());
+        self.write_packet(now, draft, &alloc::vec![0; body], buf);
+        self.search.on_probe_sent(number, size);
+        self.stats.mtu_probes_sent += 1;
+        Some(self.finish_batch(self.path.remote(), buf.len(), None))
+    }
+
+    /// Packets have another size from now on.
+    pub(super) fn on_mtu_change(&mut self, now: Instant, change: Option<Change>) {
+        match change {
+            None => return,
+            Some(Change::Raised(_)) => {}
+            Some(Change::Fallen(_)) => self.stats.mtu_black_holes += 1,
+        }
+        self.set_mtu(now);
+    }
+
+    /// Takes over the size that the search has found.
+    pub(super) fn set_mtu(&mut self, now: Instant) {
+        let (old, new) = (self.mtu, self.search.current());
+        if old != new {
+            self.mtu = new;
+            self.congestion.on_mtu_change(new);
+            self.set_pace(now);
+            self.trace(now, &TraceEvent::MtuUpdated { old, new });
+        }
+    }
+}
