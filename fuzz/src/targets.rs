@@ -89,7 +89,7 @@ targets! {
     handshake_messages: dunlin_session::fuzzing::handshake_messages, 16, 64 * KIB;
     open_packet: dunlin_session::fuzzing::open_packet, 4, 16 * KIB;
     session_texts: bodies::session_texts, 8, 2 * KIB;
-    providers: dunlin_session::fuzzing::providers, 16, 64 * KIB;
+    providers: dunlin_session::fuzzing::providers, 16, 256 * KIB;
     overlay_message: dunlin_overlay::fuzzing::overlay_message, 16, 2 * KIB;
     overlay_record: dunlin_overlay::fuzzing::overlay_record, 8, 16 * KIB;
     overlay_operations: dunlin_overlay::fuzzing::overlay_operations, 1_024, 256 * KIB;

@@ -214,7 +214,8 @@ impl Bounds {
         }
         let reduction = Reduction {
             at: moment.now,
-            to_minimum: window <= least,
+            // What was acknowledged at the same time may have let it grow again (RFC 9002 §7.6.2).
+            to_minimum: window <= least + acked,
             losses: known,
         };
         // What was given back in between, or fell to the minimum, may shrink again at once.

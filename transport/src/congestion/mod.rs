@@ -43,10 +43,19 @@ pub use recovery::Recovery;
 pub use crate::send::rate::{LossSample, RateSample};
 pub use crate::send::rtt::RttEstimator;
 
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 
 /// Smallest window in packets (RFC 9002 §7.2).
 pub const MINIMUM_WINDOW_PACKETS: u64 = 2;
+
+/// The same in bytes.
+fn minimum_window(mtu: u64) -> u64 {
+    if planted::is(Bug::WindowBelowMinimum) {
+        return 0;
+    }
+    MINIMUM_WINDOW_PACKETS * mtu
+}
 
 /// A congestion controller of one path. All sizes are bytes of UDP payload.
 ///

@@ -8,8 +8,8 @@ use core::time::Duration;
 
 use super::resume::{Advice, CarefulResume};
 use super::{
-    Acked, Congestion, CongestionKind, Controller, MINIMUM_WINDOW_PACKETS, Recovery, RttEstimator,
-    SavedPath, Sent, Setup, SpuriousLoss, pace, slow_start_phase,
+    Acked, Congestion, CongestionKind, Controller, Recovery, RttEstimator, SavedPath, Sent, Setup,
+    SpuriousLoss, minimum_window, pace, slow_start_phase,
 };
 use crate::planted::{self, Bug};
 
@@ -48,10 +48,7 @@ impl NewReno {
     }
 
     fn minimum(&self) -> u64 {
-        if planted::is(Bug::WindowBelowMinimum) {
-            return 0;
-        }
-        MINIMUM_WINDOW_PACKETS * self.mtu
+        minimum_window(self.mtu)
     }
 }
 

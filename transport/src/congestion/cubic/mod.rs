@@ -14,10 +14,11 @@ use core::time::Duration;
 use super::hystart::{Growth, HyStart};
 use super::resume::{Advice, CarefulResume};
 use super::{
-    Acked, Congestion, CongestionKind, Controller, MINIMUM_WINDOW_PACKETS, Recovery, RttEstimator,
-    SavedPath, Sent, Setup, SpuriousLoss, pace, slow_start_phase,
+    Acked, Congestion, CongestionKind, Controller, Recovery, RttEstimator, SavedPath, Sent, Setup,
+    SpuriousLoss, minimum_window, pace, slow_start_phase,
 };
 use crate::ids::PacketNumber;
+use crate::planted::{self, Bug};
 use crate::time::Instant;
 use curve::Curve;
 
@@ -90,8 +91,8 @@ impl Cubic {
         }
     }
 
-    const fn minimum(&self) -> u64 {
-        MINIMUM_WINDOW_PACKETS * self.mtu
+    fn minimum(&self) -> u64 {
+        minimum_window(self.mtu)
     }
 
     const fn is_slow_start(&self) -> bool {
@@ -154,8 +155,7 @@ impl Cubic {
         };
         model.plateau = fraction(model.window, keep, of);
         model.prior = model.window;
-        model.threshold =
-            fraction(model.window, BETA.0, BETA.1).max(MINIMUM_WINDOW_PACKETS * self.mtu);
+        model.threshold = fraction(model.window, BETA.0, BETA.1).max(minimum_window(self.mtu));
         model.window = model.threshold;
         model.stage = None;
     }
@@ -265,6 +265,9 @@ impl Controller for Cubic {
             && before.window > self.model.window
         {
             self.model = before;
+            if planted::is(Bug::UndoAppliedTwice) {
+                self.model.window += before.window / 2;
+            }
         }
     }
 
