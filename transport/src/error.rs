@@ -36,6 +36,9 @@ pub enum PeerViolation {
     /// A message or datagram above the announced size limit.
     #[error("a message exceeds the announced limit")]
     MessageTooLarge,
+    /// Two messages claim the same place among the ordered ones.
+    #[error("two messages have the same place in their order")]
+    MessageOrder,
     /// The transport parameters are malformed or out of range.
     #[error("transport parameters out of range")]
     TransportParameters,
@@ -63,6 +66,7 @@ impl PeerViolation {
             Self::TransportParameters => 0x09,
             Self::IntegrityLimit => 0x0a,
             Self::NumbersExhausted => 0x0b,
+            Self::MessageOrder => 0x0c,
         }
     }
 }
@@ -213,6 +217,9 @@ pub enum SendMessageError {
         /// Bytes accepted.
         limit: u64,
     },
+    /// Its time was over before the peer had acknowledged all of it; told to who waits for that.
+    #[error("the message expired before it was acknowledged")]
+    Expired,
     /// The connection is over or closing.
     #[error(transparent)]
     Closed(#[from] CloseReason),

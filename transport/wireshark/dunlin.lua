@@ -35,7 +35,8 @@ local FRAMES = {
     [0] = "PADDING", [1] = "ACK_RANGES", [2] = "MAX_DATA", [3] = "MAX_STREAM_DATA",
     [4] = "MAX_STREAMS_BIDI", [5] = "MAX_STREAMS_UNI", [6] = "STREAM", [7] = "STREAM_FIN",
     [8] = "MESSAGE", [9] = "DATAGRAM", [10] = "RESET_STREAM", [11] = "STOP_SENDING",
-    [12] = "MESSAGE_LENGTH",
+    [12] = "MESSAGE_LENGTH", [13] = "MESSAGE_ORDER", [14] = "ORDERED_MESSAGE",
+    [15] = "MESSAGE_GIVEN_UP",
 }
 local PARAMS = {
     [0] = "connection ID", [1] = "idle timeout (ms)", [2] = "connection credit",
@@ -47,7 +48,7 @@ local ERRORS = {
     [1] = "malformed packet", [2] = "acknowledged a packet that was never sent", [3] = "flow control",
     [4] = "stream limit", [5] = "stream state", [6] = "final size", [7] = "contradicting fragments",
     [8] = "message too large", [9] = "transport parameters", [10] = "integrity limit",
-    [11] = "packet numbers used up",
+    [11] = "packet numbers used up", [12] = "order of messages",
 }
 local CIPHERS = { [1] = "AES-128-GCM", [2] = "ChaCha20-Poly1305" }
 
@@ -142,6 +143,8 @@ field("final_size", U64, "stream.final_size", "Final size")
 field("message_id", U64, "message.id", "Message number")
 field("message_reliable", BOOL, "message.reliable", "Reliable")
 field("message_len", U64, "message.length", "Length of the message")
+field("message_order", U64, "message.order", "Place among the ordered ones")
+field("message_sent", U64, "message.sent", "Bytes that were sent")
 field("message_data", BYTES, "message.data", "Data")
 dunlin.fields = fields
 
@@ -514,6 +517,19 @@ local function frame_body(kind, c, tree, context)
         c:number(tree, "code")
     elseif kind == 12 then
         c:number(tree, "message_len")
+    elseif kind == 13 then
+        c:number(tree, "message_order")
+    elseif kind == 14 then
+        c:number(tree, "message_id")
+        c:number(tree, "message_order")
+        tree:add(f.message_reliable, true):set_generated()
+        local data = c:rest()
+        if data then
+            tree:add(f.message_data, data)
+        end
+    elseif kind == 15 then
+        c:number(tree, "message_id")
+        c:number(tree, "message_sent")
     end
 end
 

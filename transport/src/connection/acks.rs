@@ -217,6 +217,7 @@ impl Connection {
                 }
                 Item::Control(control) => self.streams.on_control_acknowledged(&control),
                 Item::MaxData => {}
+                Item::GivenUp(id) => self.outgoing.on_given_up_acknowledged(id),
                 // The peer acknowledges a FIN only after acting on it: as good as a FIN_ACK.
                 Item::Fin => self.on_fin_ack(),
             }
@@ -331,6 +332,7 @@ impl Connection {
             Item::Stream { id, range, fin } => self.streams.on_lost(*id, range.clone(), *fin),
             Item::Part { id, index } => self.outgoing.on_lost(*id, *index),
             Item::Control(control) => self.streams.on_control_lost(control),
+            Item::GivenUp(id) => self.outgoing.on_given_up_lost(*id),
             Item::MaxData => self.announce_max_data |= !planted::is(Bug::MaxDataLost),
             Item::Fin => self.closing.fin = self.state == State::FinSent,
         }

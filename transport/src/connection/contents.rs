@@ -22,6 +22,8 @@ pub(super) enum Item {
     Control(Control),
     /// MAX_DATA; its value is taken anew at each sending.
     MaxData,
+    /// That a message was given up.
+    GivenUp(MessageId),
     /// FIN.
     Fin,
 }

@@ -7,6 +7,7 @@
 //! | `receive` | what a packet that came does |
 //! | `acks` | what an acknowledgement, or its absence, does |
 //! | `transmit` | which packet leaves next, and how it is built |
+//! | `fill` | what a packet is filled with |
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
 //! | `admission` | whether a packet may leave now |
@@ -19,6 +20,7 @@ mod admission;
 mod api;
 mod closing;
 mod contents;
+mod fill;
 mod off_path;
 pub(crate) mod opening;
 mod path;
@@ -38,7 +40,7 @@ use crate::config::TransportConfig;
 use crate::congestion::{Controller, Setup};
 use crate::flow::{ReceiveFlow, SendFlow};
 use crate::ids::{ConnectionId, PacketNumber, Side};
-use crate::io::Event;
+use crate::io::{Delivery, Event};
 use crate::messages::incoming::IncomingMessages;
 use crate::messages::outgoing::OutgoingMessages;
 use crate::protect::{Established, Initiator, PacketProtection, PeerIdentity};
@@ -249,6 +251,7 @@ impl Connection {
         self.sent = SentPackets::new(next_number);
         self.send_flow = SendFlow::new(params.max_data, params.window_shift);
         self.streams.on_params(params);
+        self.outgoing.set_longest(params.max_message_size);
         self.timers.on_established(now, &self.config, params);
         self.trace_params(now);
         self.events.push_back(Event::Connected {
@@ -269,8 +272,12 @@ impl Connection {
     }
 
     /// Bytes of a message that fit a packet, its own frame taken into account.
-    fn part_max(&self) -> usize {
-        self.mtu - transmit::FRAGMENT_OVERHEAD - self.trailer_len()
+    fn part_max(&self, delivery: Delivery) -> usize {
+        let order = match delivery {
+            Delivery::Ordered => fill::ORDER_LEN,
+            Delivery::Reliable | Delivery::Until { .. } | Delivery::Unreliable { .. } => 0,
+        };
+        self.mtu - transmit::FRAGMENT_OVERHEAD - order - self.trailer_len()
     }
 
     fn trailer_len(&self) -> usize {

@@ -292,7 +292,10 @@ impl Connection {
             arrival.ack_eliciting |= frame.is_ack_eliciting();
             arrival.end |= matches!(
                 frame,
-                Frame::Stream { fin: true, .. } | Frame::Message { .. } | Frame::Datagram { .. }
+                Frame::Stream { fin: true, .. }
+                    | Frame::Message { .. }
+                    | Frame::OrderedMessage { .. }
+                    | Frame::Datagram { .. }
             );
         }
         self.check_credit(true);
@@ -350,8 +353,13 @@ impl Connection {
             }
             DataKind::Message => {
                 let id = self.incoming.full_id(header.fragment_id, true);
-                self.incoming
-                    .on_message(id, data, &mut self.receive_flow, &mut self.events)
+                let order = packet.message_order()?;
+                self.incoming.on_message(
+                    (id, order),
+                    data,
+                    &mut self.receive_flow,
+                    &mut self.events,
+                )
             }
             DataKind::Datagram => {
                 let id = self.incoming.full_id(header.fragment_id, false);
@@ -369,6 +377,7 @@ impl Connection {
             index: header.fragment_index,
             total: header.fragment_total,
             length: packet.message_length()?,
+            order: packet.message_order()?,
         };
         if reliable {
             let (flow, events) = (&mut self.receive_flow, &mut self.events);
@@ -382,8 +391,8 @@ impl Connection {
     fn act_on_frame(&mut self, frame: &Frame<'_>) -> Result<Placed, PeerViolation> {
         let (flow, events) = (&mut self.receive_flow, &mut self.events);
         match *frame {
-            // Both were looked at before the body.
-            Frame::Padding | Frame::Ack(_) | Frame::MessageLength(_) => {}
+            // They were looked at before the body.
+            Frame::Padding | Frame::Ack(_) | Frame::MessageLength(_) | Frame::MessageOrder(_) => {}
             Frame::MaxData(limit) => self.send_flow.on_max_data(limit),
             Frame::MaxStreamData { id, limit } => {
                 self.streams.on_max_stream_data(id, limit, events)?;
@@ -400,7 +409,14 @@ impl Connection {
                 return self.streams.on_data((id, offset, fin), data, flow, events);
             }
             Frame::Message { id, data } => {
-                return self.incoming.on_message(id, data, flow, events);
+                return self.incoming.on_message((id, None), data, flow, events);
+            }
+            Frame::OrderedMessage { id, order, data } => {
+                let place = (id, Some(order));
+                return self.incoming.on_message(place, data, flow, events);
+            }
+            Frame::MessageGivenUp { id, sent } => {
+                return self.incoming.on_given_up(id, sent, flow);
             }
             Frame::Datagram { id, data } => self.incoming.on_datagram(id, data, events)?,
             Frame::ResetStream {
@@ -434,6 +450,15 @@ impl<'a> Opened<'a> {
             }
         }
         Err(DecodeError::Body)
+    }
+
+    fn message_order(&self) -> Result<Option<u64>, DecodeError> {
+        for frame in Frames::new(self.frames) {
+            if let Frame::MessageOrder(order) = frame? {
+                return Ok(Some(order));
+            }
+        }
+        Ok(None)
     }
 
     /// The 8-byte token that is the body of PING and PONG; what follows is padding.

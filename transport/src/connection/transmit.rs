@@ -15,7 +15,6 @@ use crate::congestion::Sent;
 use crate::ids::PacketNumber;
 use crate::io::{EcnMark, Transmit};
 use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
-use crate::messages::outgoing::Part;
 use crate::planted::{self, Bug};
 use crate::protect::Flow;
 use crate::send::in_flight::SentPacket;
@@ -28,26 +27,23 @@ use crate::wire::{Flags, HEADER_LEN, Header, PacketType};
 /// Header, extension length and MESSAGE_LENGTH frame: what a fragment spends beside its data and
 /// trailer.
 pub(super) const FRAGMENT_OVERHEAD: usize = HEADER_LEN + LENGTH_LEN + 10;
-/// A piece of a stream shares a packet only when at least this many of its bytes fit; smaller
-/// shreds cost more in headers than they save. A guess.
-const SHARED_PIECE_MIN: usize = 64;
 /// Bytes of padding that a packet may get to be as long as the others of its batch. A guess: more
 /// than the overhead that a fragment reserves.
 const FILL_UP_MAX: usize = 64;
 /// A packet under construction.
 pub(super) struct Draft {
-    header: Header,
+    pub(super) header: Header,
     /// Frames of its extension block.
-    frames: Vec<u8>,
-    contents: Contents,
-    ack_eliciting: bool,
+    pub(super) frames: Vec<u8>,
+    pub(super) contents: Contents,
+    pub(super) ack_eliciting: bool,
     /// Bytes of data and frames together that fit, the length field not included.
     room: usize,
 }
 
 impl Draft {
     /// Bytes of data that still fit in front of the frames.
-    const fn data_room(&self, data: usize) -> usize {
+    pub(super) const fn data_room(&self, data: usize) -> usize {
         self.room.saturating_sub(data + self.frames.len())
     }
 
@@ -327,163 +323,14 @@ impl Connection {
             draft.contents.push(Item::Control(control));
             draft.ack_eliciting = true;
         }
-    }
-
-    /// Puts the next thing to send into the packet's body: a datagram, or a message and a stream in
-    /// turn.
-    fn add_primary(&mut self, now: Instant, draft: &mut Draft, buf: &mut Vec<u8>) {
-        if let Some(part) = self.outgoing.peek_datagram(now)
-            && self.add_part(draft, part, buf)
-        {
-            return;
-        }
-        self.stream_turn = !self.stream_turn;
-        if !self.stream_turn && self.add_message(draft, buf) {
-            return;
-        }
-        if !self.add_stream(draft, buf) && self.stream_turn {
-            self.add_message(draft, buf);
-        }
-    }
-
-    fn add_message(&mut self, draft: &mut Draft, buf: &mut Vec<u8>) -> bool {
-        let part = self.outgoing.peek_reliable(self.send_flow.available());
-        part.is_some_and(|part| self.add_part(draft, part, buf))
-    }
-
-    fn add_part(&mut self, draft: &mut Draft, part: Part, buf: &mut Vec<u8>) -> bool {
-        let whole = part.total == 1;
-        let overhead = if whole {
-            0
-        } else {
-            FRAGMENT_OVERHEAD - HEADER_LEN - LENGTH_LEN
-        };
-        if part.len + overhead > draft.data_room(0) {
-            return false;
-        }
-        let last = part.index + 1 == part.total;
-        draft.header.kind = if whole {
-            PacketType::Data
-        } else {
-            PacketType::Fragment
-        };
-        draft.header.flags = Flags(0)
-            .with_if(last, Flags::END)
-            .with_if(part.reliable, Flags::RELIABLE);
-        draft.header.fragment_id = PacketNumber(part.id.0).truncated();
-        draft.header.fragment_index = part.index;
-        draft.header.fragment_total = part.total;
-        if !whole {
-            Frame::MessageLength(part.message_len).emit(&mut draft.frames);
-        }
-        self.outgoing.take(&part, buf);
-        self.count_part(draft, &part);
-        true
-    }
-
-    fn count_part(&mut self, draft: &mut Draft, part: &Part) {
-        draft.ack_eliciting = true;
-        if part.reliable {
-            draft.contents.push(Item::Part {
-                id: part.id,
-                index: part.index,
-            });
-            if part.is_new {
-                self.send_flow.on_sent(part.len as u64);
-            }
-        }
-    }
-
-    fn add_stream(&mut self, draft: &mut Draft, buf: &mut Vec<u8>) -> bool {
-        let credit = self.send_flow.available();
-        // Without frames there is no extension block, nor its length.
-        let spare = if draft.frames.is_empty() {
-            LENGTH_LEN
-        } else {
-            0
-        };
-        let room = draft.data_room(0) + spare;
-        let Some((id, piece)) = self.streams.poll_piece(credit, |_, _| room) else {
-            return false;
-        };
-        draft.header.kind = PacketType::Data;
-        draft.header.flags = Flags::RELIABLE
-            .with(Flags::ORDERED)
-            .with_if(piece.fin, Flags::END);
-        draft.header.fragment_id = PacketNumber(id.0).truncated();
-        draft.header.set_stream_offset(piece.range.start);
-        self.streams.copy(id, &piece.range, buf);
-        if piece.is_new {
-            self.send_flow.on_sent(piece.range.end - piece.range.start);
-        }
-        draft.ack_eliciting = true;
-        draft.contents.push(Item::Stream {
-            id,
-            range: piece.range,
-            fin: piece.fin,
-        });
-        true
-    }
-
-    /// Fills what room is left with small messages and short pieces of other streams, as frames.
-    fn add_shared(&mut self, now: Instant, draft: &mut Draft, data: usize) {
-        while let Some(part) = self.outgoing.peek_datagram(now) {
-            if !self.add_shared_part(draft, part, data) {
+        while draft.data_room(0) >= CONTROL_MAX {
+            let Some((id, sent)) = self.outgoing.poll_given_up() else {
                 break;
-            }
-        }
-        while let Some(part) = self.outgoing.peek_reliable(self.send_flow.available()) {
-            if !self.add_shared_part(draft, part, data) {
-                break;
-            }
-        }
-        loop {
-            let room = draft.data_room(data);
-            let credit = self.send_flow.available();
-            let polled = self.streams.poll_piece(credit, |id, offset| {
-                let fits =
-                    room.saturating_sub(frame::stream_overhead(id, offset + (1 << 30), room));
-                if fits < SHARED_PIECE_MIN { 0 } else { fits }
-            });
-            let Some((id, piece)) = polled else { break };
-            let mut bytes = Vec::new();
-            self.streams.copy(id, &piece.range, &mut bytes);
-            let (offset, fin) = (piece.range.start, piece.fin);
-            Frame::Stream {
-                id,
-                offset,
-                fin,
-                data: &bytes,
-            }
-            .emit(&mut draft.frames);
-            if piece.is_new {
-                self.send_flow.on_sent(bytes.len() as u64);
-            }
+            };
+            Frame::MessageGivenUp { id, sent }.emit(&mut draft.frames);
+            draft.contents.push(Item::GivenUp(id));
             draft.ack_eliciting = true;
-            draft.contents.push(Item::Stream {
-                id,
-                range: piece.range,
-                fin,
-            });
         }
-    }
-
-    fn add_shared_part(&mut self, draft: &mut Draft, part: Part, data: usize) -> bool {
-        let cost = part.len + frame::message_overhead(part.id, part.len);
-        if part.total > 1 || cost > draft.data_room(data) {
-            return false;
-        }
-        let mut bytes = Vec::with_capacity(part.len);
-        self.outgoing.take(&part, &mut bytes);
-        let (id, data) = (part.id, &bytes[..]);
-        let frame = if part.reliable {
-            Frame::Message { id, data }
-        } else {
-            Frame::Datagram { id, data }
-        };
-        frame.emit(&mut draft.frames);
-        self.count_part(draft, &part);
-        true
     }
 
     pub(super) fn write_packet(

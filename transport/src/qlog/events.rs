@@ -321,6 +321,19 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
             fields.text("frame_type", "message_length");
             fields.number("length", *length);
         }
+        Frame::MessageOrder(order) => {
+            fields.text("frame_type", "message_order");
+            fields.number("order", *order);
+        }
+        Frame::OrderedMessage { id, order, data } => {
+            message(fields, "ordered_message", id.0, data);
+            fields.number("order", *order);
+        }
+        Frame::MessageGivenUp { id, sent } => {
+            fields.text("frame_type", "message_given_up");
+            fields.number("message_id", id.0);
+            fields.number("sent", *sent);
+        }
     }
 }
 

@@ -27,6 +27,9 @@ mod kind {
     pub(super) const RESET_STREAM: u8 = 0x0a;
     pub(super) const STOP_SENDING: u8 = 0x0b;
     pub(super) const MESSAGE_LENGTH: u8 = 0x0c;
+    pub(super) const MESSAGE_ORDER: u8 = 0x0d;
+    pub(super) const ORDERED_MESSAGE: u8 = 0x0e;
+    pub(super) const MESSAGE_GIVEN_UP: u8 = 0x0f;
 }
 
 /// One decoded frame.
@@ -95,13 +98,35 @@ pub enum Frame<'a> {
     },
     /// Length of the message whose fragment this packet carries (`docs/wire.md` W-MSG-2).
     MessageLength(u64),
+    /// Place among the ordered ones of the message that, or whose fragment, is the packet's body
+    /// (`docs/wire.md` W-MSG-4).
+    MessageOrder(u64),
+    /// A whole ordered message that shares the packet.
+    OrderedMessage {
+        /// Its number.
+        id: MessageId,
+        /// Its place among the ordered ones.
+        order: u64,
+        /// Its bytes.
+        data: &'a [u8],
+    },
+    /// The sender has given up a reliable message (`docs/wire.md` W-MSG-5).
+    MessageGivenUp {
+        /// The message.
+        id: MessageId,
+        /// Bytes of it that were sent, arrived or not.
+        sent: u64,
+    },
 }
 
 impl Frame<'_> {
     /// Whether it has to be acknowledged.
     #[must_use]
     pub const fn is_ack_eliciting(&self) -> bool {
-        !matches!(self, Self::Padding | Self::Ack(_) | Self::MessageLength(_))
+        !matches!(
+            self,
+            Self::Padding | Self::Ack(_) | Self::MessageLength(_) | Self::MessageOrder(_)
+        )
     }
 
     /// Appends the frame. An [`Frame::Ack`] is written by [`write_ack`] instead, because its ranges
@@ -152,6 +177,18 @@ impl Frame<'_> {
             }
             Self::StopSending { id, code } => numbers(out, kind::STOP_SENDING, &[id.0, code]),
             Self::MessageLength(length) => numbers(out, kind::MESSAGE_LENGTH, &[length]),
+            Self::MessageOrder(order) => numbers(out, kind::MESSAGE_ORDER, &[order]),
+            Self::OrderedMessage { id, order, data } => {
+                let length = varint::len(id.0) + varint::len(order) + data.len();
+                out.push(kind::ORDERED_MESSAGE);
+                varint::write(out, length as u64);
+                varint::write(out, id.0);
+                varint::write(out, order);
+                out.extend_from_slice(data);
+            }
+            Self::MessageGivenUp { id, sent } => {
+                numbers(out, kind::MESSAGE_GIVEN_UP, &[id.0, sent]);
+            }
         }
     }
 }
@@ -181,6 +218,12 @@ pub const fn stream_overhead(id: StreamId, offset: u64, length: usize) -> usize 
 #[must_use]
 pub const fn message_overhead(id: MessageId, length: usize) -> usize {
     1 + varint::len(id.0) + varint::len(length as u64 + 8)
+}
+
+/// Bytes that a [`Frame::OrderedMessage`] spends beside its data, at most.
+#[must_use]
+pub const fn ordered_message_overhead(id: MessageId, order: u64, length: usize) -> usize {
+    1 + varint::len(id.0) + varint::len(order) + varint::len(length as u64 + 16)
 }
 
 /// Decodes the frames of an extension block one after the other; ends after the first error.
@@ -264,6 +307,16 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             code: value.varint()?,
         },
         kind::MESSAGE_LENGTH => Frame::MessageLength(value.varint()?),
+        kind::MESSAGE_ORDER => Frame::MessageOrder(value.varint()?),
+        kind::ORDERED_MESSAGE => Frame::OrderedMessage {
+            id: MessageId(value.varint()?),
+            order: value.varint()?,
+            data: value.take_rest(),
+        },
+        kind::MESSAGE_GIVEN_UP => Frame::MessageGivenUp {
+            id: MessageId(value.varint()?),
+            sent: value.varint()?,
+        },
         FIRST_SKIPPABLE.. => return Ok(None),
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
     };
@@ -313,6 +366,9 @@ mod tests {
                 Frame::ResetStream { id, code: b, final_size: c },
                 Frame::StopSending { id, code: c },
                 Frame::MessageLength(c),
+                Frame::MessageOrder(c),
+                Frame::OrderedMessage { id: MessageId(a), order: c, data: &data },
+                Frame::MessageGivenUp { id: MessageId(a), sent: b },
             ];
             let mut out = Vec::new();
             for frame in &frames {
@@ -321,6 +377,10 @@ mod tests {
                 match *frame {
                     Frame::Stream { id, offset, data, .. } => prop_assert!(
                         out.len() - before <= stream_overhead(id, offset, data.len()) + data.len()
+                    ),
+                    Frame::OrderedMessage { id, order, data } => prop_assert!(
+                        out.len() - before
+                            <= ordered_message_overhead(id, order, data.len()) + data.len()
                     ),
                     Frame::Message { id, data } | Frame::Datagram { id, data } => prop_assert!(
                         out.len() - before <= message_overhead(id, data.len()) + data.len()
