@@ -39,6 +39,10 @@ pub enum PeerViolation {
     /// Two messages claim the same place among the ordered ones.
     #[error("two messages have the same place in their order")]
     MessageOrder,
+    /// More connection IDs than allowed at once, one number for two of them, or the return of one that
+    /// was never issued or is in use.
+    #[error("connection IDs were issued or returned against the rules")]
+    ConnectionId,
     /// The transport parameters are malformed or out of range.
     #[error("transport parameters out of range")]
     TransportParameters,
@@ -67,6 +71,7 @@ impl PeerViolation {
             Self::IntegrityLimit => 0x0a,
             Self::NumbersExhausted => 0x0b,
             Self::MessageOrder => 0x0c,
+            Self::ConnectionId => 0x0d,
         }
     }
 }

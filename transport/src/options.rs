@@ -3,7 +3,8 @@
 use crate::io::Delivery;
 
 /// Urgencies there are.
-pub(crate) const URGENCIES: usize = 8;
+pub(crate) const URGENCIES: usize = LEAST_URGENT as usize + 1;
+const LEAST_URGENT: u8 = 7;
 
 /// Whose turn it is when several streams and messages have something to send (the parameters of
 /// RFC 9218 §4). It is the sender's own affair and not told to the peer.
@@ -26,9 +27,12 @@ impl Priority {
     /// incremental.
     #[must_use]
     pub const fn new(urgency: u8) -> Self {
-        let most = URGENCIES as u8 - 1;
         Self {
-            urgency: if urgency > most { most } else { urgency },
+            urgency: if urgency > LEAST_URGENT {
+                LEAST_URGENT
+            } else {
+                urgency
+            },
             incremental: false,
         }
     }

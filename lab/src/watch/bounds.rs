@@ -214,7 +214,8 @@ impl Bounds {
         }
         let reduction = Reduction {
             at: moment.now,
-            to_minimum: window <= least,
+            // What was acknowledged in the same event has let it grow again.
+            to_minimum: window <= least + acked,
             losses: known,
         };
         // What was given back in between, or fell to the minimum, may shrink again at once.

@@ -12,6 +12,7 @@
 //! | `closing` | FIN, RST and their echoes |
 //! | `admission` | whether a packet may leave now |
 //! | `path` | where packets go |
+//! | `connection_ids` | under which IDs |
 //! | `off_path` | what goes elsewhere |
 //! | `tracing` | what an observer is told |
 
@@ -19,6 +20,7 @@ mod acks;
 mod admission;
 mod api;
 mod closing;
+mod connection_ids;
 mod contents;
 mod fill;
 mod off_path;
@@ -56,6 +58,7 @@ use crate::time::Instant;
 use crate::trace::Tracer;
 use crate::wire::params::TransportParams;
 use closing::Closing;
+use connection_ids::{LocalIds, RemoteIds};
 use contents::Contents;
 use opening::Opening;
 use path::Path;
@@ -68,8 +71,11 @@ pub struct Connection {
     config: TransportConfig,
     state: State,
     local_cid: ConnectionId,
-    remote_cid: ConnectionId,
+    local_ids: LocalIds,
+    remote_ids: RemoteIds,
     path: Path,
+    /// An address that is being proven, and the ID with its number for packets to it.
+    candidate_id: Option<(SocketAddr, (u64, ConnectionId))>,
     /// The initiator's handshake, while it lasts.
     opening: Option<Opening>,
     /// The initiator's confirm message, until the peer shows that it has it.
@@ -189,8 +195,10 @@ impl Connection {
             side,
             state: State::SynSent,
             local_cid,
-            remote_cid: ConnectionId::NONE,
+            local_ids: LocalIds::new(local_cid),
+            remote_ids: RemoteIds::new(ConnectionId::NONE),
             path: Path::new(remote),
+            candidate_id: None,
             opening: None,
             confirm: None,
             confirmed_by: None,
@@ -241,7 +249,7 @@ impl Connection {
         next_number: PacketNumber,
     ) {
         self.state = State::Established;
-        self.remote_cid = params.connection_id;
+        self.remote_ids = RemoteIds::new(params.connection_id);
         self.protection = Some(established.protection);
         self.peer = Some(established.peer.clone());
         self.peer_params = Some(*params);

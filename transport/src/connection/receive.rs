@@ -8,7 +8,7 @@ use super::Connection;
 use super::opening::read_plain;
 use super::state::State;
 use crate::error::{CloseReason, PeerViolation};
-use crate::ids::{PacketNumber, reconstruct};
+use crate::ids::{ConnectionId, PacketNumber, reconstruct};
 use crate::io::EcnMark;
 use crate::limits::QUEUED_PONGS_MAX;
 use crate::messages::incoming::Position;
@@ -243,8 +243,12 @@ impl Connection {
             .is_some_and(|protection| protection.is_sealed())
         {
             let bytes = (HEADER_LEN + payload.len() + self.trailer_len()) as u64;
+            if newest {
+                self.follow_peers_id(from, header.connection_id);
+            }
             self.path
                 .on_packet(now, from, bytes, newest, || random.next_u64());
+            self.sync_candidate_id();
         }
     }
 
@@ -286,7 +290,7 @@ impl Connection {
         };
         for frame in Frames::new(frames) {
             let frame = frame?;
-            if self.act_on_frame(&frame)? == Placed::No {
+            if self.act_on_frame(&frame, header.connection_id)? == Placed::No {
                 return Ok(None);
             }
             arrival.ack_eliciting |= frame.is_ack_eliciting();
@@ -320,6 +324,7 @@ impl Connection {
             PacketType::Pong => {
                 let token = packet.token()?;
                 if let Some(address) = self.path.on_pong(token) {
+                    self.on_path_proven();
                     self.stats.path_changes += 1;
                     self.events
                         .push_back(crate::io::Event::PathChanged(address));
@@ -388,7 +393,12 @@ impl Connection {
         Ok(Placed::Yes)
     }
 
-    fn act_on_frame(&mut self, frame: &Frame<'_>) -> Result<Placed, PeerViolation> {
+    /// `sent_to` is the connection ID on the packet.
+    fn act_on_frame(
+        &mut self,
+        frame: &Frame<'_>,
+        sent_to: ConnectionId,
+    ) -> Result<Placed, PeerViolation> {
         let (flow, events) = (&mut self.receive_flow, &mut self.events);
         match *frame {
             // They were looked at before the body.
@@ -414,6 +424,10 @@ impl Connection {
             Frame::OrderedMessage { id, order, data } => {
                 let place = (id, Some(order));
                 return self.incoming.on_message(place, data, flow, events);
+            }
+            Frame::NewConnectionId { sequence, id } => self.remote_ids.on_issued(sequence, id)?,
+            Frame::RetireConnectionId { sequence } => {
+                self.local_ids.on_retired(sequence, sent_to)?;
             }
             Frame::MessageGivenUp { id, sent } => {
                 return self.incoming.on_given_up(id, sent, flow);

@@ -123,7 +123,7 @@ impl Connection {
     ) -> bool {
         let start = buf.len();
         if let Some(confirm) = self.confirm.as_ref().filter(|_| first) {
-            let mut header = Header::new(PacketType::Ack, self.remote_cid);
+            let mut header = Header::new(PacketType::Ack, self.remote_ids.current());
             header.sequence = self.sent.next_number().truncated();
             write_plain(buf, header, confirm);
             let used = buf.len() - start;
@@ -153,6 +153,8 @@ impl Connection {
         let credit = self.send_flow.available();
         self.announce_max_data
             || self.streams.has_control()
+            || self.local_ids.has_work()
+            || self.remote_ids.has_work()
             || self.outgoing.has_work(credit)
             || self.streams.has_work(credit)
     }
@@ -262,7 +264,7 @@ impl Connection {
 
     pub(super) fn draft(&self, kind: PacketType, limit: usize) -> Draft {
         Draft {
-            header: Header::new(kind, self.remote_cid),
+            header: Header::new(kind, self.remote_ids.current()),
             frames: Vec::new(),
             contents: Contents::default(),
             ack_eliciting: kind.is_ack_eliciting(),
@@ -329,6 +331,14 @@ impl Connection {
             };
             Frame::MessageGivenUp { id, sent }.emit(&mut draft.frames);
             draft.contents.push(Item::GivenUp(id));
+            draft.ack_eliciting = true;
+        }
+        while draft.data_room(0) >= CONTROL_MAX {
+            let Some((frame, item)) = self.poll_connection_id() else {
+                break;
+            };
+            frame.emit(&mut draft.frames);
+            draft.contents.push(item);
             draft.ack_eliciting = true;
         }
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::ack::AckFrame;
 use super::{Cursor, DecodeError, varint};
-use crate::ids::{MessageId, StreamDirection, StreamId};
+use crate::ids::{ConnectionId, MessageId, StreamDirection, StreamId};
 
 /// First type that a receiver may skip without understanding it.
 pub const FIRST_SKIPPABLE: u8 = 0x80;
@@ -30,6 +30,8 @@ mod kind {
     pub(super) const MESSAGE_ORDER: u8 = 0x0d;
     pub(super) const ORDERED_MESSAGE: u8 = 0x0e;
     pub(super) const MESSAGE_GIVEN_UP: u8 = 0x0f;
+    pub(super) const NEW_CONNECTION_ID: u8 = 0x10;
+    pub(super) const RETIRE_CONNECTION_ID: u8 = 0x11;
 }
 
 /// One decoded frame.
@@ -117,6 +119,18 @@ pub enum Frame<'a> {
         /// Bytes of it that were sent, arrived or not.
         sent: u64,
     },
+    /// Another connection ID to send to (RFC 9000 §19.15).
+    NewConnectionId {
+        /// Counts the IDs that the sender of this frame issued; the handshake's has 0.
+        sequence: u64,
+        /// The ID.
+        id: ConnectionId,
+    },
+    /// A connection ID of the receiver's is not used any more (RFC 9000 §19.16).
+    RetireConnectionId {
+        /// Its number.
+        sequence: u64,
+    },
 }
 
 impl Frame<'_> {
@@ -188,6 +202,12 @@ impl Frame<'_> {
             }
             Self::MessageGivenUp { id, sent } => {
                 numbers(out, kind::MESSAGE_GIVEN_UP, &[id.0, sent]);
+            }
+            Self::NewConnectionId { sequence, id } => {
+                numbers(out, kind::NEW_CONNECTION_ID, &[sequence, u64::from(id.0)]);
+            }
+            Self::RetireConnectionId { sequence } => {
+                numbers(out, kind::RETIRE_CONNECTION_ID, &[sequence]);
             }
         }
     }
@@ -317,6 +337,15 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             id: MessageId(value.varint()?),
             sent: value.varint()?,
         },
+        kind::NEW_CONNECTION_ID => Frame::NewConnectionId {
+            sequence: value.varint()?,
+            id: u32::try_from(value.varint()?)
+                .map(ConnectionId)
+                .map_err(|_| DecodeError::Frame)?,
+        },
+        kind::RETIRE_CONNECTION_ID => Frame::RetireConnectionId {
+            sequence: value.varint()?,
+        },
         FIRST_SKIPPABLE.. => return Ok(None),
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
     };
@@ -369,6 +398,8 @@ mod tests {
                 Frame::MessageOrder(c),
                 Frame::OrderedMessage { id: MessageId(a), order: c, data: &data },
                 Frame::MessageGivenUp { id: MessageId(a), sent: b },
+                Frame::NewConnectionId { sequence: a, id: ConnectionId(b as u32) },
+                Frame::RetireConnectionId { sequence: c },
             ];
             let mut out = Vec::new();
             for frame in &frames {
