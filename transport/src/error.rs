@@ -36,6 +36,13 @@ pub enum PeerViolation {
     /// A message or datagram above the announced size limit.
     #[error("a message exceeds the announced limit")]
     MessageTooLarge,
+    /// Two messages claim the same place among the ordered ones.
+    #[error("two messages have the same place in their order")]
+    MessageOrder,
+    /// More connection IDs than allowed at once, one number for two of them, or the return of one that
+    /// was never issued or is in use.
+    #[error("connection IDs were issued or returned against the rules")]
+    ConnectionId,
     /// The transport parameters are malformed or out of range.
     #[error("transport parameters out of range")]
     TransportParameters,
@@ -71,6 +78,8 @@ impl PeerViolation {
             Self::NumbersExhausted => 0x0b,
             Self::SessionChannel => 0x0c,
             Self::TooManyConnections => 0x0d,
+            Self::MessageOrder => 0x0e,
+            Self::ConnectionId => 0x0f,
         }
     }
 }
@@ -224,6 +233,9 @@ pub enum SendMessageError {
         /// Bytes accepted.
         limit: u64,
     },
+    /// Its time was over before the peer had acknowledged all of it; told to who waits for that.
+    #[error("the message expired before it was acknowledged")]
+    Expired,
     /// The connection is over or closing.
     #[error(transparent)]
     Closed(#[from] CloseReason),

@@ -40,6 +40,16 @@ pub struct ConnectionHandle(pub(crate) u64);
 pub enum Delivery {
     /// Retransmitted until acknowledged; delivered once, in any order.
     Reliable,
+    /// The same, and delivered after every ordered message that was accepted before it. All ordered
+    /// messages of a direction are one sequence; for several, open streams.
+    Ordered,
+    /// Retransmitted until acknowledged or until a moment. A message that is not acknowledged by then
+    /// is given up on both ends ([`Event::MessageExpired`]): it may have arrived all the same, and
+    /// what it had taken of the peer's credit is given back.
+    Until {
+        /// Given up at this time.
+        expires: crate::time::Instant,
+    },
     /// Sent once; dropped if it cannot leave before the deadline (None: no deadline).
     Unreliable {
         /// Not sent after this.
@@ -89,6 +99,8 @@ pub enum Event {
     MessagesWritable,
     /// The peer has acknowledged all of a reliable message.
     MessageDelivered(MessageId),
+    /// The time of a [`Delivery::Until`] message was over before the peer had acknowledged all of it.
+    MessageExpired(MessageId),
     /// The peer's address changed, and the new one is proven.
     PathChanged(SocketAddr),
     /// The connection is over. Last event but for nothing; what had arrived can still be read.

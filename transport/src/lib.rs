@@ -35,6 +35,7 @@ pub mod ids;
 mod io;
 pub mod limits;
 mod messages;
+mod options;
 #[cfg(feature = "std")]
 pub mod pcapng;
 pub mod plain;
@@ -61,5 +62,6 @@ pub use error::{
 };
 pub use ids::{ConnectionId, MessageId, PacketNumber, Side, StreamDirection, StreamId};
 pub use io::{ConnectionHandle, Delivery, EcnMark, Event, Message, Transmit};
+pub use options::{Priority, SendOptions};
 pub use stats::Stats;
 pub use time::Instant;

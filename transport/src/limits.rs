@@ -76,6 +76,11 @@ pub const QUEUED_DATAGRAMS_MAX: usize = 1_024;
 pub const QUEUED_MESSAGES_MAX: usize = 65_536;
 /// Answers to PINGs that wait to be sent; a further PING goes unanswered (quic-go CVE-2023-49295).
 pub const QUEUED_PONGS_MAX: usize = 8;
+/// Connection IDs that one end gives the other at once, the used one included; one more is a
+/// violation. Guess: one for each of three changes of path in a round trip.
+pub const CONNECTION_IDS_MAX: usize = 4;
+/// Connection IDs on their way back to the peer; until it knows of some, no fresh one is taken.
+pub const RETIRED_IDS_MAX: usize = 8;
 /// Bytes of the reason in FIN and RST.
 pub const CLOSE_REASON_MAX: usize = 256;
 /// Packets of one datagram that are looked at.

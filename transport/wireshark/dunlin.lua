@@ -35,7 +35,8 @@ local FRAMES = {
     [0] = "PADDING", [1] = "ACK_RANGES", [2] = "MAX_DATA", [3] = "MAX_STREAM_DATA",
     [4] = "MAX_STREAMS_BIDI", [5] = "MAX_STREAMS_UNI", [6] = "STREAM", [7] = "STREAM_FIN",
     [8] = "MESSAGE", [9] = "DATAGRAM", [10] = "RESET_STREAM", [11] = "STOP_SENDING",
-    [12] = "MESSAGE_LENGTH", [13] = "SESSION",
+    [12] = "MESSAGE_LENGTH", [13] = "SESSION", [14] = "MESSAGE_ORDER", [15] = "ORDERED_MESSAGE",
+    [16] = "MESSAGE_GIVEN_UP", [17] = "NEW_CONNECTION_ID", [18] = "RETIRE_CONNECTION_ID",
 }
 local PARAMS = {
     [0] = "connection ID", [1] = "idle timeout (ms)", [2] = "connection credit",
@@ -48,7 +49,7 @@ local ERRORS = {
     [4] = "stream limit", [5] = "stream state", [6] = "final size", [7] = "contradicting fragments",
     [8] = "message too large", [9] = "transport parameters", [10] = "integrity limit",
     [11] = "packet numbers used up", [12] = "malformed message of the session layer",
-    [13] = "too many connections of one peer",
+    [13] = "too many connections of one peer", [14] = "order of messages", [15] = "connection IDs",
 }
 local CIPHERS = { [1] = "AES-128-GCM", [2] = "ChaCha20-Poly1305", [3] = "AES-256-GCM" }
 
@@ -145,6 +146,10 @@ field("final_size", U64, "stream.final_size", "Final size")
 field("message_id", U64, "message.id", "Message number")
 field("message_reliable", BOOL, "message.reliable", "Reliable")
 field("message_len", U64, "message.length", "Length of the message")
+field("message_order", U64, "message.order", "Place among the ordered ones")
+field("id_sequence", U64, "id.sequence", "Number of the connection ID")
+field("id_issued", U64, "id.issued", "Connection ID")
+field("message_sent", U64, "message.sent", "Bytes that were sent")
 field("message_data", BYTES, "message.data", "Data")
 dunlin.fields = fields
 
@@ -523,6 +528,24 @@ local function frame_body(kind, c, tree, context)
         if data then
             tree:add(f.session_data, data)
         end
+    elseif kind == 14 then
+        c:number(tree, "message_order")
+    elseif kind == 15 then
+        c:number(tree, "message_id")
+        c:number(tree, "message_order")
+        tree:add(f.message_reliable, true):set_generated()
+        local data = c:rest()
+        if data then
+            tree:add(f.message_data, data)
+        end
+    elseif kind == 16 then
+        c:number(tree, "message_id")
+        c:number(tree, "message_sent")
+    elseif kind == 17 then
+        c:number(tree, "id_sequence")
+        c:number(tree, "id_issued")
+    elseif kind == 18 then
+        c:number(tree, "id_sequence")
     end
 end
 

@@ -279,7 +279,9 @@ impl Ledger {
                 Frame::Stream {
                     id, offset, data, ..
                 } => pieces.push((id.0, offset + data.len() as u64, data.len())),
-                Frame::Message { id, data } => messages.push((id.0, 0, data.len())),
+                Frame::Message { id, data } | Frame::OrderedMessage { id, data, .. } => {
+                    messages.push((id.0, 0, data.len()));
+                }
                 _ => {}
             }
         }

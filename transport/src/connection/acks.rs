@@ -241,7 +241,9 @@ impl Connection {
                     }
                 }
                 Item::Control(control) => self.streams.on_control_acknowledged(&control),
-                Item::MaxData => {}
+                Item::MaxData | Item::NewId(_) => {}
+                Item::RetiredId(sequence) => self.remote_ids.on_acknowledged(sequence),
+                Item::GivenUp(id) => self.outgoing.on_given_up_acknowledged(id),
                 Item::Session { range } => self.session.on_acknowledged(range),
                 // The peer acknowledges a FIN only after acting on it: as good as a FIN_ACK.
                 Item::Fin => self.on_fin_ack(),
@@ -380,6 +382,9 @@ impl Connection {
             Item::Stream { id, range, fin } => self.streams.on_lost(*id, range.clone(), *fin),
             Item::Part { id, index } => self.outgoing.on_lost(*id, *index),
             Item::Control(control) => self.streams.on_control_lost(control),
+            Item::GivenUp(id) => self.outgoing.on_given_up_lost(*id),
+            Item::NewId(sequence) => self.local_ids.on_lost(*sequence),
+            Item::RetiredId(sequence) => self.remote_ids.on_lost(*sequence),
             Item::MaxData => self.announce_max_data |= !planted::is(Bug::MaxDataLost),
             Item::Session { range } => self.session.on_lost(range.clone()),
             Item::Fin => self.closing.fin = self.state == State::FinSent,

@@ -11,6 +11,7 @@ use crate::ids::{MessageId, Side, StreamDirection, StreamId};
 use crate::io::{Delivery, Event, Message};
 use crate::limits;
 use crate::messages::outgoing;
+use crate::options::{Priority, SendOptions};
 use crate::planted::{self, Bug};
 use crate::protect::PeerIdentity;
 use crate::stats::Stats;
@@ -114,23 +115,28 @@ impl Connection {
         result
     }
 
-    /// Accepts a message.
+    /// Whose turn it is when a stream and others have something to send; [`Priority::STREAM`] at
+    /// first.
+    ///
+    /// # Errors
+    /// See [`ApiMisuse`].
+    pub fn set_priority(&mut self, id: StreamId, priority: Priority) -> Result<(), ApiMisuse> {
+        self.streams.set_priority(id, priority)
+    }
+
+    /// Accepts a message, to be sent as `options` say; a [`Delivery`] alone is enough.
     ///
     /// # Errors
     /// See [`SendMessageError`].
     pub fn send_message(
         &mut self,
         data: Vec<u8>,
-        delivery: Delivery,
+        options: impl Into<SendOptions>,
     ) -> Result<MessageId, SendMessageError> {
-        self.check_message(data.len(), delivery)?;
-        let part_max = self.part_max();
-        Ok(match delivery {
-            Delivery::Unreliable { expires } => {
-                self.outgoing.push_datagram(data, part_max, expires)
-            }
-            Delivery::Reliable => self.outgoing.push_reliable(data, part_max),
-        })
+        let options = options.into();
+        self.check_message(data.len(), options)?;
+        let part_max = self.part_max(options.delivery);
+        Ok(self.outgoing.push(data, part_max, &options))
     }
 
     /// What [`Self::send_message`] would say to `length` bytes, before they are given away. After
@@ -141,18 +147,20 @@ impl Connection {
     pub fn check_message(
         &mut self,
         length: usize,
-        delivery: Delivery,
+        options: impl Into<SendOptions>,
     ) -> Result<(), SendMessageError> {
+        let delivery = options.into().delivery;
         self.check_open()?;
-        let accepted = self.peer_params.map_or(0, |params| match delivery {
-            Delivery::Reliable => params.max_message_size,
-            Delivery::Unreliable { .. } => params.max_datagram_size,
+        let is_reliable = !matches!(delivery, Delivery::Unreliable { .. });
+        let accepted = self.peer_params.map_or(0, |params| match is_reliable {
+            true => params.max_message_size,
+            false => params.max_datagram_size,
         });
-        let limit = accepted.min(outgoing::longest(self.part_max()));
+        let limit = accepted.min(outgoing::longest(self.part_max(delivery)));
         if length as u64 > limit {
             return Err(SendMessageError::TooLarge { length, limit });
         }
-        if delivery == Delivery::Reliable {
+        if is_reliable {
             // A message above the free room is welcome when nothing else waits, or none longer
             // than the buffer could ever be sent. The last one may exceed the buffer of today, or
             // long ones would leave gaps between them.

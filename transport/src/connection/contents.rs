@@ -24,6 +24,12 @@ pub(super) enum Item {
     MaxData,
     /// A piece of the session's channel.
     Session { range: Range<u64> },
+    /// That a message was given up.
+    GivenUp(MessageId),
+    /// That there is another connection ID of ours.
+    NewId(u64),
+    /// That a connection ID of the peer's is not used any more.
+    RetiredId(u64),
     /// FIN.
     Fin,
 }

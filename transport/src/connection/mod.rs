@@ -9,11 +9,13 @@
 //! | `transmit` | which packet leaves next, and how it is built |
 //! | `draft` | a packet under construction |
 //! | `size` | how large packets are |
+//! | `fill` | what a packet is filled with |
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
 //! | `channel` | what the session layers of both ends say to each other |
 //! | `admission` | whether a packet may leave now |
 //! | `path` | where packets go |
+//! | `connection_ids` | under which IDs |
 //! | `off_path` | what goes elsewhere |
 //! | `tracing` | what an observer is told |
 
@@ -22,8 +24,10 @@ mod admission;
 mod api;
 mod channel;
 mod closing;
+mod connection_ids;
 mod contents;
 mod draft;
+mod fill;
 mod off_path;
 pub(crate) mod opening;
 mod path;
@@ -44,7 +48,7 @@ use crate::config::TransportConfig;
 use crate::congestion::{Controller, Setup};
 use crate::flow::{ReceiveFlow, SendFlow};
 use crate::ids::{ConnectionId, PacketNumber, Side};
-use crate::io::Event;
+use crate::io::{Delivery, Event};
 use crate::messages::incoming::IncomingMessages;
 use crate::messages::outgoing::OutgoingMessages;
 use crate::protect::{Established, Initiator, PacketProtection, PeerIdentity};
@@ -65,6 +69,7 @@ use crate::trace::Tracer;
 use crate::wire::params::TransportParams;
 use channel::SessionChannel;
 use closing::Closing;
+use connection_ids::{LocalIds, RemoteIds};
 use contents::Contents;
 use opening::Opening;
 use path::Path;
@@ -77,8 +82,11 @@ pub struct Connection {
     config: TransportConfig,
     state: State,
     local_cid: ConnectionId,
-    remote_cid: ConnectionId,
+    local_ids: LocalIds,
+    remote_ids: RemoteIds,
     path: Path,
+    /// An address that is being proven, and the ID with its number for packets to it.
+    candidate_id: Option<(SocketAddr, (u64, ConnectionId))>,
     /// The initiator's handshake, while it lasts.
     opening: Option<Opening>,
     /// The initiator's confirm message, until the peer shows that it has it.
@@ -217,8 +225,10 @@ impl Connection {
             side,
             state: State::SynSent,
             local_cid,
-            remote_cid: ConnectionId::NONE,
+            local_ids: LocalIds::new(local_cid),
+            remote_ids: RemoteIds::new(ConnectionId::NONE),
             path: Path::new(remote),
+            candidate_id: None,
             opening: None,
             confirm: None,
             confirmed_by: None,
@@ -274,7 +284,7 @@ impl Connection {
         next_number: PacketNumber,
     ) {
         self.state = State::Established;
-        self.remote_cid = params.connection_id;
+        self.remote_ids = RemoteIds::new(params.connection_id);
         self.protection = Some(established.protection);
         self.peer = Some(established.peer.clone());
         self.peer_name = established.peer_name;
@@ -286,6 +296,7 @@ impl Connection {
         self.sent = SentPackets::new(next_number);
         self.send_flow = SendFlow::new(params.max_data, params.window_shift);
         self.streams.on_params(params);
+        self.outgoing.set_longest(params.max_message_size);
         self.timers.on_established(now, &self.config, params);
         self.trace_params(now);
         self.events.push_back(Event::Connected {
@@ -306,10 +317,14 @@ impl Connection {
         self.rtt.probe_timeout(self.peer_ack_delay())
     }
 
-    /// Bytes of a message that fit a packet, its own frame taken into account. A message is cut
+    /// Bytes of a message that fit a packet, its own frames taken into account. A message is cut
     /// once, so for packets that pass whatever becomes of the path.
-    fn part_max(&self) -> usize {
-        self.search.base() - transmit::FRAGMENT_OVERHEAD - self.trailer_len()
+    fn part_max(&self, delivery: Delivery) -> usize {
+        let order = match delivery {
+            Delivery::Ordered => fill::ORDER_LEN,
+            Delivery::Reliable | Delivery::Until { .. } | Delivery::Unreliable { .. } => 0,
+        };
+        self.search.base() - transmit::FRAGMENT_OVERHEAD - order - self.trailer_len()
     }
 
     fn trailer_len(&self) -> usize {

@@ -19,10 +19,12 @@ impl Connection {
             if let Some((to, token)) = self.path.poll_challenge(now, PING_LEN, timeout) {
                 (PacketType::Ping, to, token)
             } else {
+                self.sync_candidate_id();
                 let (to, token) = self.poll_pong_elsewhere()?;
                 (PacketType::Pong, to, token)
             };
-        let draft = self.draft(kind, self.mtu);
+        let mut draft = self.draft(kind, self.mtu);
+        draft.header.connection_id = self.id_towards(destination);
         self.write_packet(now, draft, &token.to_be_bytes(), buf);
         Some(self.finish_batch(destination, buf.len(), None))
     }

@@ -8,7 +8,7 @@ use super::Connection;
 use super::opening::read_plain;
 use super::state::State;
 use crate::error::{CloseReason, PeerViolation};
-use crate::ids::{PacketNumber, reconstruct};
+use crate::ids::{ConnectionId, PacketNumber, reconstruct};
 use crate::io::EcnMark;
 use crate::limits::QUEUED_PONGS_MAX;
 use crate::messages::incoming::Position;
@@ -246,8 +246,12 @@ impl Connection {
             .is_some_and(|protection| protection.is_sealed())
         {
             let bytes = (HEADER_LEN + payload.len() + self.trailer_len()) as u64;
+            if newest {
+                self.follow_peers_id(from, header.connection_id);
+            }
             self.path
                 .on_packet(now, from, bytes, newest, || random.next_u64());
+            self.sync_candidate_id();
         }
     }
 
@@ -291,7 +295,7 @@ impl Connection {
             let frame = frame?;
             let placed = match frame {
                 Frame::Session { offset, data } => self.on_session_frame(now, offset, data)?,
-                _ => self.act_on_frame(&frame)?,
+                _ => self.act_on_frame(&frame, header.connection_id)?,
             };
             if placed == Placed::No {
                 return Ok(None);
@@ -299,7 +303,10 @@ impl Connection {
             arrival.ack_eliciting |= frame.is_ack_eliciting();
             arrival.end |= matches!(
                 frame,
-                Frame::Stream { fin: true, .. } | Frame::Message { .. } | Frame::Datagram { .. }
+                Frame::Stream { fin: true, .. }
+                    | Frame::Message { .. }
+                    | Frame::OrderedMessage { .. }
+                    | Frame::Datagram { .. }
             );
         }
         self.check_credit(true);
@@ -324,6 +331,7 @@ impl Connection {
             PacketType::Pong => {
                 let token = packet.token()?;
                 if let Some(address) = self.path.on_pong(token) {
+                    self.on_path_proven();
                     self.stats.path_changes += 1;
                     // What the old path was like says nothing about the new one.
                     self.search.restart();
@@ -361,8 +369,13 @@ impl Connection {
             }
             DataKind::Message => {
                 let id = self.incoming.full_id(header.fragment_id, true);
-                self.incoming
-                    .on_message(id, data, &mut self.receive_flow, &mut self.events)
+                let order = packet.message_order()?;
+                self.incoming.on_message(
+                    (id, order),
+                    data,
+                    &mut self.receive_flow,
+                    &mut self.events,
+                )
             }
             DataKind::Datagram => {
                 let id = self.incoming.full_id(header.fragment_id, false);
@@ -380,6 +393,7 @@ impl Connection {
             index: header.fragment_index,
             total: header.fragment_total,
             length: packet.message_length()?,
+            order: packet.message_order()?,
         };
         if reliable {
             let (flow, events) = (&mut self.receive_flow, &mut self.events);
@@ -390,11 +404,20 @@ impl Connection {
         Ok(Placed::Yes)
     }
 
-    fn act_on_frame(&mut self, frame: &Frame<'_>) -> Result<Placed, PeerViolation> {
+    /// `sent_to` is the connection ID on the packet.
+    fn act_on_frame(
+        &mut self,
+        frame: &Frame<'_>,
+        sent_to: ConnectionId,
+    ) -> Result<Placed, PeerViolation> {
         let (flow, events) = (&mut self.receive_flow, &mut self.events);
         match *frame {
             // Padding says nothing, the others have been looked at.
-            Frame::Padding | Frame::Ack(_) | Frame::MessageLength(_) | Frame::Session { .. } => {}
+            Frame::Padding
+            | Frame::Ack(_)
+            | Frame::MessageLength(_)
+            | Frame::MessageOrder(_)
+            | Frame::Session { .. } => {}
             Frame::MaxData(limit) => self.send_flow.on_max_data(limit),
             Frame::MaxStreamData { id, limit } => {
                 self.streams.on_max_stream_data(id, limit, events)?;
@@ -411,7 +434,18 @@ impl Connection {
                 return self.streams.on_data((id, offset, fin), data, flow, events);
             }
             Frame::Message { id, data } => {
-                return self.incoming.on_message(id, data, flow, events);
+                return self.incoming.on_message((id, None), data, flow, events);
+            }
+            Frame::OrderedMessage { id, order, data } => {
+                let place = (id, Some(order));
+                return self.incoming.on_message(place, data, flow, events);
+            }
+            Frame::NewConnectionId { sequence, id } => self.remote_ids.on_issued(sequence, id)?,
+            Frame::RetireConnectionId { sequence } => {
+                self.local_ids.on_retired(sequence, sent_to)?;
+            }
+            Frame::MessageGivenUp { id, sent } => {
+                return self.incoming.on_given_up(id, sent, flow);
             }
             Frame::Datagram { id, data } => self.incoming.on_datagram(id, data, events)?,
             Frame::ResetStream {
@@ -445,6 +479,15 @@ impl<'a> Opened<'a> {
             }
         }
         Err(DecodeError::Body)
+    }
+
+    fn message_order(&self) -> Result<Option<u64>, DecodeError> {
+        for frame in Frames::new(self.frames) {
+            if let Frame::MessageOrder(order) = frame? {
+                return Ok(Some(order));
+            }
+        }
+        Ok(None)
     }
 
     /// The 8-byte token that is the body of PING and PONG; what follows is padding.

@@ -8,6 +8,7 @@ use super::closing::LINGER_PROBE_TIMEOUTS;
 use super::state::{Input, State};
 use crate::config::TransportConfig;
 use crate::error::CloseReason;
+use crate::io::Event;
 use crate::planted::{self, Bug};
 use crate::recv::packets::END_DELAY;
 use crate::time::Instant;
@@ -98,6 +99,7 @@ impl Connection {
                 self.timers.keep_alive_time(),
                 self.path.deadline(),
                 self.session.deadline(),
+                self.outgoing.deadline(),
             ]
             .into_iter()
             .flatten()
@@ -155,6 +157,10 @@ impl Connection {
         } else if self.probe_time().is_some_and(|at| at <= now) {
             self.trace_timer(now, Timer::Probe);
             self.on_probe_timeout(now);
+        }
+        while let Some(id) = self.outgoing.expire(now) {
+            self.events.push_back(Event::MessageExpired(id));
+            self.wake_writers();
         }
         if self.timers.pacing.is_some_and(|at| at <= now) {
             self.timers.pacing = None;

@@ -32,7 +32,7 @@ impl Connection {
 
     /// The peer's connection ID, once it is known.
     pub(crate) fn remote_cid(&self) -> Option<crate::ids::ConnectionId> {
-        (self.remote_cid != crate::ids::ConnectionId::NONE).then_some(self.remote_cid)
+        Some(self.remote_ids.current()).filter(|id| *id != crate::ids::ConnectionId::NONE)
     }
 
     /// Reports `event`.

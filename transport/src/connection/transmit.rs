@@ -16,7 +16,6 @@ use crate::congestion::Sent;
 use crate::ids::PacketNumber;
 use crate::io::{EcnMark, Transmit};
 use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
-use crate::messages::outgoing::Part;
 use crate::planted::{self, Bug};
 use crate::protect::Flow;
 use crate::send::in_flight::SentPacket;
@@ -29,9 +28,6 @@ use crate::wire::{Flags, HEADER_LEN, Header, PacketType};
 /// Header, extension length and MESSAGE_LENGTH frame: what a fragment spends beside its data and
 /// trailer.
 pub(super) const FRAGMENT_OVERHEAD: usize = HEADER_LEN + LENGTH_LEN + 10;
-/// A piece of a stream shares a packet only when at least this many of its bytes fit; smaller
-/// shreds cost more in headers than they save. A guess.
-const SHARED_PIECE_MIN: usize = 64;
 impl Connection {
     /// Fills `buf` with the next batch, or returns None when nothing may leave now.
     pub(crate) fn poll_transmit(
@@ -117,7 +113,7 @@ impl Connection {
             self.sent.skip();
         }
         if let Some(confirm) = self.confirm.as_ref().filter(|_| first) {
-            let mut header = Header::new(PacketType::Ack, self.remote_cid);
+            let mut header = Header::new(PacketType::Ack, self.remote_ids.current());
             header.sequence = self.sent.next_number().truncated();
             write_plain(buf, header, confirm);
             let used = buf.len() - start;
@@ -150,6 +146,8 @@ impl Connection {
         self.announce_max_data
             || self.session.has_work()
             || self.streams.has_control()
+            || self.local_ids.has_work()
+            || self.remote_ids.has_work()
             || self.outgoing.has_work(credit)
             || self.streams.has_work(credit)
     }
@@ -261,7 +259,7 @@ impl Connection {
 
     pub(super) fn draft(&self, kind: PacketType, limit: usize) -> Draft {
         Draft {
-            header: Header::new(kind, self.remote_cid),
+            header: Header::new(kind, self.remote_ids.current()),
             frames: Vec::new(),
             contents: Contents::default(),
             ack_eliciting: kind.is_ack_eliciting(),
@@ -323,166 +321,22 @@ impl Connection {
             draft.contents.push(Item::Control(control));
             draft.ack_eliciting = true;
         }
-    }
-
-    /// Puts the next thing to send into the packet's body: a datagram, or a message and a stream in
-    /// turn.
-    fn add_primary(&mut self, now: Instant, draft: &mut Draft, buf: &mut Vec<u8>) {
-        if let Some(part) = self.outgoing.peek_datagram(now)
-            && self.add_part(draft, part, buf)
-        {
-            return;
-        }
-        self.stream_turn = !self.stream_turn;
-        if !self.stream_turn && self.add_message(draft, buf) {
-            return;
-        }
-        if !self.add_stream(draft, buf) && self.stream_turn {
-            self.add_message(draft, buf);
-        }
-    }
-
-    fn add_message(&mut self, draft: &mut Draft, buf: &mut Vec<u8>) -> bool {
-        let part = self.outgoing.peek_reliable(self.send_flow.available());
-        part.is_some_and(|part| self.add_part(draft, part, buf))
-    }
-
-    fn add_part(&mut self, draft: &mut Draft, part: Part, buf: &mut Vec<u8>) -> bool {
-        let whole = part.total == 1;
-        let overhead = if whole {
-            0
-        } else {
-            FRAGMENT_OVERHEAD - HEADER_LEN - LENGTH_LEN
-        };
-        if part.len + overhead > draft.data_room(0) {
-            return false;
-        }
-        let last = part.index + 1 == part.total;
-        draft.header.kind = if whole {
-            PacketType::Data
-        } else {
-            PacketType::Fragment
-        };
-        draft.header.flags = Flags(0)
-            .with_if(last, Flags::END)
-            .with_if(part.reliable, Flags::RELIABLE);
-        draft.header.fragment_id = PacketNumber(part.id.0).truncated();
-        draft.header.fragment_index = part.index;
-        draft.header.fragment_total = part.total;
-        if !whole {
-            Frame::MessageLength(part.message_len).emit(&mut draft.frames);
-        }
-        self.outgoing.take(&part, buf);
-        self.count_part(draft, &part);
-        true
-    }
-
-    fn count_part(&mut self, draft: &mut Draft, part: &Part) {
-        draft.ack_eliciting = true;
-        draft.ends |= part.index + 1 == part.total;
-        if part.reliable {
-            draft.contents.push(Item::Part {
-                id: part.id,
-                index: part.index,
-            });
-            if part.is_new {
-                self.send_flow.on_sent(part.len as u64);
-            }
-        }
-    }
-
-    fn add_stream(&mut self, draft: &mut Draft, buf: &mut Vec<u8>) -> bool {
-        let credit = self.send_flow.available();
-        // Without frames there is no extension block, nor its length.
-        let spare = if draft.frames.is_empty() {
-            LENGTH_LEN
-        } else {
-            0
-        };
-        let room = draft.data_room(0) + spare;
-        let Some((id, piece)) = self.streams.poll_piece(credit, |_, _| room) else {
-            return false;
-        };
-        draft.header.kind = PacketType::Data;
-        draft.header.flags = Flags::RELIABLE
-            .with(Flags::ORDERED)
-            .with_if(piece.fin, Flags::END);
-        draft.header.fragment_id = PacketNumber(id.0).truncated();
-        draft.header.set_stream_offset(piece.range.start);
-        self.streams.copy(id, &piece.range, buf);
-        if piece.is_new {
-            self.send_flow.on_sent(piece.range.end - piece.range.start);
-        }
-        draft.ack_eliciting = true;
-        draft.ends |= piece.fin;
-        draft.contents.push(Item::Stream {
-            id,
-            range: piece.range,
-            fin: piece.fin,
-        });
-        true
-    }
-
-    /// Fills what room is left with small messages and short pieces of other streams, as frames.
-    fn add_shared(&mut self, now: Instant, draft: &mut Draft, data: usize) {
-        while let Some(part) = self.outgoing.peek_datagram(now) {
-            if !self.add_shared_part(draft, part, data) {
+        while draft.data_room(0) >= CONTROL_MAX {
+            let Some((id, sent)) = self.outgoing.poll_given_up() else {
                 break;
-            }
-        }
-        while let Some(part) = self.outgoing.peek_reliable(self.send_flow.available()) {
-            if !self.add_shared_part(draft, part, data) {
-                break;
-            }
-        }
-        loop {
-            let room = draft.data_room(data);
-            let credit = self.send_flow.available();
-            let polled = self.streams.poll_piece(credit, |id, offset| {
-                let fits =
-                    room.saturating_sub(frame::stream_overhead(id, offset + (1 << 30), room));
-                if fits < SHARED_PIECE_MIN { 0 } else { fits }
-            });
-            let Some((id, piece)) = polled else { break };
-            let mut bytes = Vec::new();
-            self.streams.copy(id, &piece.range, &mut bytes);
-            let (offset, fin) = (piece.range.start, piece.fin);
-            Frame::Stream {
-                id,
-                offset,
-                fin,
-                data: &bytes,
-            }
-            .emit(&mut draft.frames);
-            if piece.is_new {
-                self.send_flow.on_sent(bytes.len() as u64);
-            }
+            };
+            Frame::MessageGivenUp { id, sent }.emit(&mut draft.frames);
+            draft.contents.push(Item::GivenUp(id));
             draft.ack_eliciting = true;
-            draft.ends |= fin;
-            draft.contents.push(Item::Stream {
-                id,
-                range: piece.range,
-                fin,
-            });
         }
-    }
-
-    fn add_shared_part(&mut self, draft: &mut Draft, part: Part, data: usize) -> bool {
-        let cost = part.len + frame::message_overhead(part.id, part.len);
-        if part.total > 1 || cost > draft.data_room(data) {
-            return false;
+        while draft.data_room(0) >= CONTROL_MAX {
+            let Some((frame, item)) = self.poll_connection_id() else {
+                break;
+            };
+            frame.emit(&mut draft.frames);
+            draft.contents.push(item);
+            draft.ack_eliciting = true;
         }
-        let mut bytes = Vec::with_capacity(part.len);
-        self.outgoing.take(&part, &mut bytes);
-        let (id, data) = (part.id, &bytes[..]);
-        let frame = if part.reliable {
-            Frame::Message { id, data }
-        } else {
-            Frame::Datagram { id, data }
-        };
-        frame.emit(&mut draft.frames);
-        self.count_part(draft, &part);
-        true
     }
 
     pub(super) fn write_packet(

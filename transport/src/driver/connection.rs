@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::carrier::Carrier;
-use super::state::{ConnectionState, Shared};
+use super::state::{Awaited, ConnectionState, Shared};
 use super::stream::{RecvStream, SendStream};
 use super::wake::{Signal, Signals};
 use crate::error::{CloseReason, SendMessageError};
 use crate::ids::{MessageId, StreamDirection, StreamId};
 use crate::io::{ConnectionHandle, Delivery, Message};
+use crate::options::SendOptions;
 use crate::protect::PeerIdentity;
+use crate::time::Instant;
 
 /// An established connection. Clones are handles of the same connection.
 ///
@@ -134,9 +136,22 @@ impl Connection {
         &self,
         data: impl Into<Vec<u8>>,
     ) -> Result<MessageId, SendMessageError> {
-        let mut data = Some(data.into());
+        self.send_message_with(data, Delivery::Reliable).await
+    }
+
+    /// The same as `options` say: ordered, until a moment, unreliably, more or less urgent. See
+    /// [`Self::deadline`] for moments.
+    ///
+    /// # Errors
+    /// As [`Self::send_message`].
+    pub async fn send_message_with(
+        &self,
+        data: impl Into<Vec<u8>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<MessageId, SendMessageError> {
+        let (mut data, options) = (Some(data.into()), options.into());
         self.wait_for(Signal::MessageWritable, |connection, _| {
-            offer_message(connection, &mut data)
+            offer_message(connection, &mut data, options)
         })
         .await
     }
@@ -150,10 +165,22 @@ impl Connection {
         &self,
         data: impl Into<Vec<u8>>,
     ) -> Result<MessageId, SendMessageError> {
+        self.try_send_message_with(data, Delivery::Reliable)
+    }
+
+    /// The same as `options` say.
+    ///
+    /// # Errors
+    /// As [`Self::try_send_message`].
+    pub fn try_send_message_with(
+        &self,
+        data: impl Into<Vec<u8>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<MessageId, SendMessageError> {
         let data = data.into();
         self.inner.act(|connection, state| match &state.closed {
             Some(reason) => Err(reason.clone().into()),
-            None => connection.send_message(data, Delivery::Reliable),
+            None => connection.send_message(data, options),
         })
     }
 
@@ -163,26 +190,52 @@ impl Connection {
     /// As [`Self::send_message`]; the connection may also end before the acknowledgement, and it
     /// is then unknown whether the message arrived.
     pub async fn deliver_message(&self, data: impl Into<Vec<u8>>) -> Result<(), SendMessageError> {
-        let mut data = Some(data.into());
+        self.deliver_message_with(data, Delivery::Reliable).await
+    }
+
+    /// The same as `options` say. An unreliable message is never acknowledged: it counts as delivered
+    /// when it is accepted.
+    ///
+    /// # Errors
+    /// As [`Self::deliver_message`], and [`SendMessageError::Expired`].
+    pub async fn deliver_message_with(
+        &self,
+        data: impl Into<Vec<u8>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), SendMessageError> {
+        let (mut data, options) = (Some(data.into()), options.into());
+        let acknowledged = !matches!(options.delivery, Delivery::Unreliable { .. });
         let id = self
             .wait_for(Signal::MessageWritable, |connection, state| {
-                let id = offer_message(connection, &mut data)?;
-                state.deliveries.insert(id, false);
+                let id = offer_message(connection, &mut data, options)?;
+                if acknowledged {
+                    state.deliveries.insert(id, Awaited::Open);
+                }
                 Ok::<_, SendMessageError>(id)
             })
             .await?;
+        if !acknowledged {
+            return Ok(());
+        }
         let registered = Registered {
             connection: self,
             id,
         };
         let delivered = self
             .wait_for(Signal::State, |_, state| match state.deliveries.get(&id) {
-                Some(false) => Err(SendMessageError::Blocked),
-                _ => Ok(()),
+                Some(Awaited::Open) => Err(SendMessageError::Blocked),
+                Some(Awaited::Expired) => Err(SendMessageError::Expired),
+                Some(Awaited::Delivered) | None => Ok(()),
             })
             .await;
         drop(registered);
         delivered
+    }
+
+    /// The moment `after` from now, as [`Delivery`] counts.
+    #[must_use]
+    pub fn deadline(&self, after: Duration) -> Instant {
+        self.inner.shared.clock.now() + after
     }
 
     /// The next reliable message. After the end of the connection, first the messages that had
@@ -208,14 +261,9 @@ impl Connection {
         data: impl Into<Vec<u8>>,
         expires: Option<Duration>,
     ) -> Result<(), SendMessageError> {
-        let data = data.into();
-        let expires = expires.map(|after| self.inner.shared.clock.now() + after);
-        self.inner.act(|connection, state| match &state.closed {
-            Some(reason) => Err(reason.clone().into()),
-            None => connection
-                .send_message(data, Delivery::Unreliable { expires })
-                .map(drop),
-        })
+        let expires = expires.map(|after| self.deadline(after));
+        self.try_send_message_with(data, Delivery::Unreliable { expires })
+            .map(drop)
     }
 
     /// The next datagram.
@@ -380,9 +428,10 @@ impl Connection {
 fn offer_message(
     connection: &mut crate::Connection,
     data: &mut Option<Vec<u8>>,
+    options: SendOptions,
 ) -> Result<MessageId, SendMessageError> {
-    connection.check_message(data.as_ref().map_or(0, Vec::len), Delivery::Reliable)?;
-    connection.send_message(data.take().unwrap_or_default(), Delivery::Reliable)
+    connection.check_message(data.as_ref().map_or(0, Vec::len), options)?;
+    connection.send_message(data.take().unwrap_or_default(), options)
 }
 
 /// Forgets a wait for a delivery, however it ends.

@@ -88,6 +88,7 @@ impl From<SendMessageError> for io::Error {
         let kind = match &error {
             SendMessageError::Blocked => io::ErrorKind::WouldBlock,
             SendMessageError::TooLarge { .. } => io::ErrorKind::InvalidInput,
+            SendMessageError::Expired => io::ErrorKind::TimedOut,
             SendMessageError::Closed(reason) => reason.io_kind(),
         };
         Self::new(kind, error)

@@ -113,8 +113,19 @@ pub(super) struct ConnectionState {
     pub(super) closed: Option<CloseReason>,
     /// Streams with a live handle.
     pub(super) streams: BTreeMap<StreamId, StreamState>,
-    /// Messages whose sender waits for their delivery; true: delivered.
-    pub(super) deliveries: BTreeMap<MessageId, bool>,
+    /// Messages whose sender waits for their delivery.
+    pub(super) deliveries: BTreeMap<MessageId, Awaited>,
+}
+
+/// A message whose sender waits for its delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Awaited {
+    /// Nothing is known yet.
+    Open,
+    /// The peer has acknowledged all of it.
+    Delivered,
+    /// It was given up.
+    Expired,
 }
 
 /// A stream as its handles see it.
@@ -322,8 +333,15 @@ impl ConnectionState {
             Event::DatagramReceived => Signal::Datagram,
             Event::MessagesWritable => Signal::MessageWritable,
             Event::MessageDelivered(id) => match self.deliveries.get_mut(&id) {
-                Some(delivered) => {
-                    *delivered = true;
+                Some(awaited) => {
+                    *awaited = Awaited::Delivered;
+                    Signal::State
+                }
+                None => return,
+            },
+            Event::MessageExpired(id) => match self.deliveries.get_mut(&id) {
+                Some(awaited) => {
+                    *awaited = Awaited::Expired;
                     Signal::State
                 }
                 None => return,

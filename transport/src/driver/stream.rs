@@ -13,6 +13,7 @@ use super::connection::ConnectionRef;
 use super::state::StreamState;
 use crate::error::{ApiMisuse, CloseReason, ReadError, WriteError};
 use crate::ids::StreamId;
+use crate::options::Priority;
 
 /// The sending half of a stream. Writing waits while the peer or the network takes no more.
 ///
@@ -49,6 +50,22 @@ impl SendStream {
             None => Ok(()),
             Some(code) => Err(WriteError::Stopped(code)),
         }
+    }
+
+    /// Whose turn it is when this and others have something to send; [`Priority::STREAM`] at first.
+    ///
+    /// # Errors
+    /// The stream is finished and forgotten.
+    pub fn set_priority(&self, priority: Priority) -> Result<(), ApiMisuse> {
+        self.connection
+            .act(|connection, _| {
+                let set = connection.set_priority(self.id, priority);
+                set.map_err(WriteError::Misuse)
+            })
+            .or_else(|error| match error {
+                WriteError::Misuse(misuse) => Err(misuse),
+                _ => Ok(()),
+            })
     }
 
     /// Abandons the stream: what was not delivered is lost, and the peer sees `code`.

@@ -147,6 +147,7 @@ impl Endpoint {
             slot.place = Some(place);
             self.places.take(&place);
         }
+        self.supply_ids(handle);
         length
     }
 }

@@ -39,7 +39,6 @@ use half_open::HalfOpenTable;
 /// A connection with what the endpoint knows about it.
 struct Slot {
     connection: Connection,
-    cid: ConnectionId,
     /// The deadline that stands in the timer set.
     deadline: Option<Instant>,
     /// The application has let go of it.
@@ -340,7 +339,6 @@ impl Endpoint {
         self.routes.insert(cid, handle);
         let slot = Slot {
             connection,
-            cid,
             deadline: None,
             released: false,
             routed: true,
@@ -367,6 +365,7 @@ impl Endpoint {
                 .connection
                 .handle_packet(now, (from, ecn), rest, random);
             slot.connection.trace_settled(now);
+            self.supply_ids(handle);
             self.touch(handle);
             return taken;
         }
@@ -439,7 +438,9 @@ impl Endpoint {
         }
         if slot.connection.state() == State::Closed {
             if core::mem::take(&mut slot.routed) {
-                self.routes.remove(&slot.cid);
+                for cid in slot.connection.connection_ids() {
+                    self.routes.remove(&cid);
+                }
             }
             if let Some(place) = slot.place.take() {
                 self.places.free(&place);
@@ -450,6 +451,21 @@ impl Endpoint {
                 self.connections.remove(&handle);
                 self.eventful.remove(&handle);
             }
+        }
+    }
+
+    /// Gives a connection the IDs it wants, and forgets those that came back.
+    fn supply_ids(&mut self, handle: ConnectionHandle) {
+        let Some(slot) = self.connections.get_mut(&handle) else {
+            return;
+        };
+        while slot.connection.wants_connection_id() {
+            let cid = fresh_cid(&mut *self.random, &self.routes, &self.half_open);
+            self.routes.insert(cid, handle);
+            slot.connection.issue_connection_id(cid);
+        }
+        while let Some(cid) = slot.connection.poll_retired_id() {
+            self.routes.remove(&cid);
         }
     }
 

@@ -114,6 +114,7 @@ fn messages_are_put_together_in_every_order_of_their_fragments() {
                     index: *index as u16,
                     total,
                     length,
+                    order: None,
                 };
                 let data = message.chunks(size).nth(*index).unwrap();
                 incoming

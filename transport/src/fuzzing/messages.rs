@@ -9,6 +9,7 @@ use super::{operations, pattern};
 use crate::error::PeerViolation;
 use crate::flow::ReceiveFlow;
 use crate::ids::MessageId;
+use crate::io::Delivery;
 use crate::limits::{DATAGRAMS_IN_REASSEMBLY_MAX, MESSAGES_IN_REASSEMBLY_MAX};
 use crate::messages::fragment_size;
 use crate::messages::incoming::{IncomingMessages, Position};
@@ -71,6 +72,7 @@ pub fn messages_in(data: &[u8]) {
                     index: index % 12,
                     total: (total % 12).max(2),
                     length: u64::from(length) % (LONGEST + 200),
+                    order: None,
                 };
                 run.claim(at, usize::from(data) * 4, reliable)
             }
@@ -135,6 +137,7 @@ impl Receiver {
             index: u16::from(index) % total,
             total,
             length,
+            order: None,
         };
         let size = fragment_size(length, total);
         let rest = length.saturating_sub(u64::from(at.index) * size);
@@ -153,7 +156,7 @@ impl Receiver {
         }
         let result = self
             .messages
-            .on_message(id, &data, &mut self.flow, &mut self.events);
+            .on_message((id, None), &data, &mut self.flow, &mut self.events);
         if self.open.contains_key(&number) {
             assert_eq!(result, Err(PeerViolation::FragmentMismatch));
             return false;
@@ -392,7 +395,9 @@ impl Sender {
         }
         let number = self.model.len() as u64;
         let data: Vec<u8> = (0..length as u64).map(|at| pattern(number, at)).collect();
-        let id = self.messages.push_reliable(data, part_max);
+        let id = self
+            .messages
+            .push(data, part_max, &Delivery::Reliable.into());
         assert_eq!(id, MessageId(number));
         let parts = alloc::vec![PartState::Unsent; length.div_ceil(part_max).max(1)];
         self.model.push(Message { length, parts });
@@ -403,7 +408,9 @@ impl Sender {
         self.datagrams_pushed += 1;
         let data: Vec<u8> = (0..length as u64).map(|at| pattern(number, at)).collect();
         let expires = expires.then_some(self.now + core::time::Duration::from_millis(2));
-        let id = self.messages.push_datagram(data, part_max, expires);
+        let id = self
+            .messages
+            .push(data, part_max, &Delivery::Unreliable { expires }.into());
         assert_eq!(id, MessageId(number));
         if self.datagrams.len() >= crate::limits::QUEUED_DATAGRAMS_MAX {
             self.datagrams.pop_front();

@@ -285,6 +285,11 @@ impl End {
         }
     }
 
+    fn poll_piece(&mut self, max: usize) -> Option<(StreamId, Piece)> {
+        let urgency = self.streams.urgency(u64::MAX)?;
+        self.streams.poll_piece(u64::MAX, urgency, |_, _| max)
+    }
+
     fn transmit(&mut self, max: usize) {
         if self.flight.len() < IN_FLIGHT_MAX {
             self.transmit_one(max);
@@ -296,7 +301,7 @@ impl End {
             self.flight.push(Sent::Control(control));
             return true;
         }
-        let Some((id, piece)) = self.streams.poll_piece(u64::MAX, |_, _| max) else {
+        let Some((id, piece)) = self.poll_piece(max) else {
             return false;
         };
         let mut bytes = Vec::new();

@@ -12,10 +12,16 @@ use crate::error::{PeerViolation, ReadError};
 use crate::flow::ReceiveFlow;
 use crate::ids::{ConnectionId, Side, StreamId};
 use crate::io::Event;
+use crate::options::Priority;
 use crate::send::buffer::Piece;
-use crate::streams::Streams;
+use crate::streams::{Streams, TURN};
 use crate::time::Instant;
 use crate::wire::params::TransportParams;
+
+/// The urgency of all streams here.
+const URGENCY: usize = Priority::STREAM.slot();
+/// Longest piece that leaves at once.
+const PIECE_MAX: usize = 1_500;
 
 #[derive(Arbitrary, Debug)]
 enum Hostile {
@@ -191,7 +197,7 @@ impl Victim {
         }
         let polled = self
             .streams
-            .poll_piece(u64::MAX, |_, _| usize::from(max) + 1);
+            .poll_piece(u64::MAX, URGENCY, |_, _| usize::from(max) + 1);
         if let Some((id, Piece { range, fin, .. })) = polled {
             self.streams
                 .on_acknowledged(id, range, fin, &mut self.events);
@@ -210,7 +216,8 @@ enum Turn {
     Acknowledge { which: u8 },
 }
 
-/// Round robin: while a stream waits with something to send, no other one gets two turns.
+/// Round robin: while a stream waits with something to send, no other one sends more than the bytes
+/// of a turn and the rest of a piece.
 ///
 /// # Panics
 /// When a stream is passed over.
@@ -224,8 +231,8 @@ pub fn stream_fairness(data: &[u8]) {
     });
     let mut ids: Vec<StreamId> = Vec::new();
     let mut flight: Vec<(StreamId, Piece)> = Vec::new();
-    // For each stream that waits: the turns that others have had since.
-    let mut passed: BTreeMap<StreamId, BTreeMap<StreamId, u32>> = BTreeMap::new();
+    // For each stream that waits: the bytes that others have sent since.
+    let mut passed: BTreeMap<StreamId, BTreeMap<StreamId, u64>> = BTreeMap::new();
     let mut events = VecDeque::new();
     for turn in operations(data) {
         match turn {
@@ -245,12 +252,12 @@ pub fn stream_fairness(data: &[u8]) {
             }
             Turn::Poll { max, credit } => {
                 let credit = if credit % 4 == 0 { 0 } else { u64::MAX };
-                let max = usize::from(max) % 1_500 + 1;
-                let Some((id, piece)) = streams.poll_piece(credit, |_, _| max) else {
+                let max = usize::from(max) % PIECE_MAX + 1;
+                let Some((id, piece)) = streams.poll_piece(credit, URGENCY, |_, _| max) else {
                     continue;
                 };
                 if credit > 0 {
-                    on_turn(&mut passed, id);
+                    on_turn(&mut passed, id, piece.range.end - piece.range.start);
                 } else {
                     // Whoever needs credit for new bytes could not take its turn.
                     passed.clear();
@@ -275,17 +282,17 @@ pub fn stream_fairness(data: &[u8]) {
     }
 }
 
-/// `id` had a turn: it begins to wait anew, everybody else has waited one turn of it longer.
-fn on_turn(passed: &mut BTreeMap<StreamId, BTreeMap<StreamId, u32>>, id: StreamId) {
+/// `id` sent `bytes`: it begins to wait anew, everybody else has waited so much longer.
+fn on_turn(passed: &mut BTreeMap<StreamId, BTreeMap<StreamId, u64>>, id: StreamId, bytes: u64) {
     // Whether it has more to send is not known from outside: it counts as waiting again only when
     // it is written to.
     passed.remove(&id);
     for (waiting, turns) in passed {
         let count = turns.entry(id).or_insert(0);
-        *count += 1;
+        *count += bytes;
         assert!(
-            *count <= 1,
-            "{waiting:?} waits while {id:?} has a second turn"
+            *count < TURN + PIECE_MAX as u64,
+            "{waiting:?} waits while {id:?} has sent {count} bytes"
         );
     }
 }

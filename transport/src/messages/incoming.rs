@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::fragment_size;
+use super::sequence::Sequence;
 use crate::error::PeerViolation;
 use crate::flow::ReceiveFlow;
 use crate::ids::{MessageId, reconstruct};
@@ -22,6 +23,7 @@ use crate::streams::Placed;
 struct Partial {
     length: u64,
     total: u16,
+    order: Option<u64>,
     assembler: Assembler,
 }
 
@@ -36,6 +38,8 @@ pub(crate) struct Position {
     pub total: u16,
     /// Bytes of the message.
     pub length: u64,
+    /// Its place among the ordered ones.
+    pub order: Option<u64>,
 }
 
 impl Position {
@@ -64,6 +68,8 @@ pub(crate) struct IncomingMessages {
     begun: u64,
     /// Pages that the reliable ones of them hold.
     pages: usize,
+    /// Ordered ones whose turn has not come.
+    sequence: Sequence,
     ready: VecDeque<Message>,
     highest_datagram: u64,
     partial_datagrams: BTreeMap<MessageId, Partial>,
@@ -74,7 +80,7 @@ pub(crate) struct IncomingMessages {
 impl IncomingMessages {
     /// Accepts messages and datagrams up to these lengths.
     #[must_use]
-    pub(crate) const fn new(max_message: u64, max_datagram: u64) -> Self {
+    pub(crate) fn new(max_message: u64, max_datagram: u64) -> Self {
         Self {
             max_message,
             max_datagram,
@@ -83,6 +89,7 @@ impl IncomingMessages {
             partial: BTreeMap::new(),
             begun: 0,
             pages: 0,
+            sequence: Sequence::default(),
             ready: VecDeque::new(),
             highest_datagram: 0,
             partial_datagrams: BTreeMap::new(),
@@ -102,13 +109,13 @@ impl IncomingMessages {
         MessageId(reconstruct(low, near))
     }
 
-    /// A whole reliable message came.
+    /// A whole reliable message came, with its place among the ordered ones if it is one of them.
     ///
     /// # Errors
     /// The rule that the peer broke.
     pub(crate) fn on_message(
         &mut self,
-        id: MessageId,
+        (id, order): (MessageId, Option<u64>),
         data: &[u8],
         flow: &mut ReceiveFlow,
         events: &mut VecDeque<Event>,
@@ -122,11 +129,11 @@ impl IncomingMessages {
         if self.done.contains(id.0) {
             return Ok(Placed::Yes);
         }
-        if !self.may_complete(id) {
+        if !self.may_complete(id, order) {
             return Ok(Placed::No);
         }
         flow.on_received(data.len() as u64)?;
-        self.complete(id, data.to_vec(), events);
+        self.complete((id, order), data.to_vec(), events)?;
         Ok(Placed::Yes)
     }
 
@@ -157,7 +164,7 @@ impl IncomingMessages {
             self.begun += at.length;
             flow.reserve(self.begun);
         }
-        let may_complete = self.may_complete(at.id);
+        let may_complete = self.may_complete(at.id, at.order);
         let Some(partial) = self.partial.get_mut(&at.id) else {
             return Ok(Placed::No);
         };
@@ -180,7 +187,7 @@ impl IncomingMessages {
         if let Some(data) = partial.take_complete() {
             self.partial.remove(&at.id);
             self.begun -= at.length;
-            self.complete(at.id, data, events);
+            self.complete((at.id, at.order), data, events)?;
         }
         Ok(Placed::Yes)
     }
@@ -264,27 +271,86 @@ impl IncomingMessages {
         self.dropped_datagrams
     }
 
-    /// Whether the bounds allow `id` to be completed.
-    fn may_complete(&self, id: MessageId) -> bool {
-        self.ready.len() < RECEIVED_MESSAGES_MAX
-            && (self.done.range_count() < REASSEMBLY_RANGES_MAX
-                || !self.done.would_add_range(&(id.0..id.0 + 1)))
+    /// The peer has given up a message of which it had sent `sent` bytes: what came is dropped, what
+    /// did not come is not waited for, and the credit of all of it goes back.
+    ///
+    /// # Errors
+    /// The rule that the peer broke.
+    pub(crate) fn on_given_up(
+        &mut self,
+        id: MessageId,
+        sent: u64,
+        flow: &mut ReceiveFlow,
+    ) -> Result<Placed, PeerViolation> {
+        if sent > self.max_message {
+            return Err(PeerViolation::MessageTooLarge);
+        }
+        if self.done.contains(id.0) {
+            return Ok(Placed::Yes);
+        }
+        if !self.may_be_done(id) {
+            return Ok(Placed::No);
+        }
+        let mut came = 0;
+        if let Some(partial) = self.partial.get(&id) {
+            came = partial.assembler.stored();
+            if sent < came || sent > partial.length || partial.order.is_some() {
+                return Err(PeerViolation::FragmentMismatch);
+            }
+        }
+        flow.on_received(sent - came)?;
+        flow.on_consumed(sent);
+        if let Some(partial) = self.partial.remove(&id) {
+            self.pages -= partial.assembler.pages_held();
+            self.begun -= partial.length;
+        }
+        self.done.insert(id.0..id.0 + 1);
+        self.highest = self.highest.max(id.0);
+        Ok(Placed::Yes)
     }
 
-    fn complete(&mut self, id: MessageId, data: Vec<u8>, events: &mut VecDeque<Event>) {
+    /// Whether the bounds allow `id` to be completed.
+    fn may_complete(&self, id: MessageId, order: Option<u64>) -> bool {
+        self.ready.len() < RECEIVED_MESSAGES_MAX
+            && self.may_be_done(id)
+            && order.is_none_or(|order| self.sequence.has_room(order))
+    }
+
+    /// Whether `id` can be remembered as done.
+    fn may_be_done(&self, id: MessageId) -> bool {
+        self.done.range_count() < REASSEMBLY_RANGES_MAX
+            || !self.done.would_add_range(&(id.0..id.0 + 1))
+    }
+
+    fn complete(
+        &mut self,
+        (id, order): (MessageId, Option<u64>),
+        data: Vec<u8>,
+        events: &mut VecDeque<Event>,
+    ) -> Result<(), PeerViolation> {
         self.done.insert(id.0..id.0 + 1);
         self.highest = self.highest.max(id.0);
         if planted::is(Bug::DuplicateAfterWindowSlides) {
             self.done.remove(0..self.highest.saturating_sub(16));
         }
-        if self.ready.is_empty() {
-            events.push_back(Event::MessageReceived);
-        }
-        self.ready.push_back(Message {
+        let was_empty = self.ready.is_empty();
+        let message = Message {
             id,
             reliable: true,
             data,
-        });
+        };
+        match order {
+            None => self.ready.push_back(message),
+            Some(order) => {
+                self.sequence.insert(order, message)?;
+                self.ready
+                    .extend(core::iter::from_fn(|| self.sequence.pop()));
+            }
+        }
+        if was_empty && !self.ready.is_empty() {
+            events.push_back(Event::MessageReceived);
+        }
+        Ok(())
     }
 
     fn complete_datagram(&mut self, id: MessageId, data: Vec<u8>, events: &mut VecDeque<Event>) {
@@ -316,12 +382,13 @@ impl Partial {
         Self {
             length: at.length,
             total: at.total,
+            order: at.order,
             assembler: Assembler::default(),
         }
     }
 
     fn check(&self, at: &Position) -> Result<(), PeerViolation> {
-        if (self.length, self.total) == (at.length, at.total)
+        if (self.length, self.total, self.order) == (at.length, at.total, at.order)
             || planted::is(Bug::FragmentOfOtherTotal)
         {
             Ok(())
@@ -344,227 +411,4 @@ impl Partial {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::messages::outgoing::OutgoingMessages;
-    use proptest::prelude::*;
-
-    fn flow() -> ReceiveFlow {
-        ReceiveFlow::new(1 << 24, 1 << 24, 10)
-    }
-
-    fn incoming() -> IncomingMessages {
-        IncomingMessages::new(1 << 20, 1 << 16)
-    }
-
-    /// A fragment a page: sixteen times the memory that its bytes are credited for.
-    #[test]
-    fn scattered_fragments_hold_no_more_pages_than_a_window_fills() {
-        let window = 1 << 20;
-        let mut flow = ReceiveFlow::new(window, window, 10);
-        let mut incoming = IncomingMessages::new(window, 1 << 16);
-        let mut events = VecDeque::new();
-        let mut placed = 0;
-        'all: for id in 0.. {
-            for page in 0..256u16 {
-                let at = Position {
-                    id: MessageId(id),
-                    index: page * 256,
-                    total: 65_535,
-                    length: 16 * 65_535,
-                };
-                let data = [1; 16];
-                let stored = incoming.on_fragment(at, &data, &mut flow, &mut events);
-                if stored.unwrap() == Placed::No {
-                    break 'all;
-                }
-                placed += 1;
-            }
-        }
-        assert_eq!(
-            (incoming.pages, placed),
-            (pages_max(window), pages_max(window))
-        );
-        // What lies in a page that is held already is still taken.
-        let at = Position {
-            id: MessageId(0),
-            index: 1,
-            total: 65_535,
-            length: 16 * 65_535,
-        };
-        let stored = incoming.on_fragment(at, &[1; 16], &mut flow, &mut events);
-        assert_eq!(stored, Ok(Placed::Yes));
-        assert_eq!(incoming.pages, pages_max(window));
-    }
-
-    #[test]
-    fn complete_messages_give_their_pages_back() {
-        let (mut flow, mut incoming) = (flow(), incoming());
-        let mut events = VecDeque::new();
-        for id in 0..2_000 {
-            for index in 0..3 {
-                let at = Position {
-                    id: MessageId(id),
-                    index,
-                    total: 3,
-                    length: 3 * 3_000,
-                };
-                let stored = incoming.on_fragment(at, &[1; 3_000], &mut flow, &mut events);
-                assert_eq!(stored, Ok(Placed::Yes));
-            }
-            assert_eq!(incoming.pages, 0);
-            assert!(incoming.pop(&mut flow).is_some());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn fragments_in_any_order_make_the_message_once(
-            length in 101usize..3_000,
-            seed in proptest::collection::vec(any::<prop::sample::Index>(), 80),
-        ) {
-            let data: Vec<u8> = (0..length).map(|index| (index * 13) as u8).collect();
-            let mut outgoing = OutgoingMessages::default();
-            outgoing.push_reliable(data.clone(), 100);
-            let mut parts = Vec::new();
-            while let Some(part) = outgoing.peek_reliable(u64::MAX) {
-                let mut out = Vec::new();
-                outgoing.take(&part, &mut out);
-                parts.push((part, out));
-            }
-            let (mut incoming, mut flow, mut events) = (incoming(), flow(), VecDeque::new());
-            let picks = seed.iter().map(|index| index.get(&parts).clone());
-            for (part, bytes) in picks.chain(parts.clone()) {
-                let at = Position {
-                    id: part.id, index: part.index, total: part.total, length: part.message_len,
-                };
-                prop_assert_eq!(
-                    incoming.on_fragment(at, &bytes, &mut flow, &mut events),
-                    Ok(Placed::Yes)
-                );
-            }
-            prop_assert_eq!(incoming.pop(&mut flow).map(|message| message.data), Some(data));
-            prop_assert_eq!(incoming.pop(&mut flow), None);
-            prop_assert_eq!(flow.unread(), 0);
-        }
-    }
-
-    #[test]
-    fn rejects_contradicting_fragments() {
-        let (mut incoming, mut flow, mut events) = (incoming(), flow(), VecDeque::new());
-        let at = Position {
-            id: MessageId(1),
-            index: 0,
-            total: 3,
-            length: 30,
-        };
-        let mut on = |at, data: &[u8]| incoming.on_fragment(at, data, &mut flow, &mut events);
-        assert_eq!(on(at, &[0; 10]), Ok(Placed::Yes));
-        let mismatch = Err(PeerViolation::FragmentMismatch);
-        assert_eq!(on(Position { total: 2, ..at }, &[0; 15]), mismatch);
-        assert_eq!(on(Position { length: 29, ..at }, &[0; 10]), mismatch);
-        assert_eq!(on(at, &[0; 9]), mismatch);
-        assert_eq!(
-            on(
-                Position {
-                    total: 40,
-                    index: 35,
-                    ..at
-                },
-                &[0; 1]
-            ),
-            mismatch
-        );
-        let long = Position {
-            length: (1 << 20) + 1,
-            ..at
-        };
-        assert_eq!(on(long, &[0; 10]), Err(PeerViolation::MessageTooLarge));
-    }
-
-    #[test]
-    fn a_fragment_flood_stays_inside_its_budget() {
-        let (mut incoming, mut flow, mut events) = (incoming(), flow(), VecDeque::new());
-        let at = |id| Position {
-            id: MessageId(id),
-            index: 0,
-            total: 2,
-            length: 20,
-        };
-        for id in 0..MESSAGES_IN_REASSEMBLY_MAX as u64 {
-            let placed = incoming.on_fragment(at(id), &[0; 10], &mut flow, &mut events);
-            assert_eq!(placed, Ok(Placed::Yes));
-        }
-        let beyond = at(MESSAGES_IN_REASSEMBLY_MAX as u64);
-        let placed = incoming.on_fragment(beyond, &[0; 10], &mut flow, &mut events);
-        assert_eq!(placed, Ok(Placed::No));
-        let last = Position { index: 1, ..at(0) };
-        incoming
-            .on_fragment(last, &[1; 10], &mut flow, &mut events)
-            .unwrap();
-        let placed = incoming.on_fragment(beyond, &[0; 10], &mut flow, &mut events);
-        assert_eq!(placed, Ok(Placed::Yes), "a finished message makes room");
-    }
-
-    #[test]
-    fn a_datagram_flood_keeps_the_newest() {
-        let (mut incoming, mut events) = (incoming(), VecDeque::new());
-        for id in 0..=DATAGRAMS_IN_REASSEMBLY_MAX as u64 {
-            let at = Position {
-                id: MessageId(id),
-                index: 0,
-                total: 2,
-                length: 20,
-            };
-            incoming
-                .on_datagram_fragment(at, &[0; 10], &mut events)
-                .unwrap();
-        }
-        assert_eq!(
-            incoming.partial_datagrams.len(),
-            DATAGRAMS_IN_REASSEMBLY_MAX
-        );
-        assert!(!incoming.partial_datagrams.contains_key(&MessageId(0)));
-        for id in 100..=100 + RECEIVED_DATAGRAMS_MAX as u64 {
-            incoming
-                .on_datagram(MessageId(id), &[1], &mut events)
-                .unwrap();
-        }
-        assert_eq!(incoming.ready_datagrams.len(), RECEIVED_DATAGRAMS_MAX);
-        assert_eq!(
-            incoming.pop_datagram().map(|message| message.id),
-            Some(MessageId(101))
-        );
-    }
-
-    #[test]
-    fn a_second_copy_of_a_message_is_not_delivered() {
-        let (mut incoming, mut flow, mut events) = (incoming(), flow(), VecDeque::new());
-        for _ in 0..2 {
-            incoming
-                .on_message(MessageId(3), b"once", &mut flow, &mut events)
-                .unwrap();
-        }
-        assert!(incoming.pop(&mut flow).is_some());
-        incoming
-            .on_message(MessageId(3), b"once", &mut flow, &mut events)
-            .unwrap();
-        assert!(incoming.pop(&mut flow).is_none());
-    }
-
-    #[test]
-    fn empty_messages_are_bounded_too() {
-        let (mut incoming, mut flow, mut events) = (incoming(), flow(), VecDeque::new());
-        for id in 0..RECEIVED_MESSAGES_MAX as u64 {
-            incoming
-                .on_message(MessageId(id), b"", &mut flow, &mut events)
-                .unwrap();
-        }
-        let beyond = MessageId(RECEIVED_MESSAGES_MAX as u64);
-        let placed = incoming.on_message(beyond, b"", &mut flow, &mut events);
-        assert_eq!(placed, Ok(Placed::No));
-        incoming.pop(&mut flow);
-        let placed = incoming.on_message(beyond, b"", &mut flow, &mut events);
-        assert_eq!(placed, Ok(Placed::Yes));
-    }
-}
+mod tests;

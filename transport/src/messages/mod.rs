@@ -1,10 +1,12 @@
 //! Messages: whole units of bytes, reliable ones (retransmitted, delivered once, in any order) and
 //! unreliable ones (sent once), fragmented when they exceed a packet.
 //!
-//! Ordered messages are length-delimited records on a stream; they need nothing here.
+//! One may be given up at a time of its own, and ordered ones are delivered one after the other.
 
+mod datagrams;
 pub(crate) mod incoming;
 pub(crate) mod outgoing;
+mod sequence;
 
 /// Bytes of every fragment but the last, of a message of `length` bytes in `total` fragments: the
 /// fragments are as equal as they can be, so length and count tell every offset

@@ -1,28 +1,43 @@
-//! Messages from the moment they are accepted until they are acknowledged (or, unreliable ones,
-//! sent).
+//! Messages from the moment they are accepted until they are acknowledged, given up, or, unreliable
+//! ones, sent.
+//!
+//! A message that expires is given up on both ends: its bytes are forgotten here, and the peer is
+//! told how many of them had taken credit (`docs/wire.md` W-MSG-5; the idea of RFC 3758).
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
+use super::datagrams::OutgoingDatagrams;
 use super::fragment_size;
 use crate::ids::MessageId;
-use crate::limits::{QUEUED_DATAGRAMS_MAX, QUEUED_MESSAGES_MAX};
+use crate::io::Delivery;
+use crate::limits::QUEUED_MESSAGES_MAX;
+use crate::options::{Priority, SendOptions, URGENCIES};
 use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
 use crate::time::Instant;
 
-/// One message being sent.
+/// The bytes of a message, cut into fragments.
 #[derive(Debug)]
-struct Outgoing {
+pub(super) struct Parted {
     data: Vec<u8>,
     /// Number of fragments; 1: whole.
     total: u16,
+}
+
+/// One reliable message being sent.
+#[derive(Debug)]
+struct Outgoing {
+    parted: Parted,
     /// The first fragment that was never sent.
     next: u16,
     lost: RangeSet,
     acknowledged: RangeSet,
-    /// Unreliable ones: not sent after this.
+    priority: Priority,
+    /// Given up at this time.
     expires: Option<Instant>,
+    /// Its place among the ordered ones.
+    order: Option<u64>,
 }
 
 /// A whole message or one of its fragments, to be sent next.
@@ -42,24 +57,63 @@ pub(crate) struct Part {
     pub message_len: u64,
     /// Never sent before, so it counts against flow control.
     pub is_new: bool,
+    /// From 0, the most urgent, to 7.
+    pub urgency: usize,
+    /// Its place among the ordered ones.
+    pub order: Option<u64>,
 }
 
 /// All outgoing messages of a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct OutgoingMessages {
     reliable: BTreeMap<MessageId, Outgoing>,
-    /// Those with fragments never sent, in order.
-    fresh: VecDeque<MessageId>,
-    /// Those with lost fragments.
-    lost: BTreeSet<MessageId>,
+    /// Those with fragments never sent, by urgency, in order.
+    fresh: [VecDeque<MessageId>; URGENCIES],
+    /// Those with lost fragments, by urgency.
+    lost: BTreeSet<(usize, MessageId)>,
     next_id: u64,
-    datagrams: VecDeque<(MessageId, Outgoing)>,
-    next_datagram_id: u64,
     buffered: u64,
-    expired: u64,
+    /// Bytes of messages of which some fragments were sent and some never, and the most there may be
+    /// (W-FLW-4).
+    begun: u64,
+    begun_max: u64,
+    next_order: u64,
+    /// Ordered messages in `fresh`, and their urgency: they leave in order.
+    ordered: (usize, Priority),
+    expiries: BTreeSet<(Instant, MessageId)>,
+    /// Given up, and how many bytes had been sent by then, until the peer has acknowledged to know.
+    given_up: BTreeMap<MessageId, u64>,
+    /// Those of which the peer is to be told.
+    to_tell: BTreeSet<MessageId>,
+    datagrams: OutgoingDatagrams,
+}
+
+impl Default for OutgoingMessages {
+    fn default() -> Self {
+        Self {
+            reliable: BTreeMap::new(),
+            fresh: Default::default(),
+            lost: BTreeSet::new(),
+            next_id: 0,
+            buffered: 0,
+            begun: 0,
+            begun_max: u64::MAX,
+            next_order: 0,
+            ordered: (0, Priority::MESSAGE),
+            expiries: BTreeSet::new(),
+            given_up: BTreeMap::new(),
+            to_tell: BTreeSet::new(),
+            datagrams: OutgoingDatagrams::default(),
+        }
+    }
 }
 
 impl OutgoingMessages {
+    /// The peer accepts messages of `longest` bytes, and so many bytes of begun ones.
+    pub(crate) const fn set_longest(&mut self, longest: u64) {
+        self.begun_max = longest;
+    }
+
     /// Bytes of reliable messages not yet acknowledged.
     #[must_use]
     pub(crate) const fn buffered(&self) -> u64 {
@@ -69,107 +123,167 @@ impl OutgoingMessages {
     /// Datagrams that were dropped before they could be sent.
     #[must_use]
     pub(crate) const fn expired(&self) -> u64 {
-        self.expired
+        self.datagrams.dropped()
     }
 
     /// Whether a further reliable message is welcome.
     #[must_use]
     pub(crate) fn has_room(&self) -> bool {
-        self.reliable.len() < QUEUED_MESSAGES_MAX
+        self.reliable.len() + self.given_up.len() < QUEUED_MESSAGES_MAX
     }
 
-    /// Accepts a reliable message; `part_max` bytes fit a packet. The caller has checked length and
-    /// room.
-    pub(crate) fn push_reliable(&mut self, data: Vec<u8>, part_max: usize) -> MessageId {
-        let id = MessageId(self.next_id);
-        self.next_id += 1;
-        self.buffered += data.len() as u64;
-        self.reliable
-            .insert(id, Outgoing::new(data, part_max, None));
-        self.fresh.push_back(id);
-        id
-    }
-
-    /// Accepts a datagram; the oldest is dropped when too many wait.
-    pub(crate) fn push_datagram(
+    /// Accepts a message; `part_max` bytes fit a packet. The caller has checked length and, for one
+    /// that is not unreliable, room.
+    pub(crate) fn push(
         &mut self,
         data: Vec<u8>,
         part_max: usize,
-        expires: Option<Instant>,
+        options: &SendOptions,
     ) -> MessageId {
-        let id = MessageId(self.next_datagram_id);
-        self.next_datagram_id += 1;
-        if self.datagrams.len() >= QUEUED_DATAGRAMS_MAX {
-            self.datagrams.pop_front();
-            self.expired += 1;
+        let parted = Parted::new(data, part_max);
+        let mut priority = options.priority;
+        let (mut order, mut expires) = (None, None);
+        match options.delivery {
+            Delivery::Unreliable { expires } => {
+                return self.datagrams.push(parted, expires, priority);
+            }
+            Delivery::Reliable => {}
+            Delivery::Until { expires: until } => expires = Some(until),
+            Delivery::Ordered => {
+                (order, priority) = (Some(self.next_order), self.ordered_priority(priority));
+            }
         }
-        self.datagrams
-            .push_back((id, Outgoing::new(data, part_max, expires)));
+        let id = MessageId(self.next_id);
+        self.next_id += 1;
+        self.next_order += u64::from(order.is_some());
+        self.buffered += parted.data.len() as u64;
+        self.expiries.extend(expires.map(|at| (at, id)));
+        self.fresh[priority.slot()].push_back(id);
+        let message = Outgoing {
+            parted,
+            next: 0,
+            lost: RangeSet::new(),
+            acknowledged: RangeSet::new(),
+            priority,
+            expires,
+            order,
+        };
+        self.reliable.insert(id, message);
         id
     }
 
-    /// The reliable part to send next: lost ones first; a new one only within `credit`.
+    /// Who comes after others may not leave before them: the peer would hold what it cannot deliver,
+    /// and the credit for what is missing with it. So an ordered message is never more urgent than
+    /// the ordered ones that still wait.
+    fn ordered_priority(&mut self, wanted: Priority) -> Priority {
+        let (waiting, before) = self.ordered;
+        let urgency = match waiting {
+            0 => wanted.urgency(),
+            _ => wanted.urgency().max(before.urgency()),
+        };
+        let priority = Priority::new(urgency);
+        self.ordered = (waiting + 1, priority);
+        priority
+    }
+
+    /// The reliable part to send next: the most urgent, lost ones first; a new one only within
+    /// `credit`.
     #[must_use]
     pub(crate) fn peek_reliable(&self, credit: u64) -> Option<Part> {
-        if let Some(id) = self.lost.first() {
+        let fresh = self.peek_fresh(credit);
+        if let Some((urgency, id)) = self.lost.first()
+            && fresh.is_none_or(|part| *urgency <= part.urgency)
+        {
             let message = self.reliable.get(id)?;
             let index = message
                 .lost
                 .first()
                 .and_then(|range| u16::try_from(range.start).ok())?;
-            return Some(message.part(*id, true, index, false));
+            return Some(message.part(*id, index, false));
         }
-        let id = self.fresh.front()?;
-        let message = self.reliable.get(id)?;
-        let part = message.part(*id, true, message.next, true);
-        (part.len as u64 <= credit).then_some(part)
+        fresh
+    }
+
+    fn peek_fresh(&self, credit: u64) -> Option<Part> {
+        let first = self.fresh.iter().find_map(VecDeque::front)?;
+        let part = |id: &MessageId| {
+            let message = self.reliable.get(id)?;
+            Some(message.part(*id, message.next, true))
+        };
+        let mut next = part(first)?;
+        let begins = next.index == 0 && next.total > 1;
+        if begins && self.begun > 0 && self.begun + next.message_len > self.begun_max {
+            // The peer need not have room for both: what has begun is finished first.
+            let begun = |part: &Part| part.index > 0;
+            next = self.fresh.iter().flatten().filter_map(part).find(begun)?;
+        }
+        (next.len as u64 <= credit).then_some(next)
     }
 
     /// The datagram part to send next; expired datagrams are dropped.
     pub(crate) fn peek_datagram(&mut self, now: Instant) -> Option<Part> {
-        while let Some((id, datagram)) = self.datagrams.front() {
-            // One that has begun to leave is sent to its end.
-            if datagram.next > 0 || datagram.expires.is_none_or(|expires| now <= expires) {
-                return Some(datagram.part(*id, false, datagram.next, true));
-            }
-            self.datagrams.pop_front();
-            self.expired += 1;
-        }
-        None
+        self.datagrams.peek(now)
     }
 
     /// Whether anything may be sent within `credit`.
     #[must_use]
     pub(crate) fn has_work(&self, credit: u64) -> bool {
-        !self.datagrams.is_empty() || self.peek_reliable(credit).is_some()
+        !self.datagrams.is_empty()
+            || !self.to_tell.is_empty()
+            || self.peek_reliable(credit).is_some()
     }
 
     /// Appends the bytes of a peeked part to `out` and counts it as sent.
     pub(crate) fn take(&mut self, part: &Part, out: &mut Vec<u8>) {
         if !part.reliable {
-            if let Some((_, datagram)) = self.datagrams.front_mut() {
-                datagram.copy(part.index, out);
-                datagram.next += 1;
-                if datagram.next >= datagram.total {
-                    self.datagrams.pop_front();
-                }
-            }
+            self.datagrams.take(part, out);
             return;
         }
         let Some(message) = self.reliable.get_mut(&part.id) else {
             return;
         };
-        message.copy(part.index, out);
+        message.parted.copy(part.index, out);
         if part.is_new {
             message.next += 1;
-            if message.next >= message.total {
-                self.fresh.pop_front();
-            }
+            self.on_fragment_sent(part);
         } else {
             message.lost.pop_first(1);
             if message.lost.is_empty() {
-                self.lost.remove(&part.id);
+                self.lost.remove(&(part.urgency, part.id));
             }
+        }
+    }
+
+    /// A fragment left for the first time.
+    fn on_fragment_sent(&mut self, part: &Part) {
+        let Some(message) = self.reliable.get(&part.id) else {
+            return;
+        };
+        let (done, incremental) = (
+            message.next >= part.total,
+            message.priority.is_incremental(),
+        );
+        if part.index == 0 && !done {
+            self.begun += part.message_len;
+        }
+        if done && part.total > 1 {
+            self.begun -= part.message_len;
+        }
+        if done || incremental {
+            self.remove_fresh(part.urgency, part.id);
+        }
+        if done {
+            self.ordered.0 -= usize::from(part.order.is_some());
+        } else if incremental {
+            self.fresh[part.urgency].push_back(part.id);
+        }
+    }
+
+    /// Takes a message out of its queue, at whose front it usually is.
+    fn remove_fresh(&mut self, urgency: usize, id: MessageId) {
+        let queue = &mut self.fresh[urgency];
+        if let Some(at) = queue.iter().position(|it| *it == id) {
+            queue.remove(at);
         }
     }
 
@@ -182,11 +296,14 @@ impl OutgoingMessages {
         message.acknowledged.insert(index..index + 1);
         message.lost.remove(index..index + 1);
         if message.lost.is_empty() {
-            self.lost.remove(&id);
+            self.lost.remove(&(message.priority.slot(), id));
         }
-        let complete = message.acknowledged.first() == Some(0..u64::from(message.total));
+        let complete = message.acknowledged.first() == Some(0..u64::from(message.parted.total));
         if complete {
-            self.buffered -= message.data.len() as u64;
+            self.buffered -= message.parted.data.len() as u64;
+            if let Some(at) = message.expires {
+                self.expiries.remove(&(at, id));
+            }
             self.reliable.remove(&id);
         }
         complete
@@ -198,33 +315,79 @@ impl OutgoingMessages {
             return;
         };
         let index = u64::from(index);
-        let last = index + 1 == u64::from(message.total);
+        let last = index + 1 == u64::from(message.parted.total);
         if last && planted::is(Bug::LastFragmentNotRepeated) {
             return;
         }
         if !message.acknowledged.contains(index) {
             message.lost.insert(index..index + 1);
-            self.lost.insert(id);
+            self.lost.insert((message.priority.slot(), id));
         }
     }
 
-    /// Whether every message is acknowledged and every datagram sent.
+    /// When the next message is to be given up.
+    #[must_use]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+
+    /// Gives up the next message whose time has come; call until None.
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<MessageId> {
+        let (at, id) = *self.expiries.first()?;
+        if at > now {
+            return None;
+        }
+        self.expiries.pop_first();
+        let message = self.reliable.remove(&id)?;
+        let length = message.parted.data.len() as u64;
+        let sent = message.parted.range(message.next).start as u64;
+        let urgency = message.priority.slot();
+        self.buffered -= length;
+        self.lost.remove(&(urgency, id));
+        if message.next < message.parted.total {
+            self.remove_fresh(urgency, id);
+            if message.next > 0 {
+                self.begun -= length;
+            }
+        }
+        self.given_up.insert(id, sent);
+        self.to_tell.insert(id);
+        Some(id)
+    }
+
+    /// A message of whose end the peer is to be told, and how many of its bytes had been sent.
+    pub(crate) fn poll_given_up(&mut self) -> Option<(MessageId, u64)> {
+        let id = self.to_tell.pop_first()?;
+        Some((id, *self.given_up.get(&id)?))
+    }
+
+    /// The peer knows that a message was given up.
+    pub(crate) fn on_given_up_acknowledged(&mut self, id: MessageId) {
+        self.given_up.remove(&id);
+        self.to_tell.remove(&id);
+    }
+
+    /// The peer may not know that a message was given up.
+    pub(crate) fn on_given_up_lost(&mut self, id: MessageId) {
+        if self.given_up.contains_key(&id) {
+            self.to_tell.insert(id);
+        }
+    }
+
+    /// Whether every message is acknowledged or known to be given up, and every datagram sent.
     #[must_use]
     pub(crate) fn is_drained(&self) -> bool {
-        self.reliable.is_empty() && self.datagrams.is_empty()
+        self.reliable.is_empty() && self.given_up.is_empty() && self.datagrams.is_empty()
     }
 }
 
-impl Outgoing {
-    fn new(data: Vec<u8>, part_max: usize, expires: Option<Instant>) -> Self {
+impl Parted {
+    /// Cuts `data` into fragments of at most `part_max` bytes.
+    pub(super) fn new(data: Vec<u8>, part_max: usize) -> Self {
         let total = data.len().div_ceil(part_max.max(1)).max(1);
         Self {
             data,
             total: u16::try_from(total).unwrap_or(u16::MAX),
-            next: 0,
-            lost: RangeSet::new(),
-            acknowledged: RangeSet::new(),
-            expires,
         }
     }
 
@@ -234,20 +397,34 @@ impl Outgoing {
         start..(start + size).min(self.data.len())
     }
 
-    fn part(&self, id: MessageId, reliable: bool, index: u16, is_new: bool) -> Part {
+    /// A part of a message that says nothing beside where it belongs.
+    pub(super) fn part(&self, id: MessageId, index: u16) -> Part {
         Part {
             id,
-            reliable,
+            reliable: true,
             index,
             total: self.total,
             len: self.range(index).len(),
             message_len: self.data.len() as u64,
-            is_new,
+            is_new: false,
+            urgency: 0,
+            order: None,
         }
     }
 
-    fn copy(&self, index: u16, out: &mut Vec<u8>) {
+    pub(super) fn copy(&self, index: u16, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.data[self.range(index)]);
+    }
+}
+
+impl Outgoing {
+    fn part(&self, id: MessageId, index: u16, is_new: bool) -> Part {
+        Part {
+            is_new,
+            urgency: self.priority.slot(),
+            order: self.order,
+            ..self.parted.part(id, index)
+        }
     }
 }
 
@@ -258,85 +435,4 @@ pub(crate) const fn longest(part_max: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec;
-
-    fn sent(messages: &mut OutgoingMessages, credit: u64) -> Option<(Part, Vec<u8>)> {
-        let part = messages.peek_reliable(credit)?;
-        let mut out = Vec::new();
-        messages.take(&part, &mut out);
-        assert_eq!(out.len(), part.len);
-        Some((part, out))
-    }
-
-    #[test]
-    fn fragments_cover_the_message_and_none_exceeds_a_packet() {
-        for length in [0, 1, 99, 100, 101, 1_234, 99_999] {
-            let data: Vec<u8> = (0..length).map(|index| index as u8).collect();
-            let mut messages = OutgoingMessages::default();
-            messages.push_reliable(data.clone(), 100);
-            let mut got = Vec::new();
-            while let Some((part, out)) = sent(&mut messages, u64::MAX) {
-                assert!(out.len() <= 100);
-                assert_eq!(
-                    got.len() as u64,
-                    u64::from(part.index) * fragment_size(length, part.total)
-                );
-                got.extend(out);
-            }
-            assert_eq!(got, data);
-        }
-    }
-
-    #[test]
-    fn a_lost_fragment_goes_first_and_does_not_need_credit() {
-        let mut messages = OutgoingMessages::default();
-        let id = messages.push_reliable(vec![7; 250], 100);
-        assert_eq!(
-            sent(&mut messages, u64::MAX).map(|(part, _)| part.index),
-            Some(0)
-        );
-        assert_eq!(sent(&mut messages, 10), None, "no credit for a new one");
-        messages.on_lost(id, 0);
-        let (part, _) = sent(&mut messages, 0).unwrap();
-        assert_eq!((part.index, part.is_new), (0, false));
-        sent(&mut messages, u64::MAX);
-        sent(&mut messages, u64::MAX);
-        assert!(!messages.on_acknowledged(id, 2) && !messages.on_acknowledged(id, 0));
-        messages.on_lost(id, 0);
-        assert_eq!(
-            messages.peek_reliable(u64::MAX),
-            None,
-            "acknowledged before"
-        );
-        assert!(messages.on_acknowledged(id, 1));
-        assert!(messages.is_drained() && messages.buffered() == 0);
-    }
-
-    #[test]
-    fn expired_datagrams_do_not_leave() {
-        let mut messages = OutgoingMessages::default();
-        messages.push_datagram(vec![1], 100, Some(Instant::ZERO));
-        let kept = messages.push_datagram(vec![2], 100, None);
-        let later = Instant::from_nanos(1);
-        assert_eq!(
-            messages.peek_datagram(later).map(|part| part.id),
-            Some(kept)
-        );
-        assert_eq!(messages.expired(), 1);
-    }
-
-    #[test]
-    fn at_the_limit_the_oldest_datagram_makes_room() {
-        let mut messages = OutgoingMessages::default();
-        for _ in 0..=QUEUED_DATAGRAMS_MAX {
-            messages.push_datagram(vec![1], 100, None);
-        }
-        assert_eq!(messages.datagrams.len(), QUEUED_DATAGRAMS_MAX);
-        assert_eq!(
-            messages.peek_datagram(Instant::ZERO).map(|part| part.id),
-            Some(MessageId(1))
-        );
-    }
-}
+mod tests;

@@ -305,8 +305,6 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
             fields.number("length", data.len() as u64);
             fields.flag("fin", *fin);
         }
-        Frame::Message { id, data } => message(fields, "message", id.0, data),
-        Frame::Datagram { id, data } => message(fields, "datagram", id.0, data),
         Frame::ResetStream {
             id,
             code,
@@ -322,11 +320,51 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
             fields.number("stream_id", id.0);
             fields.number("code", *code);
         }
+        Frame::NewConnectionId { .. }
+        | Frame::RetireConnectionId { .. }
+        | Frame::Message { .. }
+        | Frame::Datagram { .. }
+        | Frame::MessageLength(_)
+        | Frame::MessageOrder(_)
+        | Frame::OrderedMessage { .. }
+        | Frame::MessageGivenUp { .. }
+        | Frame::Session { .. } => other_frame(fields, frame),
+    }
+}
+
+/// Frames about messages and connection IDs; nothing for others.
+fn other_frame(fields: &mut Object<'_>, frame: &Frame<'_>) {
+    match frame {
+        Frame::Message { id, data } => message(fields, "message", id.0, data),
+        Frame::Datagram { id, data } => message(fields, "datagram", id.0, data),
         Frame::MessageLength(length) => {
             fields.text("frame_type", "message_length");
             fields.number("length", *length);
         }
         Frame::Session { offset, data } => session(fields, *offset, data),
+        Frame::MessageOrder(order) => {
+            fields.text("frame_type", "message_order");
+            fields.number("order", *order);
+        }
+        Frame::OrderedMessage { id, order, data } => {
+            message(fields, "ordered_message", id.0, data);
+            fields.number("order", *order);
+        }
+        Frame::MessageGivenUp { id, sent } => {
+            fields.text("frame_type", "message_given_up");
+            fields.number("message_id", id.0);
+            fields.number("sent", *sent);
+        }
+        Frame::NewConnectionId { sequence, id } => {
+            fields.text("frame_type", "new_connection_id");
+            fields.number("sequence_number", *sequence);
+            fields.display("connection_id", format_args!("{:08x}", id.0));
+        }
+        Frame::RetireConnectionId { sequence } => {
+            fields.text("frame_type", "retire_connection_id");
+            fields.number("sequence_number", *sequence);
+        }
+        _ => {}
     }
 }
 

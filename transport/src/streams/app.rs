@@ -6,6 +6,7 @@ use super::{RecvStream, Streams, index};
 use crate::error::{ApiMisuse, ReadError, WriteError};
 use crate::flow::ReceiveFlow;
 use crate::ids::{Side, StreamDirection, StreamId};
+use crate::options::Priority;
 use crate::planted::{self, Bug};
 use alloc::collections::BTreeMap;
 
@@ -60,6 +61,24 @@ impl Streams {
         self.buffered += count as u64;
         self.enqueue(id);
         Ok(count)
+    }
+
+    /// Whose turn it is from now on.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::UnknownStream`] or [`ApiMisuse::WrongDirection`].
+    pub(crate) fn set_priority(
+        &mut self,
+        id: StreamId,
+        priority: Priority,
+    ) -> Result<(), ApiMisuse> {
+        let stream = sending(&mut self.send, self.side, id)?;
+        let before = core::mem::replace(&mut stream.priority, priority);
+        if core::mem::take(&mut stream.queued) {
+            self.ready[before.slot()].retain(|it| *it != id);
+            self.enqueue(id);
+        }
+        Ok(())
     }
 
     /// No more bytes will be written.

@@ -1,7 +1,7 @@
 //! All streams of a connection: opening and accepting, scheduling, credit.
 //!
 //! A lost packet of one stream never delays another: each has its own buffers, and the scheduler
-//! goes round the streams that have something to send, one packet each.
+//! serves the most urgent first and goes round those of the same urgency, a packet's worth each.
 
 mod app;
 mod control;
@@ -14,10 +14,13 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::config::TransportConfig;
 use crate::ids::{Side, StreamDirection, StreamId};
+use crate::options::URGENCIES;
 use crate::wire::params::TransportParams;
 pub(crate) use control::Control;
 use recv::RecvStream;
 use send::SendStream;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use send::TURN;
 
 const DIRECTIONS: [StreamDirection; 2] = [
     StreamDirection::Bidirectional,
@@ -52,8 +55,8 @@ pub(crate) struct Streams {
     send: BTreeMap<StreamId, SendStream>,
     recv: BTreeMap<StreamId, RecvStream>,
     counters: [Counters; 2],
-    /// Streams with something to send, in turn.
-    ready: VecDeque<StreamId>,
+    /// Streams with something to send, by urgency, in turn.
+    ready: [VecDeque<StreamId>; URGENCIES],
     /// Writers that found the send buffer full.
     blocked: BTreeSet<StreamId>,
     /// Streams whose reset, stop or credit is to be told.
@@ -94,7 +97,7 @@ impl Streams {
                 counters(config.max_streams_bidi),
                 counters(config.max_streams_uni),
             ],
-            ready: VecDeque::new(),
+            ready: Default::default(),
             blocked: BTreeSet::new(),
             resets: BTreeSet::new(),
             stops: BTreeMap::new(),
@@ -128,7 +131,7 @@ impl Streams {
             && stream.has_work(u64::MAX)
         {
             stream.queued = true;
-            self.ready.push_back(id);
+            self.ready[stream.priority.slot()].push_back(id);
         }
     }
 

@@ -17,9 +17,16 @@ impl Streams {
     /// Whether a stream has something to send, new bytes only within `credit`.
     #[must_use]
     pub(crate) fn has_work(&self, credit: u64) -> bool {
+        self.urgency(credit).is_some()
+    }
+
+    /// The most urgent urgency, from 0 to 7, of a stream with something to send.
+    #[must_use]
+    pub(crate) fn urgency(&self, credit: u64) -> Option<usize> {
+        let has_work = |id: &StreamId| self.send.get(id).is_some_and(|it| it.has_work(credit));
         self.ready
             .iter()
-            .any(|id| self.send.get(id).is_some_and(|s| s.has_work(credit)))
+            .position(|queue| queue.iter().any(has_work))
     }
 
     /// A stream with unsent bytes that its own credit holds back.
@@ -33,15 +40,17 @@ impl Streams {
         held_back.next().map(|(id, _)| *id)
     }
 
-    /// The next piece to send, of at most `max(id, offset)` bytes where `max` takes the frame's own
-    /// cost into account; the stream then goes to the end of the queue.
+    /// The next piece of the streams with this urgency, of at most `max(id, offset)` bytes where
+    /// `max` takes the frame's own cost into account. A stream whose turn is over goes to the end of
+    /// the queue.
     pub(crate) fn poll_piece(
         &mut self,
         credit: u64,
+        urgency: usize,
         mut max: impl FnMut(StreamId, u64) -> usize,
     ) -> Option<(StreamId, Piece)> {
-        for _ in 0..self.ready.len() {
-            let id = self.ready.pop_front()?;
+        for _ in 0..self.ready[urgency].len() {
+            let id = self.ready[urgency].pop_front()?;
             let Some(stream) = self.send.get_mut(&id) else {
                 continue;
             };
@@ -61,19 +70,21 @@ impl Streams {
             } else {
                 stream.buffer.poll(room, limit)
             };
-            if let Some(piece) = piece {
-                if planted::is(Bug::OneStreamStarvesOthers) && stream.has_work(credit) {
-                    stream.queued = true;
-                    self.ready.push_front(id);
-                } else if stream.has_work(u64::MAX) {
-                    self.enqueue(id);
-                }
-                return Some((id, piece));
+            let Some(piece) = piece else {
+                // No room in this packet: first in the next one.
+                stream.queued = true;
+                self.ready[urgency].push_front(id);
+                return None;
+            };
+            let keeps_turn = stream.keeps_turn(piece.range.end - piece.range.start);
+            if stream.has_work(credit) && (keeps_turn || planted::is(Bug::OneStreamStarvesOthers)) {
+                stream.queued = true;
+                self.ready[urgency].push_front(id);
+            } else {
+                stream.turn = 0;
+                self.enqueue(id);
             }
-            // No room in this packet: first in the next one.
-            stream.queued = true;
-            self.ready.push_front(id);
-            return None;
+            return Some((id, piece));
         }
         None
     }

@@ -1,5 +1,6 @@
 //! The sending half of one stream (states of RFC 9000 §3.1).
 
+use crate::options::Priority;
 use crate::planted::{self, Bug};
 use crate::send::buffer::SendBuffer;
 
@@ -22,8 +23,11 @@ pub(super) struct SendStream {
     pub(super) reset: Option<(u64, Reset)>,
     /// The peer asked us to stop, with this code.
     pub(super) stopped: Option<u64>,
-    /// It stands in the ready queue.
+    /// It stands in the ready queue of its urgency.
     pub(super) queued: bool,
+    pub(super) priority: Priority,
+    /// Bytes sent since its turn began.
+    pub(super) turn: u64,
 }
 
 impl SendStream {
@@ -34,6 +38,8 @@ impl SendStream {
             reset: None,
             stopped: None,
             queued: false,
+            priority: Priority::STREAM,
+            turn: 0,
         }
     }
 
@@ -58,4 +64,15 @@ impl SendStream {
         }
         self.limit.min(by_connection)
     }
+
+    /// `sent` more bytes of it leave: whether the next ones are its own too. One that is not
+    /// incremental goes on to its end; the others share by bytes.
+    pub(super) fn keeps_turn(&mut self, sent: u64) -> bool {
+        self.turn += sent;
+        !self.priority.is_incremental() || self.turn < TURN
+    }
 }
+
+/// Bytes of a turn: somewhat less than a packet holds, so that full packets alternate and short
+/// pieces at the ends of packets add up (deficit round robin, Shreedhar and Varghese 1995).
+pub(crate) const TURN: u64 = 1_024;

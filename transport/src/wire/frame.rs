@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::ack::AckFrame;
 use super::{Cursor, DecodeError, varint};
-use crate::ids::{MessageId, StreamDirection, StreamId};
+use crate::ids::{ConnectionId, MessageId, StreamDirection, StreamId};
 
 /// First type that a receiver may skip without understanding it.
 pub const FIRST_SKIPPABLE: u8 = 0x80;
@@ -28,6 +28,11 @@ mod kind {
     pub(super) const STOP_SENDING: u8 = 0x0b;
     pub(super) const MESSAGE_LENGTH: u8 = 0x0c;
     pub(super) const SESSION: u8 = 0x0d;
+    pub(super) const MESSAGE_ORDER: u8 = 0x0e;
+    pub(super) const ORDERED_MESSAGE: u8 = 0x0f;
+    pub(super) const MESSAGE_GIVEN_UP: u8 = 0x10;
+    pub(super) const NEW_CONNECTION_ID: u8 = 0x11;
+    pub(super) const RETIRE_CONNECTION_ID: u8 = 0x12;
 }
 
 /// One decoded frame.
@@ -103,13 +108,47 @@ pub enum Frame<'a> {
         /// The piece.
         data: &'a [u8],
     },
+    /// Place among the ordered ones of the message that, or whose fragment, is the packet's body
+    /// (`docs/wire.md` W-MSG-4).
+    MessageOrder(u64),
+    /// A whole ordered message that shares the packet.
+    OrderedMessage {
+        /// Its number.
+        id: MessageId,
+        /// Its place among the ordered ones.
+        order: u64,
+        /// Its bytes.
+        data: &'a [u8],
+    },
+    /// The sender has given up a reliable message (`docs/wire.md` W-MSG-5).
+    MessageGivenUp {
+        /// The message.
+        id: MessageId,
+        /// Bytes of it that were sent, arrived or not.
+        sent: u64,
+    },
+    /// Another connection ID to send to (RFC 9000 §19.15).
+    NewConnectionId {
+        /// Counts the IDs that the sender of this frame issued; the handshake's has 0.
+        sequence: u64,
+        /// The ID.
+        id: ConnectionId,
+    },
+    /// A connection ID of the receiver's is not used any more (RFC 9000 §19.16).
+    RetireConnectionId {
+        /// Its number.
+        sequence: u64,
+    },
 }
 
 impl Frame<'_> {
     /// Whether it has to be acknowledged.
     #[must_use]
     pub const fn is_ack_eliciting(&self) -> bool {
-        !matches!(self, Self::Padding | Self::Ack(_) | Self::MessageLength(_))
+        !matches!(
+            self,
+            Self::Padding | Self::Ack(_) | Self::MessageLength(_) | Self::MessageOrder(_)
+        )
     }
 
     /// Appends the frame. An [`Frame::Ack`] is written by [`write_ack`] instead, because its ranges
@@ -161,6 +200,24 @@ impl Frame<'_> {
             Self::StopSending { id, code } => numbers(out, kind::STOP_SENDING, &[id.0, code]),
             Self::MessageLength(length) => numbers(out, kind::MESSAGE_LENGTH, &[length]),
             Self::Session { offset, data } => message(out, kind::SESSION, MessageId(offset), data),
+            Self::MessageOrder(order) => numbers(out, kind::MESSAGE_ORDER, &[order]),
+            Self::OrderedMessage { id, order, data } => {
+                let length = varint::len(id.0) + varint::len(order) + data.len();
+                out.push(kind::ORDERED_MESSAGE);
+                varint::write(out, length as u64);
+                varint::write(out, id.0);
+                varint::write(out, order);
+                out.extend_from_slice(data);
+            }
+            Self::MessageGivenUp { id, sent } => {
+                numbers(out, kind::MESSAGE_GIVEN_UP, &[id.0, sent]);
+            }
+            Self::NewConnectionId { sequence, id } => {
+                numbers(out, kind::NEW_CONNECTION_ID, &[sequence, u64::from(id.0)]);
+            }
+            Self::RetireConnectionId { sequence } => {
+                numbers(out, kind::RETIRE_CONNECTION_ID, &[sequence]);
+            }
         }
     }
 }
@@ -190,6 +247,12 @@ pub const fn stream_overhead(id: StreamId, offset: u64, length: usize) -> usize 
 #[must_use]
 pub const fn message_overhead(id: MessageId, length: usize) -> usize {
     1 + varint::len(id.0) + varint::len(length as u64 + 8)
+}
+
+/// Bytes that a [`Frame::OrderedMessage`] spends beside its data, at most.
+#[must_use]
+pub const fn ordered_message_overhead(id: MessageId, order: u64, length: usize) -> usize {
+    1 + varint::len(id.0) + varint::len(order) + varint::len(length as u64 + 16)
 }
 
 /// Decodes the frames of an extension block one after the other; ends after the first error.
@@ -277,6 +340,25 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             offset: value.varint()?,
             data: value.take_rest(),
         },
+        kind::MESSAGE_ORDER => Frame::MessageOrder(value.varint()?),
+        kind::ORDERED_MESSAGE => Frame::OrderedMessage {
+            id: MessageId(value.varint()?),
+            order: value.varint()?,
+            data: value.take_rest(),
+        },
+        kind::MESSAGE_GIVEN_UP => Frame::MessageGivenUp {
+            id: MessageId(value.varint()?),
+            sent: value.varint()?,
+        },
+        kind::NEW_CONNECTION_ID => Frame::NewConnectionId {
+            sequence: value.varint()?,
+            id: u32::try_from(value.varint()?)
+                .map(ConnectionId)
+                .map_err(|_| DecodeError::Frame)?,
+        },
+        kind::RETIRE_CONNECTION_ID => Frame::RetireConnectionId {
+            sequence: value.varint()?,
+        },
         FIRST_SKIPPABLE.. => return Ok(None),
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
     };
@@ -327,6 +409,11 @@ mod tests {
                 Frame::StopSending { id, code: c },
                 Frame::MessageLength(c),
                 Frame::Session { offset: a, data: &data },
+                Frame::MessageOrder(c),
+                Frame::OrderedMessage { id: MessageId(a), order: c, data: &data },
+                Frame::MessageGivenUp { id: MessageId(a), sent: b },
+                Frame::NewConnectionId { sequence: a, id: ConnectionId(b as u32) },
+                Frame::RetireConnectionId { sequence: c },
             ];
             let mut out = Vec::new();
             for frame in &frames {
@@ -335,6 +422,10 @@ mod tests {
                 match *frame {
                     Frame::Stream { id, offset, data, .. } => prop_assert!(
                         out.len() - before <= stream_overhead(id, offset, data.len()) + data.len()
+                    ),
+                    Frame::OrderedMessage { id, order, data } => prop_assert!(
+                        out.len() - before
+                            <= ordered_message_overhead(id, order, data.len()) + data.len()
                     ),
                     Frame::Message { id, data } | Frame::Datagram { id, data } => prop_assert!(
                         out.len() - before <= message_overhead(id, data.len()) + data.len()
