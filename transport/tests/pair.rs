@@ -378,7 +378,7 @@ fn numbers_wrap_without_a_trace() {
 fn the_connection_outlives_packet_65_536() {
     let mut pair = Pair::connected(1, &EndpointConfig::default());
     pair.jitter_micros = 1;
-    let data = bytes(90_000_000);
+    let data = bytes(98_000_000);
     let id = pair.conn(0).open_stream(BIDI).unwrap();
     let (mut got, mut accepted, mut written) = (Vec::new(), None, 0);
     pair.run(|pair| {
