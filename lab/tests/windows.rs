@@ -22,7 +22,7 @@ const BDP: u64 = GIGABIT / 8 * 150 / 1_000;
 
 /// Bits of the application per second that a path of `GIGABIT` can carry.
 fn limit() -> f64 {
-    let mtu = EndpointConfig::default().transport.mtu as u64;
+    let mtu = EndpointConfig::default().transport.mtu_max as u64;
     let share = (mtu - 36) as f64 / (mtu + HEADER_BYTES) as f64;
     GIGABIT as f64 * share
 }

@@ -5,7 +5,7 @@
 //! the header's Window Size (low 16 bits of the limit in units), and in MAX_DATA frames, which are
 //! retransmitted.
 //!
-//! A receive window begins small and doubles while the application empties it within two round
+//! A receive window begins small and doubles while the application empties it within three round
 //! trips ([`Tuner`]), up to a bound of memory: who reads slowly never offers more than at first.
 
 use core::time::Duration;
@@ -92,12 +92,12 @@ impl Tuner {
     }
 
     /// A new limit is about to be announced after `consumed` bytes in all: the window doubles when
-    /// at this pace all of it is consumed in less than two round trips.
+    /// at this pace all of it is consumed in less than three round trips.
     pub(crate) fn on_announcing(&mut self, now: Instant, rtt: Duration, consumed: u64) {
         if let Some((then, before)) = self.since.replace((now, consumed)) {
             let elapsed = now.saturating_duration_since(then).as_nanos();
             let moved = u128::from(consumed - before);
-            if elapsed * u128::from(self.window) < 2 * rtt.as_nanos() * moved {
+            if elapsed * u128::from(self.window) < 3 * rtt.as_nanos() * moved {
                 self.window = (self.window * 2).min(self.max);
             }
         }
@@ -327,7 +327,7 @@ mod tests {
         for _ in 0..10 {
             consume(&mut flow, 32_768);
             flow.announce(now, RTT);
-            now = now + RTT;
+            now = now + RTT * 3 / 2;
         }
         assert_eq!(flow.window(), 65_536);
     }

@@ -9,7 +9,7 @@ use crate::time::Instant;
 use crate::wire::{HEADER_LEN, PacketType};
 
 /// Bytes of a PING or PONG: header, token, largest trailer.
-const PING_LEN: u64 = HEADER_LEN as u64 + 8 + 16;
+pub(super) const PING_LEN: u64 = HEADER_LEN as u64 + 8 + 16;
 
 impl Connection {
     /// Challenges of a new path, and PONGs to where their PING came from.

@@ -332,6 +332,8 @@ impl Connection {
                 let token = packet.token()?;
                 if let Some(address) = self.path.on_pong(token) {
                     self.on_path_proven();
+                    // The answer to a FIN went where the peer is not any more.
+                    self.closing.fin_ack |= self.state == State::TimeWait;
                     self.stats.path_changes += 1;
                     // What the old path was like says nothing about the new one.
                     self.search.restart();
