@@ -9,14 +9,14 @@ use crate::time::Instant;
 use crate::wire::{HEADER_LEN, PacketType};
 
 /// Bytes of a PING or PONG: header, token, largest trailer.
-pub(super) const PING_LEN: u64 = HEADER_LEN as u64 + 8 + 16;
+pub(super) const PING_LEN: usize = HEADER_LEN + 8 + 16;
 
 impl Connection {
     /// Challenges of a new path, and PONGs to where their PING came from.
     pub(super) fn poll_off_path(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
         let timeout = self.probe_timeout();
         let (kind, destination, token) =
-            if let Some((to, token)) = self.path.poll_challenge(now, PING_LEN, timeout) {
+            if let Some((to, token)) = self.path.poll_challenge(now, PING_LEN as u64, timeout) {
                 (PacketType::Ping, to, token)
             } else {
                 self.sync_candidate_id();
@@ -38,7 +38,7 @@ impl Connection {
                 return None;
             }
             self.pongs.pop_front();
-            if self.path.spend(to, PING_LEN) {
+            if self.path.spend(to, PING_LEN as u64) {
                 return Some((to, token));
             }
         }

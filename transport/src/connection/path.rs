@@ -22,6 +22,8 @@ struct Candidate {
     sent: u64,
     challenges: u8,
     next_challenge: Instant,
+    /// A challenge is due and not paid for yet.
+    starved: bool,
 }
 
 /// The current path and at most one candidate.
@@ -70,7 +72,10 @@ impl Path {
             return;
         }
         match &mut self.candidate {
-            Some(candidate) if candidate.address == from => candidate.received += bytes,
+            Some(candidate) if candidate.address == from => {
+                candidate.received += bytes;
+                candidate.starved = false;
+            }
             _ if newest => {
                 self.candidate = Some(Candidate {
                     address: from,
@@ -79,6 +84,7 @@ impl Path {
                     sent: 0,
                     challenges: 0,
                     next_challenge: now,
+                    starved: false,
                 });
             }
             _ => {}
@@ -93,17 +99,18 @@ impl Path {
         probe_timeout: Duration,
     ) -> Option<(SocketAddr, u64)> {
         let candidate = self.candidate.as_mut()?;
-        if candidate.next_challenge > now {
+        if candidate.starved || candidate.next_challenge > now {
             return None;
         }
         if candidate.challenges >= CHALLENGES_MAX {
             self.candidate = None;
             return None;
         }
-        candidate.next_challenge = now + probe_timeout;
         if candidate.sent + size > candidate.received {
+            candidate.starved = true;
             return None;
         }
+        candidate.next_challenge = now + probe_timeout;
         if !planted::is(Bug::CandidateBytesNotCounted) {
             candidate.sent += size;
         }
@@ -126,9 +133,9 @@ impl Path {
         affordable
     }
 
-    /// When the next challenge is due.
+    /// When the next challenge is due; never, while it waits for bytes that pay for it.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let candidate = self.candidate.as_ref()?;
+        let candidate = self.candidate.as_ref().filter(|it| !it.starved)?;
         Some(candidate.next_challenge)
     }
 
@@ -179,13 +186,12 @@ mod tests {
             path.poll_challenge(now, 56, PTO).is_none(),
             "112 bytes for 100"
         );
-        path.on_packet(now, address(2), 12, false, || 2);
-        assert!(
-            path.poll_challenge(now, 56, PTO).is_none(),
-            "asked again after a probe timeout"
-        );
-        now = now + PTO;
+        assert_eq!(path.deadline(), None, "only more bytes help");
+        path.on_packet(now, address(2), 11, false, || 2);
+        assert!(path.poll_challenge(now, 56, PTO).is_none(), "112 for 111");
+        path.on_packet(now, address(2), 1, false, || 2);
         assert!(path.poll_challenge(now, 56, PTO).is_some());
+        assert_eq!(path.deadline(), Some(now + PTO));
     }
 
     #[test]

@@ -192,6 +192,9 @@ impl Connection {
         if core::mem::take(&mut self.ping) {
             let mut draft = self.draft(PacketType::Ping, limit);
             self.add_ack(now, &mut draft, self.received.is_pending());
+            if self.may_send(now, limit) {
+                self.add_control(now, &mut draft);
+            }
             self.write_packet(now, draft, &[0; 8], buf);
             self.probes = self.probes.saturating_sub(1);
             return true;
@@ -218,10 +221,9 @@ impl Connection {
         self.add_ack(now, &mut draft, include);
         if kind == PacketType::Fin && draft.frames.is_empty() {
             // From a new address it pays for the challenge that lets its answer come back.
-            let length = HEADER_LEN + body.len() + LENGTH_LEN + self.trailer_len();
-            let missing = (PING_LEN as usize).saturating_sub(length);
+            let missing = PING_LEN.saturating_sub(HEADER_LEN + body.len() + self.trailer_len());
             if missing > 0 {
-                frame::write_padding(&mut draft.frames, missing);
+                frame::write_padding(&mut draft.frames, missing.saturating_sub(LENGTH_LEN));
             }
         }
         self.write_packet(now, draft, &body, buf);

@@ -284,15 +284,7 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
             fields.number("stream_id", id.0);
             fields.number("maximum", *limit);
         }
-        Frame::MaxStreams { direction, count } => {
-            fields.text("frame_type", "max_streams");
-            let direction = match direction {
-                StreamDirection::Bidirectional => "bidirectional",
-                StreamDirection::Unidirectional => "unidirectional",
-            };
-            fields.text("stream_type", direction);
-            fields.number("maximum", *count);
-        }
+        Frame::MaxStreams { direction, count } => max_streams(fields, *direction, *count),
         Frame::Stream {
             id,
             offset,
@@ -330,6 +322,16 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
         | Frame::MessageGivenUp { .. }
         | Frame::Session { .. } => other_frame(fields, frame),
     }
+}
+
+fn max_streams(fields: &mut Object<'_>, direction: StreamDirection, count: u64) {
+    fields.text("frame_type", "max_streams");
+    let direction = match direction {
+        StreamDirection::Bidirectional => "bidirectional",
+        StreamDirection::Unidirectional => "unidirectional",
+    };
+    fields.text("stream_type", direction);
+    fields.number("maximum", count);
 }
 
 /// Frames about messages and connection IDs; nothing for others.

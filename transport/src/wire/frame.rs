@@ -318,14 +318,6 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             fin: kind == kind::STREAM_FIN,
             data: value.take_rest(),
         },
-        kind::MESSAGE => Frame::Message {
-            id: MessageId(value.varint()?),
-            data: value.take_rest(),
-        },
-        kind::DATAGRAM => Frame::Datagram {
-            id: MessageId(value.varint()?),
-            data: value.take_rest(),
-        },
         kind::RESET_STREAM => Frame::ResetStream {
             id: StreamId(value.varint()?),
             code: value.varint()?,
@@ -334,6 +326,24 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
         kind::STOP_SENDING => Frame::StopSending {
             id: StreamId(value.varint()?),
             code: value.varint()?,
+        },
+        FIRST_SKIPPABLE.. => return Ok(None),
+        _ => decode_other(kind, &mut value)?,
+    };
+    value.finish().map_err(|_| DecodeError::Frame)?;
+    Ok(Some(frame))
+}
+
+/// Messages, the session's channel and connection IDs.
+fn decode_other<'a>(kind: u8, value: &mut Cursor<'a>) -> Result<Frame<'a>, DecodeError> {
+    Ok(match kind {
+        kind::MESSAGE => Frame::Message {
+            id: MessageId(value.varint()?),
+            data: value.take_rest(),
+        },
+        kind::DATAGRAM => Frame::Datagram {
+            id: MessageId(value.varint()?),
+            data: value.take_rest(),
         },
         kind::MESSAGE_LENGTH => Frame::MessageLength(value.varint()?),
         kind::SESSION => Frame::Session {
@@ -359,11 +369,8 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
         kind::RETIRE_CONNECTION_ID => Frame::RetireConnectionId {
             sequence: value.varint()?,
         },
-        FIRST_SKIPPABLE.. => return Ok(None),
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
-    };
-    value.finish().map_err(|_| DecodeError::Frame)?;
-    Ok(Some(frame))
+    })
 }
 
 fn numbers(out: &mut Vec<u8>, kind: u8, values: &[u64]) {
