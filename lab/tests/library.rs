@@ -16,6 +16,13 @@ fn short(named: Named) -> Study {
     let document = named.document().expect("it ships");
     let whole = Study::new(document.clone()).expect("it ships");
     let sets: &[&str] = match whole.head().kind {
+        Kind::Pair if named.name == "matrix" => &[
+            "rate=10mbit",
+            "rtt=10ms",
+            "warm_up=200ms",
+            "duration=500ms",
+            "drain=2s",
+        ],
         Kind::Pair => &["warm_up=200ms", "duration=500ms", "drain=2s"],
         Kind::Swarm => &["swarm.nodes=10", "swarm.broadcasts=3"],
         Kind::Stack => &["stack.network.nodes=4", "stack.network.broadcasts=2"],

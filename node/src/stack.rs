@@ -21,6 +21,7 @@ use dunlin_transport::{CloseReason, EndpointConfig, TransportConfig};
 use crate::access::{Guard, read_denied, refusals};
 use crate::cli::LabArgs;
 use crate::cli::address::{HostPort, PeerAddress};
+use crate::cli::controller::Controllers;
 use crate::cli::id::{KeyArgs, KeyFileArgs};
 use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure, plain_reason};
@@ -214,21 +215,32 @@ pub fn plain_acceptor() -> Box<dyn Acceptor> {
     Box::new(PlainAcceptor::new())
 }
 
-/// What packets look like, and what carries them.
+/// What packets look like, what carries them, and what decides how fast they leave.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Wire {
     /// Settings of a measurement.
     pub lab: LabArgs,
     /// UDP, TCP or both.
     pub carriers: CarrierChoice,
+    /// The congestion controller.
+    pub controller: Controllers,
 }
 
 impl From<CarrierChoice> for Wire {
     fn from(carriers: CarrierChoice) -> Self {
         Self {
-            lab: LabArgs::default(),
             carriers,
+            ..Self::default()
         }
+    }
+}
+
+impl Wire {
+    /// The same with this congestion controller.
+    #[must_use]
+    pub const fn with_controller(mut self, controller: Controllers) -> Self {
+        self.controller = controller;
+        self
     }
 }
 
@@ -269,6 +281,7 @@ fn options(wire: Wire, handshake: Duration, traces: &Traces) -> EndpointOptions 
     transport.idle_timeout = IDLE_TIMEOUT;
     transport.keep_alive = Some(KEEP_ALIVE);
     transport.handshake_timeout = handshake;
+    transport.controller = wire.controller.into();
     if let Some(mtu) = wire.lab.mtu {
         transport.mtu = usize::from(mtu);
         transport.mtu_max = transport.mtu;

@@ -221,10 +221,14 @@ pub(crate) fn run(
 
 /// The most application bits per second that a path can carry: its rate less headers and losses.
 pub(crate) fn limit(path: &Path) -> f64 {
-    let mtu = EndpointConfig::default().transport.mtu as f64;
-    let share = (mtu - OVERHEAD) / (mtu + HEADER_BYTES as f64);
+    let share = data_of_a_packet() / (data_of_a_packet() + OVERHEAD + HEADER_BYTES as f64);
     path.bits_per_second as f64 * share * (1.0 - f64::from(path.loss.0) / 1e6)
 }
 
+/// Stream data of a full packet, after the search for the largest that the path carries.
+pub(crate) fn data_of_a_packet() -> f64 {
+    EndpointConfig::default().transport.mtu_max as f64 - OVERHEAD
+}
+
 /// Bytes of a full packet that are not stream data: header and the plain trailer.
-pub(crate) const OVERHEAD: f64 = 36.0;
+const OVERHEAD: f64 = 36.0;

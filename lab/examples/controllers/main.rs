@@ -10,7 +10,7 @@ mod bulk;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bulk::{OVERHEAD, Path, Run, limit, run};
+use bulk::{Path, Run, data_of_a_packet, limit, run};
 use dunlin_lab::pair;
 use dunlin_lab::rng::Ppm;
 use dunlin_lab::scenario::Scenario;
@@ -92,7 +92,7 @@ fn response(wanted: &Wanted) -> Result {
         "{:>12} {:>8} {:>12} {:>12} {:>7}",
         "", "loss", "Mbit/s", "theory", "ratio"
     );
-    let data = EndpointConfig::default().transport.mtu as f64 - OVERHEAD;
+    let data = data_of_a_packet();
     for choice in &wanted.among(&BY_LOSS) {
         for loss in [1_000, 10_000] {
             let path = Path {

@@ -24,6 +24,7 @@ macro_rules! library {
 /// Every scenario, in the order of `dunlin lab list`.
 pub const LIBRARY: &[Named] = library![
     "bulk",
+    "matrix",
     "request-response",
     "bufferbloat",
     "fairness",

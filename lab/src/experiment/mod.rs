@@ -17,6 +17,7 @@ pub mod error;
 pub mod expression;
 pub mod hold;
 pub mod library;
+pub mod markdown;
 pub mod model;
 pub mod outcome;
 mod pair;

@@ -191,6 +191,8 @@ pub enum Format {
     Csv,
     /// The results file
     Json,
+    /// A table for a document: the last swept key across, the first figure under `show` in the cells
+    Markdown,
 }
 
 /// A range of seeds.

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod carrier;
+pub mod controller;
 pub mod id;
 pub mod lab;
 pub mod trace;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use address::PeerAddress;
 use carrier::Carriers;
+use controller::Controllers;
 use id::{IdArgs, KeyArgs};
 use values::{Percent, Rate};
 
@@ -80,6 +82,9 @@ pub struct StartArgs {
     /// Port to listen on; 0 lets the system choose
     #[arg(long, default_value_t = 4600)]
     pub port: u16,
+    /// Congestion controller of all connections
+    #[arg(long, value_enum, default_value_t = Controllers::Cubic)]
+    pub controller: Controllers,
     /// A node to join the network through: ID@host:port or host:port; may be repeated
     #[arg(long = "bootstrap", value_name = "ADDR")]
     pub bootstrap: Vec<PeerAddress>,
@@ -134,6 +139,9 @@ pub struct RecvArgs {
     /// How senders may come, at the same port
     #[arg(long, value_enum, default_value_t = Carriers::Race)]
     pub carrier: Carriers,
+    /// Congestion controller of what this end sends
+    #[arg(long, value_enum, default_value_t = Controllers::Cubic)]
+    pub controller: Controllers,
     /// Where the keys are.
     #[command(flatten)]
     pub keys: KeyArgs,
@@ -159,6 +167,9 @@ pub struct SendArgs {
     /// How to reach the receiver
     #[arg(long, value_enum, default_value_t = Carriers::Race)]
     pub carrier: Carriers,
+    /// Congestion controller; bbr-tolerant for paths that lose packets without being full
+    #[arg(long, value_enum, default_value_t = Controllers::Cubic)]
+    pub controller: Controllers,
     /// Where the keys are.
     #[command(flatten)]
     pub keys: KeyArgs,
@@ -193,6 +204,9 @@ pub struct BenchServerArgs {
     /// How clients may come, at the same port
     #[arg(long, value_enum, default_value_t = Carriers::Race)]
     pub carrier: Carriers,
+    /// Congestion controller of the answers
+    #[arg(long, value_enum, default_value_t = Controllers::Cubic)]
+    pub controller: Controllers,
     /// What both ends must agree on.
     #[command(flatten)]
     pub lab: LabArgs,
@@ -226,6 +240,9 @@ pub struct BenchClientArgs {
     /// What to measure over
     #[arg(long, value_enum, default_value_t = Carriers::Udp)]
     pub carrier: Carriers,
+    /// Congestion controller of what is sent
+    #[arg(long, value_enum, default_value_t = Controllers::Cubic)]
+    pub controller: Controllers,
     /// What both ends must agree on.
     #[command(flatten)]
     pub lab: LabArgs,
@@ -355,6 +372,11 @@ mod tests {
             "dunlin recv --listen 127.0.0.1:0 --out d --once",
             "dunlin send file 127.0.0.1:4600",
             "dunlin send file 127.0.0.1:4600 --carrier race",
+            "dunlin send file 127.0.0.1:4600 --controller new-reno",
+            "dunlin recv --controller cubic",
+            "dunlin bench client h:1 --controller bbr",
+            "dunlin bench server --controller bbr-tolerant",
+            "dunlin start --controller bbr",
             "dunlin recv --carrier tcp",
             "dunlin bench client h:1 --carrier udp",
             "dunlin bench server --listen [::1]:0 --plain",
@@ -384,6 +406,7 @@ mod tests {
             "dunlin relay --listen 127.0.0.1:0 --to h:1 --loss 500%",
             "dunlin bench client h:1 --mode fast",
             "dunlin send file 127.0.0.1:4600 --carrier pigeon",
+            "dunlin send file 127.0.0.1:4600 --controller reno",
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.use_stderr(), "{line}");

@@ -30,7 +30,7 @@ pub(super) async fn run(args: RecvArgs, traces: Traces, shutdown: Shutdown) -> R
     let keys = Keys::load(&args.keys)?.with_traces(traces.clone());
     prepare(&args.out)?;
     let acceptor = keys.acceptor(&args.allow);
-    let wire = Wire::from(CarrierChoice::from(args.carrier));
+    let wire = Wire::from(CarrierChoice::from(args.carrier)).with_controller(args.controller);
     let endpoint = listen(args.listen, acceptor, wire, &traces)?;
     let _guard = keys.guard(&endpoint);
     let address = reachable_address(endpoint.local_addr());

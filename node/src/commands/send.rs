@@ -32,7 +32,7 @@ pub(super) async fn run(args: SendArgs, traces: Traces, shutdown: Shutdown) -> R
         () = shutdown.requested() => return Err(stopped()),
     };
     let keys = Keys::load(&args.keys)?.with_traces(traces);
-    let wire = Wire::from(CarrierChoice::from(args.carrier));
+    let wire = Wire::from(CarrierChoice::from(args.carrier)).with_controller(args.controller);
     let Dialled {
         endpoint,
         connection,

@@ -14,6 +14,7 @@ use dunlin_transport::driver::CarrierChoice;
 use tokio::sync::mpsc;
 
 use crate::cli::SimulateArgs;
+use crate::cli::controller::Controllers;
 use crate::commands::stopwatch::Stopwatch;
 use crate::commands::{note, print_line};
 use crate::failure::{Exit, Failure, plain_reason};
@@ -78,6 +79,7 @@ impl Network {
                 inbox: Some(inbox(folder, index)),
                 // A second socket for each of hundreds of nodes would be for nothing here.
                 carriers: CarrierChoice::UdpOnly,
+                controller: Controllers::default(),
             };
             let (node, events) = Node::start(&Keys::throwaway(), options)?;
             tokio::spawn(listen(node.id(), events, hearing.clone()));

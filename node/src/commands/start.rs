@@ -31,6 +31,7 @@ pub(super) async fn run(
         bootstrap,
         inbox: None,
         carriers: CarrierChoice::Race,
+        controller: args.controller,
     };
     let (node, mut events) = Node::start(&keys, options)?;
     print_line(&format!("{}@{}", node.id(), node.address()))?;

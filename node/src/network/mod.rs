@@ -17,9 +17,10 @@ use dunlin_transport::protect::Random;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::cli::controller::Controllers;
 use crate::clock::{Clock, unix_millis};
 use crate::failure::{Exit, Failure};
-use crate::stack::{Keys, listen, reachable_address};
+use crate::stack::{Keys, Wire, listen, reachable_address};
 
 use task::{Order, Task};
 
@@ -37,6 +38,8 @@ pub struct NodeOptions {
     pub inbox: Option<PathBuf>,
     /// What carries its packets.
     pub carriers: CarrierChoice,
+    /// The congestion controller of its connections.
+    pub controller: Controllers,
 }
 
 /// A running node. Dropping it ends it without goodbyes.
@@ -62,7 +65,7 @@ impl Node {
         let endpoint = listen(
             options.listen,
             acceptor,
-            options.carriers.into(),
+            Wire::from(options.carriers).with_controller(options.controller),
             keys.traces(),
         )?;
         let address = reachable_address(endpoint.local_addr());

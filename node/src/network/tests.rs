@@ -16,6 +16,7 @@ fn start(bootstrap: Option<&Node>) -> (Node, mpsc::Receiver<Event>) {
             .collect(),
         inbox: None,
         carriers: CarrierChoice::Race,
+        controller: Controllers::default(),
     };
     Node::start(&Keys::throwaway(), options).unwrap()
 }

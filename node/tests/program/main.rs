@@ -5,10 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod baseline;
 mod carrier;
+mod controller;
 mod faults;
 mod identity;
 mod lab;
+mod lossy;
 mod network;
 mod process;
 mod refusals;

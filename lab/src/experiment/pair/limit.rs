@@ -19,7 +19,7 @@ pub(super) enum Way {
 pub(super) struct Limit {
     /// Paths and from when on they hold.
     paths: Vec<(Instant, Path)>,
-    /// UDP payload of a full packet.
+    /// UDP payload of a full packet, after the search for the largest.
     mtu: u64,
     /// Bytes of it that are no application data.
     overhead: u64,
@@ -45,7 +45,10 @@ impl Limit {
         paths.extend(changes);
         paths.sort_by_key(|(at, _)| *at);
         let configs = experiment.configs();
-        let mtu = configs.iter().map(|config| config.transport.mtu).min();
+        let mtu = configs
+            .iter()
+            .map(|config| config.transport.mtu.max(config.transport.mtu_max))
+            .min();
         Self {
             paths,
             mtu: mtu.unwrap_or(0) as u64,
@@ -68,9 +71,11 @@ impl Limit {
             .iter()
             .filter_map(|element| rate(element, now))
             .min()?;
-        let payload = self.mtu.saturating_sub(self.overhead);
+        let narrowest = elements.iter().filter_map(mtu).min();
+        let mtu = narrowest.unwrap_or(self.mtu).min(self.mtu);
+        let payload = mtu.saturating_sub(self.overhead);
         let data = u128::from(slowest) * u128::from(payload);
-        u64::try_from(data / u128::from(self.mtu + HEADER_BYTES)).ok()
+        u64::try_from(data / u128::from(mtu + HEADER_BYTES)).ok()
     }
 
     /// The mean between two times, looked at `count` times.
@@ -83,6 +88,14 @@ impl Limit {
             sum += u128::from(self.at(way, Instant::from_nanos(at))?);
         }
         u64::try_from(sum / u128::from(LOOKS)).ok()
+    }
+}
+
+/// The largest UDP payload that an element lets through; None: any.
+fn mtu(element: &Element) -> Option<u64> {
+    match element {
+        Element::Mtu(bytes) | Element::MtuWithIcmp(bytes) => Some(*bytes as u64),
+        _ => None,
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) async fn run(
     let wire = Wire {
         lab: args.lab,
         carriers: args.carrier.into(),
+        controller: args.controller,
     };
     let dialled = tokio::select! {
         dialled = connect(&keys, &args.to, wire, note) => dialled?,

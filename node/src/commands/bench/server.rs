@@ -22,6 +22,7 @@ pub(super) async fn run(
     let wire = Wire {
         lab: args.lab,
         carriers: args.carrier.into(),
+        controller: args.controller,
     };
     let endpoint = if args.lab.plain {
         let endpoint = listen(args.listen, plain_acceptor(), wire, &traces)?;

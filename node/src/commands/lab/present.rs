@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dunlin_lab::experiment::hold::Verdict;
+use dunlin_lab::experiment::markdown::markdown;
 use dunlin_lab::experiment::outcome::{Judgement, Outcome};
 use dunlin_lab::experiment::result::RunResult;
 use dunlin_lab::experiment::study::Study;
@@ -65,6 +66,7 @@ pub(super) fn print(
 ) -> Result<(), Failure> {
     match format {
         Format::Csv => print_line(csv(outcome).trim_end()),
+        Format::Markdown => print_line(markdown(outcome, study).trim_end()),
         Format::Json => print_line(outcome.to_json().trim_end()),
         Format::Table => {
             print_line(&format!("{}: {}\n", outcome.scenario, study.head().title))?;
