@@ -14,8 +14,8 @@ use bulk::{Path, Run, data_of_a_packet, limit, run};
 use dunlin_lab::pair;
 use dunlin_lab::rng::Ppm;
 use dunlin_lab::scenario::Scenario;
+use dunlin_transport::Instant;
 use dunlin_transport::congestion::{ControllerChoice, Setup};
-use dunlin_transport::{EndpointConfig, Instant};
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
