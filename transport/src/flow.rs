@@ -64,6 +64,10 @@ impl SendFlow {
     }
 }
 
+/// A window that is consumed faster than this many round trips doubles. A sender without credit gets
+/// half a window each round trip and what the announcement waited: just above two (ADR 0120).
+const ROUND_TRIPS: u128 = 3;
+
 /// A receive window that follows the bandwidth-delay product (the idea of dynamic right-sizing:
 /// Fisk and Feng, LACSI 2001). ADR 0120 says why these numbers.
 #[derive(Clone, Copy, Debug)]
@@ -92,12 +96,12 @@ impl Tuner {
     }
 
     /// A new limit is about to be announced after `consumed` bytes in all: the window doubles when
-    /// at this pace all of it is consumed in less than three round trips.
+    /// at this pace all of it is consumed in less than [`ROUND_TRIPS`].
     pub(crate) fn on_announcing(&mut self, now: Instant, rtt: Duration, consumed: u64) {
         if let Some((then, before)) = self.since.replace((now, consumed)) {
             let elapsed = now.saturating_duration_since(then).as_nanos();
             let moved = u128::from(consumed - before);
-            if elapsed * u128::from(self.window) < 3 * rtt.as_nanos() * moved {
+            if elapsed * u128::from(self.window) < ROUND_TRIPS * rtt.as_nanos() * moved {
                 self.window = (self.window * 2).min(self.max);
             }
         }
@@ -292,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_emptied_within_two_round_trips_doubles_up_to_its_bound() {
+    fn a_window_emptied_within_three_round_trips_doubles_up_to_its_bound() {
         let mut flow = ReceiveFlow::new(65_536, 200_000, 4);
         let mut now = Instant::ZERO;
         let mut windows = Vec::new();
@@ -302,7 +306,7 @@ mod tests {
             assert!(flow.wants_announcement());
             flow.announce(now, RTT);
             windows.push(flow.window());
-            now = now + RTT - Duration::from_millis(1);
+            now = now + RTT * 3 / 2 - Duration::from_millis(1);
         }
         assert_eq!(windows, [65_536, 131_072, 200_000, 200_000]);
     }
@@ -330,6 +334,20 @@ mod tests {
             now = now + RTT * 3 / 2;
         }
         assert_eq!(flow.window(), 65_536);
+    }
+
+    /// Each half comes a round trip after it was announced, and a little later: that is no path of
+    /// this rate but a window that is too small.
+    #[test]
+    fn a_window_that_holds_the_sender_back_does_not_stay() {
+        let mut flow = ReceiveFlow::new(65_536, 1 << 20, 6);
+        let mut now = Instant::ZERO;
+        for _ in 0..2 {
+            consume(&mut flow, 32_768);
+            flow.announce(now, RTT);
+            now = now + RTT + Duration::from_millis(1);
+        }
+        assert_eq!(flow.window(), 131_072);
     }
 
     #[test]
