@@ -9,7 +9,8 @@
 //!
 //! Before the first ProbeRTT, Startup gives a first estimate: a round after which delivery became a
 //! quarter faster did not fill the path, so neither did the rounds before it, and what they lost is
-//! noise. The last two rounds of Startup never count.
+//! noise. The last two rounds of Startup never count. These rounds are short, and an estimate that is
+//! too low ends Startup far below the bandwidth; so it gets two standard deviations on top.
 
 use super::constants::LOSS_THRESHOLD;
 use crate::time::Instant;
@@ -18,6 +19,9 @@ use crate::time::Instant;
 const NOISE_MAX: u64 = 100;
 /// Packets that a measurement needs. A guess: at 5 % the estimate is then within 3 %.
 const PACKETS_MIN: u64 = 50;
+
+/// Packets of Startup that say anything. A guess: what leaves at first.
+const EARLY_PACKETS_MIN: u64 = 10;
 
 /// What became of packets that left in one or more ProbeRTTs.
 #[derive(Clone, Copy, Default, Debug)]
@@ -44,6 +48,17 @@ impl Count {
 
     const fn is_enough(self) -> bool {
         self.packets >= PACKETS_MIN
+    }
+
+    /// The share that is lost, in thousandths.
+    fn share(self) -> u64 {
+        self.lost * 1_000 / self.packets.max(1)
+    }
+
+    /// The same with two standard deviations of a Poisson count on top.
+    fn upper_share(self) -> u64 {
+        let lost = self.lost + 2 * self.lost.isqrt() + 1;
+        lost * 1_000 / self.packets.max(1)
     }
 }
 
@@ -135,13 +150,14 @@ impl Noise {
     pub(super) fn bearable(&self) -> u64 {
         let mut known = self.current;
         known.add(self.previous);
-        if !known.is_enough() {
-            known = self.early.settled;
-        }
-        if !self.is_believed || !known.is_enough() {
-            return LOSS_THRESHOLD * 10;
-        }
-        LOSS_THRESHOLD * 10 + (known.lost * 1_000 / known.packets).min(NOISE_MAX) * 3 / 2
+        let early = self.early.settled;
+        let noise = match (known.is_enough(), early.packets >= EARLY_PACKETS_MIN) {
+            _ if !self.is_believed => 0,
+            (true, _) => known.share(),
+            (false, true) => early.upper_share(),
+            (false, false) => 0,
+        };
+        LOSS_THRESHOLD * 10 + noise.min(NOISE_MAX) * 3 / 2
     }
 }
 
@@ -200,11 +216,21 @@ mod tests {
             noise.on_startup_round(faster);
             noise.bearable()
         };
-        assert_eq!(round(20, 1, true), 20);
-        assert_eq!(round(40, 2, true), 20, "20 packets are too few");
-        assert_eq!(round(80, 40, true), 20 + 75, "3 of 60");
-        assert_eq!(round(160, 80, false), 20 + 75);
-        assert_eq!(round(160, 160, true), 20 + 75, "it was over");
+        assert_eq!(round(200, 10, true), 20);
+        assert_eq!(round(400, 20, true), 20 + 127, "10 of 200, and 7 on top");
+        assert_eq!(round(800, 400, true), 20 + 102, "30 of 600, and 11 on top");
+        assert_eq!(round(1_600, 800, false), 20 + 102);
+        assert_eq!(round(1_600, 1_600, true), 20 + 102, "it was over");
+    }
+
+    #[test]
+    fn a_startup_without_loss_leaves_the_threshold_of_the_draft() {
+        let mut noise = Noise::new(true);
+        for packets in [10, 1_000, 1_000] {
+            (0..packets).for_each(|_| noise.on_packet(at(0), false));
+            noise.on_startup_round(true);
+        }
+        assert_eq!(noise.bearable(), 20, "less than a thousandth on top");
     }
 
     #[test]
