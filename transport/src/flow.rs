@@ -5,7 +5,7 @@
 //! the header's Window Size (low 16 bits of the limit in units), and in MAX_DATA frames, which are
 //! retransmitted.
 //!
-//! A receive window begins small and doubles while the application empties it within six round
+//! A receive window begins small and doubles while the application empties it within five round
 //! trips ([`Tuner`]), up to a bound of memory: who reads slowly never offers more than at first.
 
 use core::time::Duration;
@@ -66,8 +66,8 @@ impl SendFlow {
 
 /// A window that is consumed faster than this many round trips doubles. A sender without credit gets
 /// half a window each round trip and what the announcement waited: just above two. Where packets are
-/// lost, half a window waits for repairs and their repairs: up to three times as long (ADR 0120).
-const ROUND_TRIPS: u128 = 6;
+/// lost, half a window waits for repairs and their repairs: twice as long and more (ADR 0120).
+const ROUND_TRIPS: u128 = 5;
 
 /// A receive window that follows the bandwidth-delay product (the idea of dynamic right-sizing:
 /// Fisk and Feng, LACSI 2001). ADR 0120 says why these numbers.
@@ -99,13 +99,19 @@ impl Tuner {
     /// A new limit is about to be announced after `consumed` bytes in all: the window doubles when
     /// at this pace all of it is consumed in less than [`ROUND_TRIPS`].
     pub(crate) fn on_announcing(&mut self, now: Instant, rtt: Duration, consumed: u64) {
-        if let Some((then, before)) = self.since.replace((now, consumed)) {
+        if let Some((then, before)) = self.since {
+            let moved = consumed - before;
+            if moved < self.window / 2 {
+                // Told to a peer without credit, soon after the last: that is no pace yet.
+                return;
+            }
             let elapsed = now.saturating_duration_since(then).as_nanos();
-            let moved = u128::from(consumed - before);
+            let moved = u128::from(moved);
             if elapsed * u128::from(self.window) < ROUND_TRIPS * rtt.as_nanos() * moved {
                 self.window = (self.window * 2).min(self.max);
             }
         }
+        self.since = Some((now, consumed));
     }
 
     /// The window must hold `bytes`. True: it grew for that.
@@ -297,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_emptied_within_six_round_trips_doubles_up_to_its_bound() {
+    fn a_window_emptied_within_five_round_trips_doubles_up_to_its_bound() {
         let mut flow = ReceiveFlow::new(65_536, 200_000, 4);
         let mut now = Instant::ZERO;
         let mut windows = Vec::new();
@@ -307,7 +313,7 @@ mod tests {
             assert!(flow.wants_announcement());
             flow.announce(now, RTT);
             windows.push(flow.window());
-            now = now + RTT * 3 - Duration::from_millis(1);
+            now = now + RTT * 5 / 2 - Duration::from_millis(1);
         }
         assert_eq!(windows, [65_536, 131_072, 200_000, 200_000]);
     }
@@ -332,7 +338,7 @@ mod tests {
         for _ in 0..10 {
             consume(&mut flow, 32_768);
             flow.announce(now, RTT);
-            now = now + RTT * 3;
+            now = now + RTT * 5 / 2;
         }
         assert_eq!(flow.window(), 65_536);
     }
@@ -351,6 +357,18 @@ mod tests {
             }
             assert_eq!(flow.window(), 131_072);
         }
+    }
+
+    #[test]
+    fn announcements_in_quick_succession_are_no_pace() {
+        let mut flow = ReceiveFlow::new(65_536, 1 << 20, 6);
+        consume(&mut flow, 32_768);
+        flow.announce(Instant::ZERO, RTT);
+        for micros in 1..10 {
+            consume(&mut flow, 3_000);
+            flow.announce(Instant::ZERO + Duration::from_micros(micros), RTT);
+        }
+        assert_eq!(flow.window(), 65_536);
     }
 
     #[test]
