@@ -37,6 +37,7 @@ local FRAMES = {
     [8] = "MESSAGE", [9] = "DATAGRAM", [10] = "RESET_STREAM", [11] = "STOP_SENDING",
     [12] = "MESSAGE_LENGTH", [13] = "SESSION", [14] = "MESSAGE_ORDER", [15] = "ORDERED_MESSAGE",
     [16] = "MESSAGE_GIVEN_UP", [17] = "NEW_CONNECTION_ID", [18] = "RETIRE_CONNECTION_ID",
+    [19] = "RESET_TOKEN",
 }
 local PARAMS = {
     [0] = "connection ID", [1] = "idle timeout (ms)", [2] = "connection credit",
@@ -149,6 +150,7 @@ field("message_len", U64, "message.length", "Length of the message")
 field("message_order", U64, "message.order", "Place among the ordered ones")
 field("id_sequence", U64, "id.sequence", "Number of the connection ID")
 field("id_issued", U64, "id.issued", "Connection ID")
+field("reset_token", BYTES, "reset.token", "Stateless-reset token")
 field("message_sent", U64, "message.sent", "Bytes that were sent")
 field("message_data", BYTES, "message.data", "Data")
 dunlin.fields = fields
@@ -546,6 +548,9 @@ local function frame_body(kind, c, tree, context)
         c:number(tree, "id_issued")
     elseif kind == 18 then
         c:number(tree, "id_sequence")
+    elseif kind == 19 then
+        c:number(tree, "id_issued")
+        tree:add(f.reset_token, c:take(16))
     end
 end
 
@@ -873,6 +878,17 @@ local function version_reply(tvb, tree)
     return "version reply"
 end
 
+-- W-RST-1.
+local function stateless_reset(tvb, tree)
+    local branch = tree:add(dunlin, tvb(), "Dunlin, stateless reset")
+    branch:add(f.magic, tvb(0, 1))
+    branch:add(f.version, tvb(1, 1))
+    branch:add(f.type, tvb(2, 1))
+    branch:add(f.reset_token, tvb(8, 16))
+    branch:add(f.cid, tvb(28, 4))
+    return "stateless reset"
+end
+
 local function plain_packet(tvb, at, tree, h)
     local length = HEADER + h.payload_len
     local branch = tree:add(dunlin, tvb(at, length), "Dunlin, " .. (TYPES[h.kind] or "?"))
@@ -948,7 +964,8 @@ function dunlin.dissector(tvb, pinfo, tree)
     local infos = {}
     local at = 0
     if bytes:byte(2) == 0 then
-        infos[1] = version_reply(tvb, tree)
+        local is_reset = bytes:byte(3) == RST and #bytes == HEADER
+        infos[1] = is_reset and stateless_reset(tvb, tree) or version_reply(tvb, tree)
         at = #bytes
     end
     while at < #bytes do
@@ -984,6 +1001,9 @@ end
 
 -- Magic and version, and room for the smallest packet.
 local function looks_like_dunlin(tvb)
+    if tvb:len() == HEADER then
+        return tvb(0, 1):uint() == MAGIC and tvb(1, 1):uint() == 0 and tvb(2, 1):uint() == RST
+    end
     if tvb:len() < HEADER + CRC or tvb(0, 1):uint() ~= MAGIC then
         return tvb:len() == HEADER + 1 and tvb(0, 1):uint() == MAGIC and tvb(1, 1):uint() == 0 and tvb(2, 1):uint() == SYN_ACK
     end

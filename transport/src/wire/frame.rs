@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use super::ack::AckFrame;
+use super::reset::ResetToken;
 use super::{Cursor, DecodeError, varint};
 use crate::ids::{ConnectionId, MessageId, StreamDirection, StreamId};
 
@@ -33,6 +34,7 @@ mod kind {
     pub(super) const MESSAGE_GIVEN_UP: u8 = 0x10;
     pub(super) const NEW_CONNECTION_ID: u8 = 0x11;
     pub(super) const RETIRE_CONNECTION_ID: u8 = 0x12;
+    pub(super) const RESET_TOKEN: u8 = 0x13;
 }
 
 /// One decoded frame.
@@ -139,6 +141,13 @@ pub enum Frame<'a> {
         /// Its number.
         sequence: u64,
     },
+    /// What a stateless reset of this connection bears (`docs/wire.md` W-RST).
+    ResetToken {
+        /// The connection ID that the receiver sends to.
+        id: ConnectionId,
+        /// The token.
+        token: ResetToken,
+    },
 }
 
 impl Frame<'_> {
@@ -217,6 +226,9 @@ impl Frame<'_> {
             }
             Self::RetireConnectionId { sequence } => {
                 numbers(out, kind::RETIRE_CONNECTION_ID, &[sequence]);
+            }
+            Self::ResetToken { id, token } => {
+                message(out, kind::RESET_TOKEN, MessageId(id.0.into()), &token);
             }
         }
     }
@@ -335,6 +347,16 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             id: StreamId(value.varint()?),
             code: value.varint()?,
         },
+        FIRST_SKIPPABLE.. => return Ok(None),
+        kind => decode_more(kind, &mut value)?,
+    };
+    value.finish().map_err(|_| DecodeError::Frame)?;
+    Ok(Some(frame))
+}
+
+/// Frames beside those of streams and credit.
+fn decode_more<'a>(kind: u8, value: &mut Cursor<'a>) -> Result<Frame<'a>, DecodeError> {
+    Ok(match kind {
         kind::MESSAGE_LENGTH => Frame::MessageLength(value.varint()?),
         kind::SESSION => Frame::Session {
             offset: value.varint()?,
@@ -352,18 +374,22 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
         },
         kind::NEW_CONNECTION_ID => Frame::NewConnectionId {
             sequence: value.varint()?,
-            id: u32::try_from(value.varint()?)
-                .map(ConnectionId)
-                .map_err(|_| DecodeError::Frame)?,
+            id: connection_id(value)?,
         },
         kind::RETIRE_CONNECTION_ID => Frame::RetireConnectionId {
             sequence: value.varint()?,
         },
-        FIRST_SKIPPABLE.. => return Ok(None),
+        kind::RESET_TOKEN => Frame::ResetToken {
+            id: connection_id(value)?,
+            token: value.array()?,
+        },
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
-    };
-    value.finish().map_err(|_| DecodeError::Frame)?;
-    Ok(Some(frame))
+    })
+}
+
+fn connection_id(value: &mut Cursor<'_>) -> Result<ConnectionId, DecodeError> {
+    let id = u32::try_from(value.varint()?);
+    id.map(ConnectionId).map_err(|_| DecodeError::Frame)
 }
 
 fn numbers(out: &mut Vec<u8>, kind: u8, values: &[u64]) {
@@ -414,6 +440,7 @@ mod tests {
                 Frame::MessageGivenUp { id: MessageId(a), sent: b },
                 Frame::NewConnectionId { sequence: a, id: ConnectionId(b as u32) },
                 Frame::RetireConnectionId { sequence: c },
+                Frame::ResetToken { id: ConnectionId(b as u32), token: (u128::from(a) << 64 | u128::from(c)).to_be_bytes() },
             ];
             let mut out = Vec::new();
             for frame in &frames {
