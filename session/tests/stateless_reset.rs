@@ -285,7 +285,8 @@ fn resets_have_a_budget_that_time_fills_again() {
     let answered = |scene: &mut Scene, packets: u64| {
         let mut count = 0;
         for source in 0..packets {
-            let from = ([10, 1, (source >> 8) as u8, source as u8], 9).into();
+            let [.., high, low] = source.to_be_bytes();
+            let from = ([10, 1, high, low], 9).into();
             scene.deliver(1, from, &garbage);
             count += scene.drain(1).len() as u64;
         }

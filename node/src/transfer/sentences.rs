@@ -1,5 +1,9 @@
 //! Transfers in words: what a person is told when one fails or has problems.
 
+use std::io;
+
+use dunlin_transport::CloseReason;
+
 use super::error::{Doing, TransferError};
 use super::message::{AbortCode, Entry, Outcome, Problem};
 use crate::failure::{Exit, Failure, plain_reason};
@@ -74,15 +78,24 @@ pub fn failure(error: &TransferError, end: End) -> Failure {
         ),
         TransferError::Aborted(code) => aborted(*code, end),
         TransferError::GaveUp(code) => gave_up(*code),
-        TransferError::Connection(_) => (
+        TransferError::Connection(error) => (
             Exit::Unreachable,
             format!(
-                "the connection to the {} was lost in mid-transfer; what has arrived is kept, run the same command again to continue",
-                end.other()
+                "the {} in mid-transfer; what has arrived is kept, run the same command again to continue",
+                lost(error, end)
             ),
         ),
     };
     Failure::new(exit, sentence)
+}
+
+/// How the connection was lost.
+fn lost(error: &io::Error, end: End) -> String {
+    let reason = error.get_ref().and_then(|it| it.downcast_ref());
+    match reason {
+        Some(CloseReason::PeerRestarted) => format!("{} was restarted", end.other()),
+        _ => format!("connection to the {} was lost", end.other()),
+    }
 }
 
 /// The failure for a transfer that ran to its end with problems; `None` when all is well.

@@ -226,5 +226,8 @@ fn a_restarted_receiver_is_noticed_at_once() {
         .expect("it does not wait for the idle timeout");
     assert_eq!(told.code, Some(4), "{told:?}");
     assert!(told.sentence().contains("was restarted"), "{told:?}");
-    assert!(told.sentence().contains("try again"), "{told:?}");
+    assert!(
+        told.sentence().contains("run the same command again"),
+        "{told:?}"
+    );
 }
