@@ -2,7 +2,7 @@
 
 use std::io;
 
-use dunlin_transport::CloseReason;
+use dunlin_transport::{CloseReason, ReadError, WriteError};
 
 use super::error::{Doing, TransferError};
 use super::message::{AbortCode, Entry, Outcome, Problem};
@@ -89,10 +89,20 @@ pub fn failure(error: &TransferError, end: End) -> Failure {
     Failure::new(exit, sentence)
 }
 
+/// Why the connection ended, as a stream's error says it.
+fn closed(error: &io::Error) -> Option<&CloseReason> {
+    let inner = error.get_ref()?;
+    match (inner.downcast_ref(), inner.downcast_ref()) {
+        (Some(WriteError::Closed(reason)), _) | (_, Some(ReadError::Closed(reason))) => {
+            Some(reason)
+        }
+        _ => inner.downcast_ref(),
+    }
+}
+
 /// How the connection was lost.
 fn lost(error: &io::Error, end: End) -> String {
-    let reason = error.get_ref().and_then(|it| it.downcast_ref());
-    match reason {
+    match closed(error) {
         Some(CloseReason::PeerRestarted) => format!("{} was restarted", end.other()),
         _ => format!("connection to the {} was lost", end.other()),
     }
@@ -158,7 +168,7 @@ pub fn advice(problem: Problem) -> &'static str {
     }
 }
 
-fn local_advice(doing: Doing, kind: std::io::ErrorKind) -> &'static str {
+fn local_advice(doing: Doing, kind: io::ErrorKind) -> &'static str {
     use std::io::ErrorKind;
     match (doing, kind) {
         (_, ErrorKind::StorageFull) => "free some space and send again, it will continue",

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use dunlin_transport::protect::{
     Acceptor, HandshakeError, Random, Responder, Syn as IncomingSyn, SynDecision, Verdict,
 };
+use dunlin_transport::secret::same_secret;
 use dunlin_transport::wire::reset::ResetToken;
 use dunlin_transport::{ConnectionId, Instant, Side};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::initiator::{first_half, retry_mac};
@@ -108,7 +108,7 @@ impl SessionAcceptor {
         let provider = &*self.shared.provider;
         self.addressed.iter().find(|(_, key)| {
             let mac = provider.hmac_sha256(key, &[syn.checked]);
-            bool::from(first_half(&mac).ct_eq(syn.mac1))
+            same_secret(&first_half(&mac), syn.mac1)
         })
     }
 

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use dunlin_transport::Instant;
 use dunlin_transport::protect::Random;
-use subtle::ConstantTimeEq;
+use dunlin_transport::secret::same_secret;
 use zeroize::Zeroizing;
 
 use crate::limits::{TOKEN_KEY_LIFETIME, TOKEN_LEN, TOKEN_LIFETIME};
@@ -53,7 +53,7 @@ impl TokenMint {
         let age = seconds(now).checked_sub(time);
         (age.is_some_and(|age| u64::from(age) <= TOKEN_LIFETIME.as_secs())
             || planted::is(Bug::TokenNeverExpires))
-            && bool::from(self.make(provider, time, from, content).ct_eq(token))
+            && same_secret(&self.make(provider, time, from, content), token)
     }
 
     fn make(

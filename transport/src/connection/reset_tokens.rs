@@ -7,14 +7,13 @@
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 
-use subtle::ConstantTimeEq;
-
 use super::Connection;
 use super::contents::Item;
 use super::state::State;
 use crate::error::CloseReason;
 use crate::ids::ConnectionId;
 use crate::limits::RESET_TOKENS_MAX;
+use crate::secret::same_secret;
 use crate::wire::frame::Frame;
 use crate::wire::reset::ResetToken;
 
@@ -70,9 +69,7 @@ impl ResetTokens {
     /// Whether the peer told this token. Takes the same time whatever its bytes are.
     fn is_theirs(&self, id: ConnectionId, token: &ResetToken) -> bool {
         let of_id = self.theirs.iter().filter(|(known, _)| *known == id);
-        of_id.fold(false, |found, (_, known)| {
-            found | bool::from(known.ct_eq(token))
-        })
+        of_id.fold(false, |found, (_, known)| found | same_secret(known, token))
     }
 }
 
