@@ -74,6 +74,11 @@ fn named(quoted: &str) -> Option<(&str, &str)> {
     (PLACES.iter().any(|(short, _)| *short == place)).then_some((place, test))
 }
 
+fn is_model(quoted: &str) -> bool {
+    let extension = Path::new(quoted).extension();
+    extension.is_some_and(|it| it == "vp" || it == "pv")
+}
+
 fn check(row: &[String]) -> Result<(), String> {
     let mut tests = 0;
     for quoted in row.iter().flat_map(|cell| quoted(cell)) {
@@ -90,10 +95,8 @@ fn check(row: &[String]) -> Result<(), String> {
                 return Err(format!("{quoted} is not there"));
             }
             tests += 1;
-        } else if quoted.ends_with(".vp") || quoted.ends_with(".pv") {
-            if !root().join("docs/model").join(quoted).exists() {
-                return Err(format!("there is no model {quoted}"));
-            }
+        } else if is_model(quoted) && !root().join("docs/model").join(quoted).exists() {
+            return Err(format!("there is no model {quoted}"));
         }
     }
     let honest = row.iter().any(|cell| cell.contains("**not "));

@@ -208,6 +208,10 @@ local function load_key_log(path)
                 table.insert(directions[cid], found[name])
             end
             found[name].secrets[tonumber(generation)] = crypto.from_hex(secret)
+            local other = found[(who == "INITIATOR" and "RESPONDER" or "INITIATOR") .. id]
+            if other then
+                found[name].other, other.other = other, found[name]
+            end
         end
     end
     file:close()
@@ -482,6 +486,20 @@ local function ack_ranges(c, tree, largest)
     end
 end
 
+-- Packets of direction `dir` may bear this connection ID from now on (W-CID-1).
+local function learn(cid, dir)
+    if not dir then
+        return
+    end
+    directions[cid] = directions[cid] or {}
+    for _, known in ipairs(directions[cid]) do
+        if known == dir then
+            return
+        end
+    end
+    table.insert(directions[cid], dir)
+end
+
 local function frame_body(kind, c, tree, context)
     if kind == 0 then
         local zeros = c:rest()
@@ -545,7 +563,8 @@ local function frame_body(kind, c, tree, context)
         c:number(tree, "message_sent")
     elseif kind == 17 then
         c:number(tree, "id_sequence")
-        c:number(tree, "id_issued")
+        local id = c:number(tree, "id_issued")
+        learn(id, context.dir and context.dir.other)
     elseif kind == 18 then
         c:number(tree, "id_sequence")
     elseif kind == 19 then
@@ -815,7 +834,7 @@ end
 -- Payload and trailer of a packet whose header is clear, at `at` of `tvb`; the text for the list.
 local function packet_tree(tvb, at, tree, h, trailer)
     local stop = at + HEADER + h.payload_len - trailer
-    local context = { acknowledgment = h.acknowledgment }
+    local context = { acknowledgment = h.acknowledgment, dir = h.dir }
     local names = {}
     local block = stop
     if bit.band(h.flags, F_EXTENSION) ~= 0 then
@@ -918,7 +937,7 @@ local function sealed_packet(tvb, at, tree, known, clear)
     local branch = tree:add(dunlin, tvb(at, length), "Dunlin, " .. (TYPES[known.header:byte(3)] or "?") .. ", sealed")
     local opened = ByteArray.new(clear, true):tvb("Dunlin packet, opened")
     local h = parse_header(known.header)
-    h.number = known.number
+    h.number, h.dir = known.number, known.dir
     header_tree(opened, 0, branch, h, true)
     branch:add(f.sender, known.dir.sender):set_generated()
     branch:add(f.cipher, known.dir.cipher.name):set_generated()

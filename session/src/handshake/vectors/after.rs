@@ -1,5 +1,5 @@
 //! The test vectors of `docs/session-vectors.md`: what follows the handshake (second proof, fresh
-//! key exchange, stateless reset), on the connection of `docs/session.md`, chapter 10.
+//! key exchange, stateless reset), on the connection of `docs/session.md`, chapter 11.
 
 use dunlin_transport::ConnectionId;
 use dunlin_transport::wire::reset::ResetToken;
