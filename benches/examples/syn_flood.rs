@@ -1,12 +1,13 @@
 //! A flood of SYNs on a real endpoint, while a transfer runs over it (`docs/threats.md`, T4).
 //!
 //! ```text
-//! cargo run --release -p dunlin-benches --example syn_flood -- 7 20
+//! cargo run --release -p dunlin-benches --example syn_flood -- 7 10 5000
 //! ```
 //!
-//! Arguments: rounds, and the MB that the transfer offers each second. A round measures the transfer for two seconds
-//! without and two with a flood from another process, as many SYNs as that process can send, all
-//! different and all with a right first check. Printed are medians over the rounds.
+//! Arguments: rounds, the MB that the transfer offers each second, and the SYNs a second of the flood
+//! (0: as many as it can send). A round measures the transfer for two seconds without and two with a flood
+//! from another process: SYNs that are all different and have a right first check. Printed are
+//! medians over the rounds.
 
 #![expect(
     clippy::disallowed_methods,
@@ -44,7 +45,7 @@ fn initiator(random: &mut SeededRandom) -> SessionInitiator {
 }
 
 /// The other process: sends until its time is over, and says what it sent and heard.
-fn flood(target: SocketAddr) -> Result<(), Box<dyn Error>> {
+fn flood(target: SocketAddr, rate: f64) -> Result<(), Box<dyn Error>> {
     let syns = (0..SYNS)
         .map(|seed| syn(seed + 10, target))
         .collect::<Result<Vec<_>, _>>()?;
@@ -56,6 +57,12 @@ fn flood(target: SocketAddr) -> Result<(), Box<dyn Error>> {
     let mut buffer = [0; 2_048];
     let start = Instant::now();
     for syn in syns.iter().cycle() {
+        while rate > 0.0 && sent as f64 >= start.elapsed().as_secs_f64() * rate {
+            if start.elapsed() >= SPAN {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         match socket.send(syn) {
             Ok(_) => sent += 1,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -107,13 +114,16 @@ fn resident() -> f64 {
     pages.unwrap_or(0.0) * 4_096.0
 }
 
-fn measure(received: &AtomicU64, target: Option<SocketAddr>) -> Result<Found, Box<dyn Error>> {
+fn measure(
+    received: &AtomicU64,
+    target: Option<(SocketAddr, &str)>,
+) -> Result<Found, Box<dyn Error>> {
     let flood = match target {
         None => None,
-        Some(target) => {
+        Some((target, rate)) => {
             let program = std::env::current_exe()?;
             let mut command = Command::new(program);
-            command.arg("flood").arg(target.to_string());
+            command.args(["flood", &target.to_string(), rate]);
             let mut child = command.stdout(Stdio::piped()).spawn()?;
             let mut said = BufReader::new(child.stdout.take().ok_or("a pipe")?);
             let mut line = String::new();
@@ -177,6 +187,8 @@ async fn transfer(rate: f64, received: Arc<AtomicU64>) -> Result<SocketAddr, Box
     let piece = vec![random.next_u32() as u8; (rate * 1e6 / f64::from(PIECES)) as usize];
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / PIECES);
+        // What could not be sent in its time is not offered again.
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             ticks.tick().await;
             if stream.write_all(&piece).await.is_err() {
@@ -197,21 +209,21 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [first, second] = &arguments[..] else {
-        return Err("arguments: ROUNDS MB_A_SECOND".into());
+    let [first, second, rate] = &arguments[..] else {
+        return Err("arguments: ROUNDS MB_A_SECOND SYNS_A_SECOND".into());
     };
     if first == "flood" {
-        return flood(second.parse()?);
+        return flood(second.parse()?, rate.parse()?);
     }
     let rounds: usize = first.parse()?;
     let runtime = tokio::runtime::Runtime::new()?;
     let received = Arc::new(AtomicU64::new(0));
     let target = runtime.block_on(transfer(second.parse()?, Arc::clone(&received)))?;
-    measure(&received, Some(target))?;
+    measure(&received, Some((target, rate)))?;
     let mut found = Vec::new();
     for _ in 0..rounds {
         let alone = measure(&received, None)?;
-        found.push((alone.rate, measure(&received, Some(target))?));
+        found.push((alone.rate, measure(&received, Some((target, rate)))?));
     }
     let of = |pick: fn(&(f64, Found)) -> f64| median(found.iter().map(pick));
     println!("transfer alone: {:.1} MB/s", of(|(alone, _)| *alone));

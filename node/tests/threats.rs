@@ -64,7 +64,7 @@ fn is_run(text: &str, name: &str) -> bool {
         return false;
     };
     let attributes = text[..at].rsplit("\n\n").next().unwrap_or_default();
-    attributes.contains("test") && !attributes.contains("#[ignore")
+    attributes.contains("test") && !attributes.contains(concat!("#[", "ignore"))
 }
 
 /// A quoted name as `(short name, test)`, if it names a test.
