@@ -32,7 +32,10 @@ fn cve_2025_54939() {
         server.handle_datagram(Instant::ZERO, from, None, &mut datagram);
         // One stateless reset at most, for the first of them.
         let mut answer = Vec::new();
-        if server.poll_transmit(Instant::ZERO, 1, &mut answer).is_some() {
+        if server
+            .poll_transmit(Instant::ZERO, 1, &mut answer)
+            .is_some()
+        {
             assert!(reset::parse(&answer).is_some() && answer.len() < came);
         }
         let more = server.poll_transmit(Instant::ZERO, 1, &mut answer);
