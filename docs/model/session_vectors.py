@@ -1,7 +1,7 @@
-"""Computes the test vectors of ../session.md from its text alone and compares.
+"""Computes the test vectors of ../session.md and ../session-vectors.md from the text alone and compares.
 
 An independent second implementation of the handshake and of packet protection: it shares no code
-and no library with the Rust crate. Needs the packages `cryptography` and `kyber-py`.
+and no library with the Rust crate. Needs the packages `cryptography`, `kyber-py` and `dilithium-py`.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from dilithium_py.ml_dsa import ML_DSA_65
 from kyber_py.ml_kem import ML_KEM_768
 
 def sha256(*parts):
@@ -74,8 +75,8 @@ def seal(secret, first_secret, key_length, aead, mask, clear, number=0x102030405
     return bytes(header) + sealed
 
 
-def read_vectors():
-    text = (Path(__file__).parent.parent / "session.md").read_text()
+def read_vectors(name):
+    text = (Path(__file__).parent.parent / name).read_text()
     values, name = {}, None
     for line in text.split("```text vectors\n")[1].split("```")[0].splitlines():
         if line.startswith("    "):
@@ -152,14 +153,69 @@ def compute(clear):
     return out
 
 
+def second_proof(out, written, exporter):
+    """S-PQ. The signature is verified, since a sender may make it in two ways."""
+    out["auth2_exporter"] = exporter(b"auth2")
+    for side, seed, xi in (("initiator", 1, 0x0A), ("responder", 2, 0x0B)):
+        public, _ = ML_DSA_65.key_derive(bytes([xi]) * 32)
+        commitment = out[f"{side}_mldsa_commitment"] = sha256(public)
+        ed25519 = identity(bytes([seed]) * 32)[1][:32]
+        out[f"{side}_hybrid_node_id"] = sha256(b"dunlin node-id v1", ed25519, commitment)
+        message = out[f"{side}_auth2"] = bytes.fromhex(written[f"{side}_auth2"])
+        signed = b" " * 64 + f"dunlin auth2 {side} v1".encode() + b"\0" + out["auth2_exporter"]
+        assert message[:1953] == b"\1" + public and len(message) == 5262
+        assert ML_DSA_65.verify(public, signed, message[1953:])
+
+
+def fresh_exchange(out, first, exporter):
+    """S-RK."""
+    binding = out["rekey_binding"] = exporter(b"rekey")
+    key_i, _, _ = identity(b"\x01" * 32)
+    key_r, _, _ = identity(b"\x02" * 32)
+    x_i = X25519PrivateKey.from_private_bytes(b"\x20" * 32)
+    x_r = X25519PrivateKey.from_private_bytes(b"\x30" * 32)
+    ek, _ = ML_KEM_768._keygen_internal(b"\x21" * 32, b"\x22" * 32)
+    offer = b"\2" + x25519_public(x_i) + ek
+    offer += sign(key_i, b"dunlin rekey initiator v1", sha256(binding, offer))
+    kem, ciphertext = ML_KEM_768._encaps_internal(ek, b"\x31" * 32)
+    answer = b"\3" + struct.pack(">Q", 1) + x25519_public(x_r) + ciphertext
+    answer += sign(key_r, b"dunlin rekey responder v1", sha256(binding, offer, answer))
+    x25519 = x_r.exchange(x_i.public_key())
+    out["rekey_offer"], out["rekey_answer"] = offer, answer
+    out["rekey_x25519_shared"], out["rekey_ml_kem_shared"] = x25519, kem
+    fresh = out["rekey_fresh"] = mac(sha256(binding, offer, answer), kem + x25519)
+    for side in ("ap_i", "ap_r"):
+        out[f"rekey_{side}_of_generation_1"] = mac(first[f"{side}_next_secret"], fresh)
+
+
+def after(first, written):
+    """What ../session-vectors.md shows."""
+    out = {}
+
+    def exporter(name):
+        return label(first["exp"], b"exporter", sha256(name), 32)
+
+    second_proof(out, written, exporter)
+    fresh_exchange(out, first, exporter)
+    key = out["reset_key"] = mac(b"\x02" * 32, b"dunlin stateless reset v1", first["network_id"])
+    address = bytes(10) + b"\xff\xff" + bytes([192, 0, 2, 7]) + struct.pack(">H", 4000)
+    out["reset_token"] = mac(key, b"reset", address, struct.pack(">I", 0x01020304))[:16]
+    return out
+
+
 def main():
-    written = read_vectors()
+    written = read_vectors("session.md")
     computed = compute(bytes.fromhex(written["packet_clear"]))
     given = {"packet_clear", "initiator_node_id_text", "responder_node_id_text"}
     assert set(written) == set(computed) | given, set(written) ^ (set(computed) | given)
     for name, value in computed.items():
         assert value.hex() == written[name], name
-    print(f"{len(computed)} of {len(computed)} vectors match")
+    later = read_vectors("session-vectors.md")
+    following = after(computed, later)
+    assert set(later) == set(following), set(later) ^ set(following)
+    for name, value in following.items():
+        assert value.hex() == later[name], name
+    print(f"{len(computed) + len(following)} vectors match")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ use dunlin_transport::plain::{PlainAcceptor, PlainInitiator};
 use dunlin_transport::protect::{Acceptor, Flow, Initiator};
 use dunlin_transport::wire::frame::{Frame, write_ack, write_padding};
 use dunlin_transport::wire::params::TransportParams;
-use dunlin_transport::wire::{Flags, HEADER_LEN, Header, PacketType, ack};
+use dunlin_transport::wire::{Flags, HEADER_LEN, Header, PacketType, ack, reset};
 use dunlin_transport::{
     ConnectionId, Endpoint, EndpointConfig, Instant, MessageId, Side, StreamDirection, StreamId,
     TransportConfig,
@@ -318,6 +318,7 @@ fn simulated_connections_are_shown_to_the_last_byte() {
         None,
         Some(CipherSuite::Aes128Gcm),
         Some(CipherSuite::ChaCha20Poly1305),
+        Some(CipherSuite::Aes256Gcm),
     ];
     let mut seen_types = BTreeSet::new();
     for (seed, cipher) in (1..).zip(ciphers) {
@@ -502,6 +503,10 @@ fn every_frame() -> Vec<u8> {
             code: 4,
         },
         Frame::MessageLength(3_000),
+        Frame::ResetToken {
+            id: CID,
+            token: [9; 16],
+        },
     ] {
         frame.emit(&mut out);
     }
@@ -564,13 +569,14 @@ fn datagrams() -> Vec<Vec<u8>> {
         ),
         packet(PacketType::FragmentAck, ack, b"", &[]),
         packet(PacketType::Nack, ack, b"", &[]),
-        // Two packets in one datagram, and a version reply.
+        // Two packets in one datagram, a version reply, and a stateless reset.
         [
             packet(PacketType::Ack, none, &[6; 346], &[]),
             packet(PacketType::Data, stream, b"bytes", &[]),
         ]
         .concat(),
         [&[0x0d, 0, 2, 0][..], &[0; 28], &[1]].concat(),
+        reset::emit(CID, &[9; 16]).to_vec(),
     ]
 }
 
@@ -585,7 +591,7 @@ fn every_type_flag_and_frame_is_known() {
     assert_clean(&seen);
     assert_eq!(types(&seen), (1..=12).collect());
     let frames: BTreeSet<_> = seen.iter().flat_map(|frame| frame.frames.clone()).collect();
-    let expected: BTreeSet<_> = (0..=12).chain([0x80]).collect();
+    let expected: BTreeSet<_> = (0..=12).chain([0x15, 0x80]).collect();
     assert_eq!(frames, expected);
     let piece = Piece {
         id: 4,

@@ -129,6 +129,10 @@ pub enum CloseReason {
     /// The handshake ended with a proven, unacceptable peer.
     #[error("handshake failed: {0}")]
     Handshake(&'static str),
+    /// The peer has lost the connection, mostly because it was started anew: a stateless reset with
+    /// its token came.
+    #[error("the peer was restarted and does not know this connection any more")]
+    PeerRestarted,
     /// What carried the packets is gone: the TCP stream ended or broke before the connection did.
     #[error("the TCP connection that carried the packets was lost")]
     CarrierLost,

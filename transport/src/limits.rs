@@ -104,6 +104,17 @@ pub const CARRIER_OPENING_DATAGRAMS_MAX: usize = 64;
 pub const CARRIER_MEMORY_MAX: usize = 1_024;
 /// Answers to SYNs and to unknown versions that wait to be sent; further ones are not given.
 pub const STATELESS_REPLIES_MAX: usize = 1_024;
+/// Stateless resets a second that an endpoint sends; further packets of unknown connections are not
+/// answered. Guess: about a hundredth of a core; who is left out is told at a later packet.
+pub const RESETS_PER_SECOND: u64 = 2_000;
+/// The same at once.
+pub const RESETS_BURST: u64 = 2_000;
+/// Stateless-reset tokens of the peer's that a connection keeps; the oldest makes room. Guess: more
+/// than change within a round trip.
+pub const RESET_TOKENS_MAX: usize = 4;
+/// Connections with peers that chose the same connection ID, which a stateless reset is compared
+/// with. A guess: by chance there are hardly ever two.
+pub const RESET_CANDIDATES_MAX: usize = 16;
 /// Largest first packet number: the first packets must not wrap before one of them arrives
 /// (`docs/wire.md` W-PN-2).
 pub const FIRST_PACKET_NUMBER_MAX: u32 = u32::MAX - 100;

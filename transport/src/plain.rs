@@ -7,14 +7,16 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
-use crate::ids::PacketNumber;
+use crate::ids::{ConnectionId, PacketNumber};
 use crate::protect::{
     Acceptor, Established, Flow, HandshakeError, Initiator, MakeInitiator, OpenError,
     PacketProtection, Random, Responder, Syn, SynDecision, Verdict,
 };
 use crate::time::Instant;
 use crate::wire::HEADER_LEN;
+use crate::wire::reset::ResetToken;
 
 /// Bytes of the CRC-32 trailer.
 pub const TRAILER_LEN: usize = 4;
@@ -125,6 +127,10 @@ impl Acceptor for PlainAcceptor {
             syn: syn.payload.to_vec(),
             syn_ack: framed(params),
         }))
+    }
+
+    fn reset_token(&self, _: SocketAddr, _: ConnectionId) -> Option<ResetToken> {
+        None
     }
 }
 

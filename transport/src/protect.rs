@@ -17,8 +17,9 @@ use alloc::vec::Vec;
 use core::any::Any;
 use core::net::SocketAddr;
 
-use crate::ids::PacketNumber;
+use crate::ids::{ConnectionId, PacketNumber};
 use crate::time::Instant;
+use crate::wire::reset::ResetToken;
 
 /// Source of random bytes, injected so that a run can be replayed.
 pub trait Random: Send {
@@ -242,6 +243,11 @@ pub trait Acceptor: Send {
         params: &[u8],
         random: &mut dyn Random,
     ) -> SynDecision;
+
+    /// The stateless-reset token for packets that come from `address` to the connection ID `id`
+    /// (`docs/wire.md` W-RST). The same after a restart, and known to nobody who was not told it.
+    /// None: this endpoint sends no stateless resets.
+    fn reset_token(&self, address: SocketAddr, id: ConnectionId) -> Option<ResetToken>;
 }
 
 /// A half-open handshake on the answering side.

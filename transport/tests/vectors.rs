@@ -6,10 +6,14 @@ use std::time::Duration;
 use dunlin_transport::wire::ack::{self, EcnCounts};
 use dunlin_transport::wire::frame::{self, Frame, Frames};
 use dunlin_transport::wire::params::TransportParams;
-use dunlin_transport::wire::{Cursor, Flags, HEADER_LEN, Header, PacketType, varint, version};
+use dunlin_transport::wire::{
+    Cursor, Flags, HEADER_LEN, Header, PacketType, reset, varint, version,
+};
 use dunlin_transport::{ConnectionId, MessageId, StreamDirection, StreamId, TransportConfig};
 
 const SPECIFICATION: &str = include_str!("../../docs/wire.md");
+
+const TOKEN: reset::ResetToken = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
@@ -130,6 +134,13 @@ fn frames() {
         ),
         ("frame/stop-sending", Frame::StopSending { id, code: 8 }),
         ("frame/message-length", Frame::MessageLength(3_000)),
+        (
+            "frame/reset-token",
+            Frame::ResetToken {
+                id: ConnectionId(0xdead_beef),
+                token: TOKEN,
+            },
+        ),
     ] {
         let mut bytes = Vec::new();
         frame.emit(&mut bytes);
@@ -166,12 +177,18 @@ fn acknowledgement() {
 }
 
 #[test]
-fn parameters_version_reply_and_integers() {
+fn parameters_answers_without_a_connection_and_integers() {
     let params = TransportParams::of(&TransportConfig::default(), ConnectionId(0x0a0b_0c0d));
     check("parameters/default", &params.encode());
     let mut foreign = [0; 40];
     foreign[..8].copy_from_slice(&[0x0d, 0x7f, 1, 0, 0xaa, 0xbb, 0xcc, 0xdd]);
     check("version-reply", &version::reply(&foreign).expect("a reply"));
+    let id = ConnectionId(0xdead_beef);
+    check("stateless-reset", &reset::emit(id, &TOKEN));
+    assert_eq!(
+        reset::parse(&published("stateless-reset")),
+        Some((id, TOKEN))
+    );
     for (name, value) in [
         ("varint/37", 37),
         ("varint/15293", 15_293),

@@ -37,6 +37,7 @@ local FRAMES = {
     [8] = "MESSAGE", [9] = "DATAGRAM", [10] = "RESET_STREAM", [11] = "STOP_SENDING",
     [12] = "MESSAGE_LENGTH", [13] = "SESSION", [14] = "MESSAGE_ORDER", [15] = "ORDERED_MESSAGE",
     [16] = "MESSAGE_GIVEN_UP", [17] = "NEW_CONNECTION_ID", [18] = "RETIRE_CONNECTION_ID",
+    [21] = "RESET_TOKEN",
 }
 local PARAMS = {
     [0] = "connection ID", [1] = "idle timeout (ms)", [2] = "connection credit",
@@ -149,6 +150,7 @@ field("message_len", U64, "message.length", "Length of the message")
 field("message_order", U64, "message.order", "Place among the ordered ones")
 field("id_sequence", U64, "id.sequence", "Number of the connection ID")
 field("id_issued", U64, "id.issued", "Connection ID")
+field("reset_token", BYTES, "reset.token", "Stateless-reset token")
 field("message_sent", U64, "message.sent", "Bytes that were sent")
 field("message_data", BYTES, "message.data", "Data")
 dunlin.fields = fields
@@ -206,6 +208,10 @@ local function load_key_log(path)
                 table.insert(directions[cid], found[name])
             end
             found[name].secrets[tonumber(generation)] = crypto.from_hex(secret)
+            local other = found[(who == "INITIATOR" and "RESPONDER" or "INITIATOR") .. id]
+            if other then
+                found[name].other, other.other = other, found[name]
+            end
         end
     end
     file:close()
@@ -480,6 +486,20 @@ local function ack_ranges(c, tree, largest)
     end
 end
 
+-- Packets of direction `dir` may bear this connection ID from now on (W-CID-1).
+local function learn(cid, dir)
+    if not dir then
+        return
+    end
+    directions[cid] = directions[cid] or {}
+    for _, known in ipairs(directions[cid]) do
+        if known == dir then
+            return
+        end
+    end
+    table.insert(directions[cid], dir)
+end
+
 local function frame_body(kind, c, tree, context)
     if kind == 0 then
         local zeros = c:rest()
@@ -543,9 +563,13 @@ local function frame_body(kind, c, tree, context)
         c:number(tree, "message_sent")
     elseif kind == 17 then
         c:number(tree, "id_sequence")
-        c:number(tree, "id_issued")
+        local id = c:number(tree, "id_issued")
+        learn(id, context.dir and context.dir.other)
     elseif kind == 18 then
         c:number(tree, "id_sequence")
+    elseif kind == 21 then
+        c:number(tree, "id_issued")
+        tree:add(f.reset_token, c:take(16))
     end
 end
 
@@ -810,7 +834,7 @@ end
 -- Payload and trailer of a packet whose header is clear, at `at` of `tvb`; the text for the list.
 local function packet_tree(tvb, at, tree, h, trailer)
     local stop = at + HEADER + h.payload_len - trailer
-    local context = { acknowledgment = h.acknowledgment }
+    local context = { acknowledgment = h.acknowledgment, dir = h.dir }
     local names = {}
     local block = stop
     if bit.band(h.flags, F_EXTENSION) ~= 0 then
@@ -873,6 +897,17 @@ local function version_reply(tvb, tree)
     return "version reply"
 end
 
+-- W-RST-1.
+local function stateless_reset(tvb, tree)
+    local branch = tree:add(dunlin, tvb(), "Dunlin, stateless reset")
+    branch:add(f.magic, tvb(0, 1))
+    branch:add(f.version, tvb(1, 1))
+    branch:add(f.type, tvb(2, 1))
+    branch:add(f.reset_token, tvb(8, 16))
+    branch:add(f.cid, tvb(28, 4))
+    return "stateless reset"
+end
+
 local function plain_packet(tvb, at, tree, h)
     local length = HEADER + h.payload_len
     local branch = tree:add(dunlin, tvb(at, length), "Dunlin, " .. (TYPES[h.kind] or "?"))
@@ -902,7 +937,7 @@ local function sealed_packet(tvb, at, tree, known, clear)
     local branch = tree:add(dunlin, tvb(at, length), "Dunlin, " .. (TYPES[known.header:byte(3)] or "?") .. ", sealed")
     local opened = ByteArray.new(clear, true):tvb("Dunlin packet, opened")
     local h = parse_header(known.header)
-    h.number = known.number
+    h.number, h.dir = known.number, known.dir
     header_tree(opened, 0, branch, h, true)
     branch:add(f.sender, known.dir.sender):set_generated()
     branch:add(f.cipher, known.dir.cipher.name):set_generated()
@@ -948,7 +983,8 @@ function dunlin.dissector(tvb, pinfo, tree)
     local infos = {}
     local at = 0
     if bytes:byte(2) == 0 then
-        infos[1] = version_reply(tvb, tree)
+        local is_reset = bytes:byte(3) == RST and #bytes == HEADER
+        infos[1] = is_reset and stateless_reset(tvb, tree) or version_reply(tvb, tree)
         at = #bytes
     end
     while at < #bytes do
@@ -984,6 +1020,9 @@ end
 
 -- Magic and version, and room for the smallest packet.
 local function looks_like_dunlin(tvb)
+    if tvb:len() == HEADER then
+        return tvb(0, 1):uint() == MAGIC and tvb(1, 1):uint() == 0 and tvb(2, 1):uint() == RST
+    end
     if tvb:len() < HEADER + CRC or tvb(0, 1):uint() ~= MAGIC then
         return tvb:len() == HEADER + 1 and tvb(0, 1):uint() == MAGIC and tvb(1, 1):uint() == 0 and tvb(2, 1):uint() == SYN_ACK
     end

@@ -1,5 +1,5 @@
 -- The cryptography that opens sealed packets of Dunlin, in plain Lua: SHA-256, HMAC, HKDF labels,
--- AES-128 and GCM, ChaCha20 and Poly1305, CRC-32. Wireshark gives Lua none of these. For reading
+-- AES and GCM, ChaCha20 and Poly1305, CRC-32. Wireshark gives Lua none of these. For reading
 -- captures only: nothing here runs in constant time.
 --
 -- Strings of bytes in, strings of bytes out.
@@ -185,7 +185,7 @@ function M.label(secret, label, length)
     return sub(out, 1, length)
 end
 
--- AES-128 (FIPS 197), encryption only --------------------------------------------------------------
+-- AES with keys of 128 and 256 bits (FIPS 197), encryption only -------------------------------------
 
 local sbox, t0, t1, t2, t3 = {}, {}, {}, {}, {}
 do
@@ -225,24 +225,30 @@ end
 -- The round keys.
 local function aes_keys(key)
     local w, rcon = {}, 1
-    for i = 0, 3 do
+    local words = #key / 4
+    for i = 0, words - 1 do
         w[i] = word_be(key, 4 * i + 1)
     end
-    for i = 4, 43 do
+    w.rounds = words + 6
+    for i = words, 4 * w.rounds + 3 do
         local t = w[i - 1]
-        if i % 4 == 0 then
+        if i % words == 0 then
             t = bxor(sub_word(lrotate(t, 8)), rcon * 16777216)
             rcon = rcon * 2
             rcon = rcon > 255 and bxor(rcon, 0x11b) or rcon
         end
-        w[i] = bxor(w[i - 4], t)
+        if words > 6 and i % words == 4 then
+            t = sub_word(t)
+        end
+        w[i] = bxor(w[i - words], t)
     end
     return w
 end
 
 local function aes_block(w, a, b, c, d)
     a, b, c, d = bxor(a, w[0]), bxor(b, w[1]), bxor(c, w[2]), bxor(d, w[3])
-    for i = 4, 36, 4 do
+    local n = 4 * w.rounds
+    for i = 4, n - 4, 4 do
         local e = bxor(bxor(t0[rshift(a, 24)], t1[band(rshift(b, 16), 255)]),
             bxor(t2[band(rshift(c, 8), 255)], t3[band(d, 255)]), w[i])
         local f = bxor(bxor(t0[rshift(b, 24)], t1[band(rshift(c, 16), 255)]),
@@ -257,7 +263,7 @@ local function aes_block(w, a, b, c, d)
         return bxor(((sbox[rshift(p, 24)] * 256 + sbox[band(rshift(q, 16), 255)]) * 256
             + sbox[band(rshift(r, 8), 255)]) * 256 + sbox[band(s, 255)], key)
     end
-    return last(a, b, c, d, w[40]), last(b, c, d, a, w[41]), last(c, d, a, b, w[42]), last(d, a, b, c, w[43])
+    return last(a, b, c, d, w[n]), last(b, c, d, a, w[n + 1]), last(c, d, a, b, w[n + 2]), last(d, a, b, c, w[n + 3])
 end
 
 -- GCM (NIST SP 800-38D) ----------------------------------------------------------------------------
@@ -334,7 +340,7 @@ end
 local Aes = {}
 Aes.__index = Aes
 
--- AES-128-GCM under `key`.
+-- AES-GCM under `key`, of 16 or 32 bytes.
 function M.aes_gcm(key)
     local w = aes_keys(key)
     return setmetatable({ w = w }, Aes)
@@ -534,6 +540,7 @@ end
 M.ciphers = {
     { name = "AES-128-GCM", key_len = 16, new = M.aes_gcm },
     { name = "ChaCha20-Poly1305", key_len = 32, new = M.chacha20_poly1305 },
+    { name = "AES-256-GCM", key_len = 32, new = M.aes_gcm },
 }
 
 return M

@@ -1,13 +1,15 @@
 //! The traits of the protection seam, passed through and written down.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use dunlin_transport::protect::{
     Acceptor, Established, Flow, HandshakeError, Initiator, OpenError, PacketProtection, Random,
     Responder, SessionMessageError, Syn, SynDecision, Verdict,
 };
+use dunlin_transport::wire::reset::ResetToken;
 use dunlin_transport::wire::{HEADER_LEN, Header};
-use dunlin_transport::{Instant, PacketNumber};
+use dunlin_transport::{ConnectionId, Instant, PacketNumber};
 
 use super::Watch;
 
@@ -33,6 +35,10 @@ impl Acceptor for WatchedAcceptor {
             })),
             other => other,
         }
+    }
+
+    fn reset_token(&self, address: SocketAddr, id: ConnectionId) -> Option<ResetToken> {
+        self.inner.reset_token(address, id)
     }
 }
 

@@ -1,5 +1,9 @@
 //! Transfers in words: what a person is told when one fails or has problems.
 
+use std::io;
+
+use dunlin_transport::{CloseReason, ReadError, WriteError};
+
 use super::error::{Doing, TransferError};
 use super::message::{AbortCode, Entry, Outcome, Problem};
 use crate::failure::{Exit, Failure, plain_reason};
@@ -74,15 +78,34 @@ pub fn failure(error: &TransferError, end: End) -> Failure {
         ),
         TransferError::Aborted(code) => aborted(*code, end),
         TransferError::GaveUp(code) => gave_up(*code),
-        TransferError::Connection(_) => (
+        TransferError::Connection(error) => (
             Exit::Unreachable,
             format!(
-                "the connection to the {} was lost in mid-transfer; what has arrived is kept, run the same command again to continue",
-                end.other()
+                "the {} in mid-transfer; what has arrived is kept, run the same command again to continue",
+                lost(error, end)
             ),
         ),
     };
     Failure::new(exit, sentence)
+}
+
+/// Why the connection ended, as a stream's error says it.
+fn closed(error: &io::Error) -> Option<&CloseReason> {
+    let inner = error.get_ref()?;
+    match (inner.downcast_ref(), inner.downcast_ref()) {
+        (Some(WriteError::Closed(reason)), _) | (_, Some(ReadError::Closed(reason))) => {
+            Some(reason)
+        }
+        _ => inner.downcast_ref(),
+    }
+}
+
+/// How the connection was lost.
+fn lost(error: &io::Error, end: End) -> String {
+    match closed(error) {
+        Some(CloseReason::PeerRestarted) => format!("{} was restarted", end.other()),
+        _ => format!("connection to the {} was lost", end.other()),
+    }
 }
 
 /// The failure for a transfer that ran to its end with problems; `None` when all is well.
@@ -145,7 +168,7 @@ pub fn advice(problem: Problem) -> &'static str {
     }
 }
 
-fn local_advice(doing: Doing, kind: std::io::ErrorKind) -> &'static str {
+fn local_advice(doing: Doing, kind: io::ErrorKind) -> &'static str {
     use std::io::ErrorKind;
     match (doing, kind) {
         (_, ErrorKind::StorageFull) => "free some space and send again, it will continue",

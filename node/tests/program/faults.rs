@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::process::{Lab, Running, dunlin, run};
+use crate::process::{DEADLINE, Lab, Running, dunlin, run, until};
 
 #[test]
 fn an_unknown_flag_is_a_usage_error() {
@@ -196,4 +197,37 @@ fn a_receiver_that_cannot_write_any_more_tells_both_ends() {
     );
     let part = fs::metadata(lab.path("inbox/file.dunlin-part")).unwrap();
     assert!(part.len() > 0, "what fitted is kept");
+}
+
+/// Killed without a chance to say goodbye and started again with the same key: the sender learns it
+/// from the first packet that the new process gets, long before its idle timeout of 30 s.
+#[cfg(unix)]
+#[test]
+fn a_restarted_receiver_is_noticed_at_once() {
+    let lab = Lab::new();
+    // Sparse: never done before the receiver is killed, yet written at once.
+    let file = lab.path("large");
+    fs::File::create(&file).unwrap().set_len(40 << 30).unwrap();
+    let (receiver, line) = lab.receiver(&[]);
+    let sender = Running::start(&mut lab.sender(&file, &line));
+    let part = lab.path("inbox/large.dunlin-part");
+    assert!(until(DEADLINE, || part.exists()), "{}", sender.stderr());
+    receiver.signal("KILL");
+    assert_eq!(receiver.finish().code, None);
+    let (_, place) = line.split_once('@').unwrap();
+    let mut command = dunlin();
+    command
+        .args(["recv", "--listen", place, "--out"])
+        .arg(lab.path("inbox"));
+    let mut again = Running::start(command.arg("--data-dir").arg(lab.path("receiver")));
+    assert_eq!(again.line(), line);
+    let told = sender
+        .finish_within(Duration::from_secs(15))
+        .expect("it does not wait for the idle timeout");
+    assert_eq!(told.code, Some(4), "{told:?}");
+    assert!(told.sentence().contains("was restarted"), "{told:?}");
+    assert!(
+        told.sentence().contains("run the same command again"),
+        "{told:?}"
+    );
 }

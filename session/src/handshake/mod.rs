@@ -13,6 +13,7 @@
 
 mod initiator;
 mod messages;
+mod reset;
 mod responder;
 mod token;
 

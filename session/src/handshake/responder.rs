@@ -1,16 +1,19 @@
 //! The side that answers (`docs/session.md` S-HS).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dunlin_transport::protect::{
     Acceptor, HandshakeError, Random, Responder, Syn as IncomingSyn, SynDecision, Verdict,
 };
-use dunlin_transport::{Instant, Side};
-use subtle::ConstantTimeEq;
+use dunlin_transport::secret::same_secret;
+use dunlin_transport::wire::reset::ResetToken;
+use dunlin_transport::{ConnectionId, Instant, Side};
 use zeroize::Zeroizing;
 
 use super::initiator::{first_half, retry_mac};
 use super::messages::{Carrier, Introduction, Retry, SUITE_H1, SYN_ACK_CLEAR_LEN, Syn, SynAck};
+use super::reset::{reset_key, reset_token};
 use super::token::TokenMint;
 use super::{
     Ends, INITIATOR_CONTEXT, PROTOCOL_VERSION, RESPONDER_CONTEXT, as_responder, established,
@@ -20,7 +23,7 @@ use crate::identity::{Identity, separated};
 use crate::limits::CONFIRM_LEN;
 use crate::node_id::NodeId;
 use crate::planted::{self, Bug};
-use crate::provider::{CryptoProvider, TAG_LEN};
+use crate::provider::{CryptoProvider, Secret, TAG_LEN};
 use crate::schedule::{HandshakeSecrets, mac1_key, network_id, th1, th2, th3};
 use crate::suite::CipherSuite;
 
@@ -31,6 +34,8 @@ pub struct SessionAcceptor {
     /// Who we are to a dialler, with the key of its first check: by name, and anonymously.
     addressed: Vec<(NodeId, [u8; 32])>,
     tokens: TokenMint,
+    /// Key of stateless resets; None in stealth, where a reset would show that somebody is here.
+    resets: Option<Secret>,
 }
 
 /// What an acceptor and its responders have in common.
@@ -56,6 +61,9 @@ impl SessionAcceptor {
             .map(|id| (id, mac1_key(&*provider, &network, &id)))
             .collect();
         let tokens = TokenMint::new(random);
+        let resets = config
+            .open
+            .then(|| reset_key(&*provider, identity.seed(), &network));
         Self {
             shared: Arc::new(Shared {
                 identity,
@@ -65,6 +73,7 @@ impl SessionAcceptor {
             network,
             addressed,
             tokens,
+            resets,
         }
     }
 
@@ -99,7 +108,7 @@ impl SessionAcceptor {
         let provider = &*self.shared.provider;
         self.addressed.iter().find(|(_, key)| {
             let mac = provider.hmac_sha256(key, &[syn.checked]);
-            bool::from(first_half(&mac).ct_eq(syn.mac1))
+            same_secret(&first_half(&mac), syn.mac1)
         })
     }
 
@@ -200,6 +209,11 @@ impl Acceptor for SessionAcceptor {
             Some(responder) => SynDecision::Accept(Box::new(responder)),
             None => SynDecision::Ignore,
         }
+    }
+
+    fn reset_token(&self, address: SocketAddr, id: ConnectionId) -> Option<ResetToken> {
+        let key = self.resets.as_ref()?;
+        Some(reset_token(&*self.shared.provider, key, address, id))
     }
 }
 

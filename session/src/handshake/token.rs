@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use dunlin_transport::Instant;
 use dunlin_transport::protect::Random;
-use subtle::ConstantTimeEq;
+use dunlin_transport::secret::same_secret;
 use zeroize::Zeroizing;
 
 use crate::limits::{TOKEN_KEY_LIFETIME, TOKEN_LEN, TOKEN_LIFETIME};
@@ -53,7 +53,7 @@ impl TokenMint {
         let age = seconds(now).checked_sub(time);
         (age.is_some_and(|age| u64::from(age) <= TOKEN_LIFETIME.as_secs())
             || planted::is(Bug::TokenNeverExpires))
-            && bool::from(self.make(provider, time, from, content).ct_eq(token))
+            && same_secret(&self.make(provider, time, from, content), token)
     }
 
     fn make(
@@ -65,13 +65,9 @@ impl TokenMint {
     ) -> [u8; TOKEN_LEN] {
         let epoch = u64::from(time) / TOKEN_KEY_LIFETIME.as_secs();
         let key = provider.hmac_sha256(&*self.secret, &[b"epoch", &epoch.to_be_bytes()]);
-        let address = match from.ip().to_canonical() {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-            IpAddr::V6(v6) => v6.octets(),
-        };
         let (address, port) = match planted::is(Bug::CookieForAnyAddress) {
             true => ([0; 16], 0),
-            false => (address, from.port()),
+            false => (address_bytes(from), from.port()),
         };
         let time = time.to_be_bytes();
         let mac = provider.hmac_sha256(
@@ -85,6 +81,14 @@ impl TokenMint {
             *slot = *byte;
         }
         token
+    }
+}
+
+/// An IPv6 address, or an IPv4 address mapped to one.
+pub(super) fn address_bytes(address: SocketAddr) -> [u8; 16] {
+    match address.ip().to_canonical() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The test vectors of `docs/session.md`: made by the code, checked against a second computation
 //! from the formulas of that document, and compared with its text.
 
+mod after;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 

@@ -15,8 +15,8 @@
 use std::fmt::Write as _;
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use dunlin_transport::secret::same_secret;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::Sealing;
@@ -209,7 +209,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Contents, NotRead> {
 fn parse_open<'a>(words: &mut impl Iterator<Item = &'a str>, length: usize) -> Option<Contents> {
     let secrets = decode(words.next()?)?;
     let check = decode(words.next()?)?;
-    let whole = secrets.len() == length && bool::from(check.ct_eq(&checksum(&secrets)));
+    let whole = secrets.len() == length && same_secret(&check, &checksum(&secrets));
     whole.then_some(Contents::Plain(Secrets(secrets)))
 }
 

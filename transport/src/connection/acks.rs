@@ -241,7 +241,7 @@ impl Connection {
                     }
                 }
                 Item::Control(control) => self.streams.on_control_acknowledged(&control),
-                Item::MaxData | Item::NewId(_) => {}
+                Item::MaxData | Item::NewId(_) | Item::ResetToken(_) => {}
                 Item::RetiredId(sequence) => self.remote_ids.on_acknowledged(sequence),
                 Item::GivenUp(id) => self.outgoing.on_given_up_acknowledged(id),
                 Item::Session { range } => self.session.on_acknowledged(range),
@@ -385,6 +385,7 @@ impl Connection {
             Item::GivenUp(id) => self.outgoing.on_given_up_lost(*id),
             Item::NewId(sequence) => self.local_ids.on_lost(*sequence),
             Item::RetiredId(sequence) => self.remote_ids.on_lost(*sequence),
+            Item::ResetToken(id) => self.reset_tokens.on_lost(*id),
             Item::MaxData => self.announce_max_data |= !planted::is(Bug::MaxDataLost),
             Item::Session { range } => self.session.on_lost(range.clone()),
             Item::Fin => self.closing.fin = self.state == State::FinSent,

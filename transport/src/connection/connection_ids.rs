@@ -122,6 +122,11 @@ impl LocalIds {
         is_fresh
     }
 
+    /// The freshest that the peer has sent to, unless it came back.
+    pub(super) fn used(&self) -> Option<ConnectionId> {
+        self.issued.get(&self.used).copied()
+    }
+
     /// How often the peer took a fresh one.
     pub(super) const fn switches(&self) -> u64 {
         self.switches
@@ -305,9 +310,11 @@ impl Connection {
             let frame = Frame::NewConnectionId { sequence, id };
             return Some((frame, Item::NewId(sequence)));
         }
-        let sequence = self.remote_ids.poll()?;
-        let frame = Frame::RetireConnectionId { sequence };
-        Some((frame, Item::RetiredId(sequence)))
+        if let Some(sequence) = self.remote_ids.poll() {
+            let frame = Frame::RetireConnectionId { sequence };
+            return Some((frame, Item::RetiredId(sequence)));
+        }
+        self.poll_reset_token()
     }
 
     /// The newest packet was sent to `id`. A peer that takes a fresh ID on the path has moved, or

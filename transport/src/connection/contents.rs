@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::ids::{MessageId, PacketNumber, StreamId};
+use crate::ids::{ConnectionId, MessageId, PacketNumber, StreamId};
 use crate::send::rate::AtSend;
 use crate::streams::Control;
 
@@ -30,6 +30,8 @@ pub(super) enum Item {
     NewId(u64),
     /// That a connection ID of the peer's is not used any more.
     RetiredId(u64),
+    /// The token for packets to one of our connection IDs.
+    ResetToken(ConnectionId),
     /// FIN.
     Fin,
 }

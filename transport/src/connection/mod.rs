@@ -16,6 +16,7 @@
 //! | `admission` | whether a packet may leave now |
 //! | `path` | where packets go |
 //! | `connection_ids` | under which IDs |
+//! | `reset_tokens` | how each end recognises that the other has lost the connection |
 //! | `off_path` | what goes elsewhere |
 //! | `tracing` | what an observer is told |
 
@@ -32,6 +33,7 @@ mod off_path;
 pub(crate) mod opening;
 mod path;
 mod receive;
+mod reset_tokens;
 mod size;
 pub mod state;
 mod timers;
@@ -73,6 +75,7 @@ use connection_ids::{LocalIds, RemoteIds};
 use contents::Contents;
 use opening::Opening;
 use path::Path;
+use reset_tokens::ResetTokens;
 use state::State;
 use timers::Timers;
 
@@ -84,6 +87,7 @@ pub struct Connection {
     local_cid: ConnectionId,
     local_ids: LocalIds,
     remote_ids: RemoteIds,
+    reset_tokens: ResetTokens,
     path: Path,
     /// An address that is being proven, and the ID with its number for packets to it.
     candidate_id: Option<(SocketAddr, (u64, ConnectionId))>,
@@ -227,6 +231,7 @@ impl Connection {
             local_cid,
             local_ids: LocalIds::new(local_cid),
             remote_ids: RemoteIds::new(ConnectionId::NONE),
+            reset_tokens: ResetTokens::default(),
             path: Path::new(remote),
             candidate_id: None,
             opening: None,

@@ -446,6 +446,7 @@ impl Connection {
             Frame::RetireConnectionId { sequence } => {
                 self.local_ids.on_retired(sequence, sent_to)?;
             }
+            Frame::ResetToken { id, token } => self.reset_tokens.on_told(id, token),
             Frame::MessageGivenUp { id, sent } => {
                 return self.incoming.on_given_up(id, sent, flow);
             }

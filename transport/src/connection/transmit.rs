@@ -149,6 +149,7 @@ impl Connection {
             || self.streams.has_control()
             || self.local_ids.has_work()
             || self.remote_ids.has_work()
+            || self.reset_tokens.has_work()
             || self.outgoing.has_work(credit)
             || self.streams.has_work(credit)
     }
@@ -316,7 +317,7 @@ impl Connection {
     }
 
     fn add_control(&mut self, now: Instant, draft: &mut Draft) {
-        // The longest control frame: three 8-byte numbers, type and length.
+        // The longest control frames: three 8-byte numbers, or one and a token, with type and length.
         const CONTROL_MAX: usize = 26;
         let rtt = self.rtt.smoothed();
         if draft.data_room(0) >= CONTROL_MAX && core::mem::take(&mut self.announce_max_data) {

@@ -31,7 +31,9 @@ impl CloseReason {
             Self::Peer { .. } | Self::TransportReset { .. } | Self::Violation(_) => {
                 io::ErrorKind::ConnectionAborted
             }
-            Self::Reset { .. } | Self::CarrierLost => io::ErrorKind::ConnectionReset,
+            Self::Reset { .. } | Self::PeerRestarted | Self::CarrierLost => {
+                io::ErrorKind::ConnectionReset
+            }
             Self::TimedOut | Self::HandshakeTimeout { .. } => io::ErrorKind::TimedOut,
             Self::Handshake(_) => io::ErrorKind::ConnectionRefused,
         }

@@ -43,7 +43,7 @@ impl Prefix {
 
 /// A token bucket: full at first.
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+pub(super) struct Bucket {
     /// Nanoseconds of refilling that would fill it again: 0 is full.
     debt: u64,
     at: Instant,
@@ -51,9 +51,9 @@ struct Bucket {
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
-    per_second: u64,
-    burst: u64,
+pub(super) struct Rate {
+    pub(super) per_second: u64,
+    pub(super) burst: u64,
 }
 
 impl Rate {
@@ -63,11 +63,11 @@ impl Rate {
 }
 
 impl Bucket {
-    const fn full(now: Instant) -> Self {
+    pub(super) const fn full(now: Instant) -> Self {
         Self { debt: 0, at: now }
     }
 
-    fn refill(&mut self, now: Instant) {
+    pub(super) fn refill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.at);
         let passed = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
         self.debt = self.debt.saturating_sub(passed);
@@ -75,11 +75,11 @@ impl Bucket {
     }
 
     /// Whether there are `reserve` tokens and one more.
-    const fn has(&self, rate: Rate, reserve: u64) -> bool {
+    pub(super) const fn has(&self, rate: Rate, reserve: u64) -> bool {
         self.debt + (reserve + 1) * rate.cost() <= rate.burst * rate.cost()
     }
 
-    fn take(&mut self, rate: Rate) {
+    pub(super) fn take(&mut self, rate: Rate) {
         self.debt = (self.debt + rate.cost()).min(rate.burst * rate.cost());
     }
 }

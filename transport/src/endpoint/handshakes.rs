@@ -148,6 +148,7 @@ impl Endpoint {
             self.places.take(&place);
         }
         self.supply_ids(handle);
+        self.supply_reset_token(handle);
         length
     }
 }

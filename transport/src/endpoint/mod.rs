@@ -10,6 +10,7 @@ mod admission;
 pub(crate) mod fuzzing;
 mod half_open;
 mod handshakes;
+mod stateless;
 mod tracing;
 
 use alloc::boxed::Box;
@@ -35,6 +36,7 @@ use crate::wire::header::route;
 use crate::wire::{DecodeError, version};
 use admission::{Budget, Place, Places};
 use half_open::HalfOpenTable;
+use stateless::Resets;
 
 /// A connection with what the endpoint knows about it.
 struct Slot {
@@ -47,6 +49,8 @@ struct Slot {
     routed: bool,
     /// What it counts as, if a peer opened it and it is not over.
     place: Option<Place>,
+    /// The peer's connection ID that a stateless reset has to name.
+    resettable: Option<ConnectionId>,
 }
 
 /// Many connections behind one address.
@@ -59,6 +63,7 @@ pub struct Endpoint {
     half_open: HalfOpenTable,
     budget: Budget,
     places: Places,
+    resets: Resets,
     /// Our own handshakes that nobody has answered yet.
     opening: BTreeSet<ConnectionHandle>,
     next_handle: u64,
@@ -94,6 +99,7 @@ impl Endpoint {
             half_open: HalfOpenTable::default(),
             budget: Budget::default(),
             places: Places::default(),
+            resets: Resets::default(),
             opening: BTreeSet::new(),
             next_handle: 0,
             ready: VecDeque::new(),
@@ -343,6 +349,7 @@ impl Endpoint {
             released: false,
             routed: true,
             place: None,
+            resettable: None,
         };
         self.connections.insert(handle, slot);
         self.touch(handle);
@@ -366,19 +373,24 @@ impl Endpoint {
                 .handle_packet(now, (from, ecn), rest, random);
             slot.connection.trace_settled(now);
             self.supply_ids(handle);
+            self.supply_reset_token(handle);
             self.touch(handle);
             return taken;
         }
         if self.half_open.contains(cid) {
             self.handle_confirm((now, from), cid, rest)
         } else {
-            self.trace_dropped(now, from, DropReason::UnknownConnection, rest);
+            self.reset_unknown(now, from, cid, rest);
             0
         }
     }
 
-    /// A packet of another version: a reply to our SYN, or a stranger who gets a version reply.
+    /// A packet of another version: a stateless reset, a reply to our SYN, or a stranger who gets a
+    /// version reply.
     fn handle_other_version(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) {
+        if self.handle_reset(now, from, packet) {
+            return;
+        }
         if let Some((sequence, _)) = version::parse(packet) {
             for handle in &self.opening {
                 if let Some(slot) = self.connections.get_mut(handle) {
@@ -445,6 +457,7 @@ impl Endpoint {
             if let Some(place) = slot.place.take() {
                 self.places.free(&place);
             }
+            self.resets.rename(handle, slot.resettable.take(), None);
             // Of a connection that never got through the gate nobody knows.
             if slot.released || slot.connection.is_unannounced() {
                 slot.connection.trace_last();

@@ -52,7 +52,7 @@ impl Endpoint {
         }
     }
 
-    /// A SYN, or a packet of another version, is answered.
+    /// A SYN, a packet of another version or one of an unknown connection is answered.
     pub(super) fn trace_answered(
         &mut self,
         now: Instant,

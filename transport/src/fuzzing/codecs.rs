@@ -8,7 +8,7 @@ use crate::limits;
 use crate::wire::ack::{self, AckFrame};
 use crate::wire::frame::{Frame, Frames};
 use crate::wire::params::{TransportParams, WINDOW_SHIFT_MAX};
-use crate::wire::{Cursor, HEADER_LEN, Header, extension, header, varint, version};
+use crate::wire::{Cursor, HEADER_LEN, Header, extension, header, reset, varint, version};
 
 /// Whatever parses as a header is emitted to the same bytes; routing agrees with parsing.
 ///
@@ -51,6 +51,10 @@ pub fn wire_parts(data: &[u8]) {
         version::parse(data).is_none() || version::reply(data).is_none(),
         "a packet is a reply or can be answered by one, not both"
     );
+    if let Some((id, token)) = reset::parse(data) {
+        assert_eq!(reset::emit(id, &token), data, "one form only");
+        assert!(version::parse(data).is_none() && version::reply(data).is_none());
+    }
     let mut cursor = Cursor::new(data);
     while cursor.remaining() > 0 {
         let at = data.len() - cursor.remaining();

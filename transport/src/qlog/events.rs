@@ -189,6 +189,7 @@ pub(super) fn endpoint_event(data: &mut Object<'_>, event: &EndpointEvent) {
                 Answer::SynAck => "syn_ack",
                 Answer::Retry => "retry",
                 Answer::Version => "version_reply",
+                Answer::Reset => "stateless_reset",
             };
             data.text("answer", answer);
             data.display("remote", to);
@@ -307,13 +308,10 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
             fields.number("code", *code);
             fields.number("final_size", *final_size);
         }
-        Frame::StopSending { id, code } => {
-            fields.text("frame_type", "stop_sending");
-            fields.number("stream_id", id.0);
-            fields.number("code", *code);
-        }
-        Frame::NewConnectionId { .. }
+        Frame::StopSending { .. }
+        | Frame::NewConnectionId { .. }
         | Frame::RetireConnectionId { .. }
+        | Frame::ResetToken { .. }
         | Frame::Message { .. }
         | Frame::Datagram { .. }
         | Frame::MessageLength(_)
@@ -334,9 +332,14 @@ fn max_streams(fields: &mut Object<'_>, direction: StreamDirection, count: u64) 
     fields.number("maximum", count);
 }
 
-/// Frames about messages and connection IDs; nothing for others.
+/// Frames about messages and connection IDs, and STOP_SENDING; nothing for others.
 fn other_frame(fields: &mut Object<'_>, frame: &Frame<'_>) {
     match frame {
+        Frame::StopSending { id, code } => {
+            fields.text("frame_type", "stop_sending");
+            fields.number("stream_id", id.0);
+            fields.number("code", *code);
+        }
         Frame::Message { id, data } => message(fields, "message", id.0, data),
         Frame::Datagram { id, data } => message(fields, "datagram", id.0, data),
         Frame::MessageLength(length) => {
@@ -365,6 +368,10 @@ fn other_frame(fields: &mut Object<'_>, frame: &Frame<'_>) {
         Frame::RetireConnectionId { sequence } => {
             fields.text("frame_type", "retire_connection_id");
             fields.number("sequence_number", *sequence);
+        }
+        Frame::ResetToken { id, .. } => {
+            fields.text("frame_type", "reset_token");
+            fields.display("connection_id", format_args!("{:08x}", id.0));
         }
         _ => {}
     }
@@ -417,6 +424,7 @@ fn closed(data: &mut Object<'_>, reason: &CloseReason) {
         CloseReason::TimedOut => ("timed_out", None),
         CloseReason::HandshakeTimeout { .. } => ("handshake_timeout", None),
         CloseReason::Handshake(_) => ("handshake", None),
+        CloseReason::PeerRestarted => ("stateless_reset", None),
         CloseReason::CarrierLost => ("carrier_lost", None),
         CloseReason::EndpointStopped => ("endpoint_stopped", None),
     };

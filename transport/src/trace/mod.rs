@@ -76,7 +76,7 @@ pub enum EndpointEvent {
         /// Bytes that were dropped.
         bytes: usize,
     },
-    /// A SYN was answered.
+    /// A SYN, or a packet that belongs to no connection, was answered.
     Answered {
         /// Where it came from.
         to: SocketAddr,
@@ -96,6 +96,8 @@ pub enum Answer {
     Retry,
     /// A version reply.
     Version,
+    /// A stateless reset: we do not know the connection.
+    Reset,
 }
 
 /// Why a packet that came has no effect.

@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use super::ack::AckFrame;
+use super::reset::ResetToken;
 use super::{Cursor, DecodeError, varint};
 use crate::ids::{ConnectionId, MessageId, StreamDirection, StreamId};
 
@@ -33,6 +34,7 @@ mod kind {
     pub(super) const MESSAGE_GIVEN_UP: u8 = 0x10;
     pub(super) const NEW_CONNECTION_ID: u8 = 0x11;
     pub(super) const RETIRE_CONNECTION_ID: u8 = 0x12;
+    pub(super) const RESET_TOKEN: u8 = 0x15;
 }
 
 /// One decoded frame.
@@ -139,6 +141,13 @@ pub enum Frame<'a> {
         /// Its number.
         sequence: u64,
     },
+    /// What a stateless reset of this connection bears (`docs/wire.md` W-RST).
+    ResetToken {
+        /// The connection ID that the receiver sends to.
+        id: ConnectionId,
+        /// The token.
+        token: ResetToken,
+    },
 }
 
 impl Frame<'_> {
@@ -217,6 +226,9 @@ impl Frame<'_> {
             }
             Self::RetireConnectionId { sequence } => {
                 numbers(out, kind::RETIRE_CONNECTION_ID, &[sequence]);
+            }
+            Self::ResetToken { id, token } => {
+                message(out, kind::RESET_TOKEN, MessageId(id.0.into()), &token);
             }
         }
     }
@@ -362,15 +374,22 @@ fn decode_other<'a>(kind: u8, value: &mut Cursor<'a>) -> Result<Frame<'a>, Decod
         },
         kind::NEW_CONNECTION_ID => Frame::NewConnectionId {
             sequence: value.varint()?,
-            id: u32::try_from(value.varint()?)
-                .map(ConnectionId)
-                .map_err(|_| DecodeError::Frame)?,
+            id: connection_id(value)?,
         },
         kind::RETIRE_CONNECTION_ID => Frame::RetireConnectionId {
             sequence: value.varint()?,
         },
+        kind::RESET_TOKEN => Frame::ResetToken {
+            id: connection_id(value)?,
+            token: value.array()?,
+        },
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
     })
+}
+
+fn connection_id(value: &mut Cursor<'_>) -> Result<ConnectionId, DecodeError> {
+    let id = u32::try_from(value.varint()?);
+    id.map(ConnectionId).map_err(|_| DecodeError::Frame)
 }
 
 fn numbers(out: &mut Vec<u8>, kind: u8, values: &[u64]) {
@@ -421,6 +440,7 @@ mod tests {
                 Frame::MessageGivenUp { id: MessageId(a), sent: b },
                 Frame::NewConnectionId { sequence: a, id: ConnectionId(b as u32) },
                 Frame::RetireConnectionId { sequence: c },
+                Frame::ResetToken { id: ConnectionId(b as u32), token: (u128::from(a) << 64 | u128::from(c)).to_be_bytes() },
             ];
             let mut out = Vec::new();
             for frame in &frames {

@@ -9,6 +9,7 @@ pub mod extension;
 pub mod frame;
 pub mod header;
 pub mod params;
+pub mod reset;
 pub mod varint;
 pub mod version;
 

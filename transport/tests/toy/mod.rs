@@ -10,6 +10,7 @@ use dunlin_transport::protect::{
     Acceptor, Established, Flow, HandshakeError, Initiator, OpenError, PacketProtection, Random,
     Responder, Syn, SynDecision, Verdict,
 };
+use dunlin_transport::wire::reset::ResetToken;
 use dunlin_transport::wire::{Flags, HEADER_LEN, Header, PacketType};
 use dunlin_transport::{
     CloseReason, Connection, ConnectionHandle, ConnectionId, Endpoint, EndpointConfig, Event,
@@ -137,6 +138,10 @@ impl Acceptor for Toy {
             syn: syn.payload.to_vec(),
             syn_ack: framed(params),
         }))
+    }
+
+    fn reset_token(&self, _: SocketAddr, _: ConnectionId) -> Option<ResetToken> {
+        None
     }
 }
 

@@ -1,14 +1,16 @@
 //! Parts of an endpoint that the cores of all its carriers use: each core owns a handle, behind
 //! which there is one object and a lock that is held for one call.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::Instant;
 use crate::protect::{Acceptor, Random, Syn, SynDecision};
 use crate::tap::{Tap, Tapped};
 use crate::trace::{ConnectionObserver, ConnectionStart, EndpointEvent, Observer};
+use crate::wire::reset::ResetToken;
+use crate::{ConnectionId, Instant};
 
 /// A handle of a part.
 pub(in crate::driver) struct Common<T: ?Sized>(Arc<Mutex<Box<T>>>);
@@ -35,6 +37,10 @@ impl Acceptor for Common<dyn Acceptor> {
         random: &mut dyn Random,
     ) -> SynDecision {
         self.0.lock().on_syn(now, syn, params, random)
+    }
+
+    fn reset_token(&self, address: SocketAddr, id: ConnectionId) -> Option<ResetToken> {
+        self.0.lock().reset_token(address, id)
     }
 }
 
