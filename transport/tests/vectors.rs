@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use dunlin_transport::send::ack_frequency::AckRequest;
 use dunlin_transport::wire::ack::{self, EcnCounts};
 use dunlin_transport::wire::frame::{self, Frame, Frames};
 use dunlin_transport::wire::params::TransportParams;
@@ -130,6 +131,18 @@ fn frames() {
         ),
         ("frame/stop-sending", Frame::StopSending { id, code: 8 }),
         ("frame/message-length", Frame::MessageLength(3_000)),
+        (
+            "frame/ack-frequency",
+            Frame::AckFrequency {
+                sequence: 3,
+                request: AckRequest {
+                    packets: 20,
+                    delay: Duration::from_millis(8),
+                    reordering: 3,
+                },
+            },
+        ),
+        ("frame/immediate-ack", Frame::ImmediateAck),
     ] {
         let mut bytes = Vec::new();
         frame.emit(&mut bytes);

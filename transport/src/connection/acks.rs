@@ -43,6 +43,9 @@ impl Connection {
             }
         }
         let newest = acked.iter().map(|(number, _)| *number).max();
+        if let Some(lowest) = acked.iter().map(|(number, _)| *number).min() {
+            self.loss.on_arrived(lowest);
+        }
         // A number in the header may have come before its frame, which is then all the news.
         let is_news = frame.is_some() && Some(largest) > self.loss.largest_acked();
         if newest.is_none() && !is_news {
@@ -243,6 +246,7 @@ impl Connection {
                 Item::Control(control) => self.streams.on_control_acknowledged(&control),
                 Item::MaxData | Item::NewId(_) => {}
                 Item::RetiredId(sequence) => self.remote_ids.on_acknowledged(sequence),
+                Item::AckRequest(sequence) => self.ack_frequency.on_acknowledged(sequence),
                 Item::GivenUp(id) => self.outgoing.on_given_up_acknowledged(id),
                 Item::Session { range } => self.session.on_acknowledged(range),
                 // The peer acknowledges a FIN only after acting on it: as good as a FIN_ACK.
@@ -385,6 +389,7 @@ impl Connection {
             Item::GivenUp(id) => self.outgoing.on_given_up_lost(*id),
             Item::NewId(sequence) => self.local_ids.on_lost(*sequence),
             Item::RetiredId(sequence) => self.remote_ids.on_lost(*sequence),
+            Item::AckRequest(sequence) => self.ack_frequency.on_lost(*sequence),
             Item::MaxData => self.announce_max_data |= !planted::is(Bug::MaxDataLost),
             Item::Session { range } => self.session.on_lost(range.clone()),
             Item::Fin => self.closing.fin = self.state == State::FinSent,

@@ -30,6 +30,8 @@ pub(super) enum Item {
     NewId(u64),
     /// That a connection ID of the peer's is not used any more.
     RetiredId(u64),
+    /// How often we want to be acknowledged; its number.
+    AckRequest(u64),
     /// FIN.
     Fin,
 }

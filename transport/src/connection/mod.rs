@@ -53,6 +53,7 @@ use crate::messages::incoming::IncomingMessages;
 use crate::messages::outgoing::OutgoingMessages;
 use crate::protect::{Established, Initiator, PacketProtection, PeerIdentity};
 use crate::recv::packets::ReceivedPackets;
+use crate::send::ack_frequency::AckFrequency;
 use crate::send::ecn::EcnValidation;
 use crate::send::in_flight::SentPackets;
 use crate::send::loss::LossDetector;
@@ -103,6 +104,8 @@ pub struct Connection {
     search: MtuSearch,
     received: ReceivedPackets,
     sent: SentPackets<Contents>,
+    /// How often the peer is asked to acknowledge.
+    ack_frequency: AckFrequency,
     /// Numbers that are left out, to find out who acknowledges blindly.
     skipped: SkippedNumbers,
     rtt: RttEstimator,
@@ -240,6 +243,7 @@ impl Connection {
             search: MtuSearch::new(mtu, mtu),
             received: ReceivedPackets::new(config.max_ack_delay),
             sent: SentPackets::new(PacketNumber(0)),
+            ack_frequency: AckFrequency::new(Duration::ZERO, config.max_ack_delay),
             skipped: SkippedNumbers::default(),
             rtt: RttEstimator::new(config.initial_rtt),
             loss: LossDetector::default(),
@@ -294,6 +298,7 @@ impl Connection {
         self.search = MtuSearch::new(self.mtu, self.config.mtu_max.min(peer_mtu));
         self.congestion.on_mtu_change(self.mtu);
         self.sent = SentPackets::new(next_number);
+        self.ack_frequency = AckFrequency::new(params.min_ack_delay, params.max_ack_delay);
         self.send_flow = SendFlow::new(params.max_data, params.window_shift);
         self.streams.on_params(params);
         self.outgoing.set_longest(params.max_message_size);
@@ -308,8 +313,7 @@ impl Connection {
 
     /// The longest time the peer delays acknowledgements.
     fn peer_ack_delay(&self) -> Duration {
-        self.peer_params
-            .map_or(self.config.max_ack_delay, |params| params.max_ack_delay)
+        self.ack_frequency.delay()
     }
 
     /// The probe timeout without back-off.

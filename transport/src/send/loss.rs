@@ -4,8 +4,8 @@
 //! that the path reorders further than was tolerated. If the number of later packets condemned it,
 //! the packet threshold grows to its distance; if its age did, the reordering window grows by a
 //! quarter of the least round trip, at most once a round trip and up to a whole one (RFC 8985
-//! §6.2). Both go back after sixteen recovery periods without a mistake. The memory for that is
-//! bounded.
+//! §6.2). Both go back after sixteen recovery periods in which nothing came so late that the usual
+//! threshold would have condemned it. The memory for that is bounded.
 //!
 //! The first probe of a flight is a tail-loss probe (RFC 8985 §7): after two round trips where that
 //! is less than the probe timeout. Later ones back off, to a ceiling.
@@ -16,13 +16,15 @@ use core::time::Duration;
 
 use super::rtt::{GRANULARITY, RttEstimator};
 use crate::ids::PacketNumber;
+use crate::limits::REPLAY_WINDOW_PACKETS;
 use crate::planted::{self, Bug};
 use crate::time::Instant;
 
 /// Reordering tolerated in packets at first (RFC 9002 §6.1.1).
 const PACKET_THRESHOLD: u64 = 3;
-/// Reordering tolerated in packets at most. A guess: beyond it the time threshold decides alone.
-const PACKET_THRESHOLD_MAX: u64 = 256;
+/// Reordering tolerated in packets at most: what comes later is dropped by the receiver
+/// (`docs/wire.md` W-PN-3).
+const PACKET_THRESHOLD_MAX: u64 = REPLAY_WINDOW_PACKETS;
 /// Lost packets that are remembered for noticing a mistake; the oldest is forgotten first.
 const REMEMBERED_MAX: usize = 1_024;
 /// Back-off of the probe timeout stops doubling here; more would overflow nothing, and the ceiling
@@ -130,6 +132,15 @@ impl LossDetector {
     pub fn on_progress(&mut self) {
         if !planted::is(Bug::ProbeBackoffNeverReset) {
             self.probe_count = 0;
+        }
+    }
+
+    /// `lowest` was newly acknowledged. If packets far above it were before, the path still reorders,
+    /// and what is tolerated stays.
+    pub fn on_arrived(&mut self, lowest: PacketNumber) {
+        let usual = lowest.0.saturating_add(PACKET_THRESHOLD);
+        if self.largest_acked.is_some_and(|largest| usual <= largest.0) {
+            self.persistence = PERSISTENCE;
         }
     }
 
@@ -401,6 +412,29 @@ mod tests {
             (loss.packet_threshold(), loss.window_steps),
             (PACKET_THRESHOLD, 0)
         );
+    }
+
+    #[test]
+    fn tolerance_stays_while_packets_come_late() {
+        let mut loss = LossDetector::default();
+        loss.on_acknowledged(PacketNumber(20));
+        loss.remember_lost(PacketNumber(12), LOST, false);
+        assert!(
+            loss.take_spurious(Instant::ZERO, &(12..=12), &rtt())
+                .is_some()
+        );
+        for period in 1..=100 {
+            let now = Instant::ZERO + period * 100 * MS;
+            loss.on_lost(now, now);
+            loss.on_arrived(PacketNumber(17));
+        }
+        assert_eq!(loss.packet_threshold(), 9);
+        for period in 101..=116 {
+            let now = Instant::ZERO + period * 100 * MS;
+            loss.on_lost(now, now);
+            loss.on_arrived(PacketNumber(18));
+        }
+        assert_eq!(loss.packet_threshold(), PACKET_THRESHOLD);
     }
 
     #[test]

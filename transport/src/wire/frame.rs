@@ -4,10 +4,12 @@
 //! A frame of an unknown type is skipped when its type is 0x80 or above, and a violation below.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::ack::AckFrame;
 use super::{Cursor, DecodeError, varint};
 use crate::ids::{ConnectionId, MessageId, StreamDirection, StreamId};
+use crate::send::ack_frequency::AckRequest;
 
 /// First type that a receiver may skip without understanding it.
 pub const FIRST_SKIPPABLE: u8 = 0x80;
@@ -33,6 +35,8 @@ mod kind {
     pub(super) const MESSAGE_GIVEN_UP: u8 = 0x10;
     pub(super) const NEW_CONNECTION_ID: u8 = 0x11;
     pub(super) const RETIRE_CONNECTION_ID: u8 = 0x12;
+    pub(super) const ACK_FREQUENCY: u8 = 0x13;
+    pub(super) const IMMEDIATE_ACK: u8 = 0x14;
 }
 
 /// One decoded frame.
@@ -139,6 +143,15 @@ pub enum Frame<'a> {
         /// Its number.
         sequence: u64,
     },
+    /// How often the sender of this frame wants to be acknowledged (`docs/wire.md` W-ACK-6).
+    AckFrequency {
+        /// Counts the requests; an earlier one that comes later says nothing.
+        sequence: u64,
+        /// What is asked for.
+        request: AckRequest,
+    },
+    /// The packet is to be acknowledged at once (`docs/wire.md` W-ACK-7).
+    ImmediateAck,
 }
 
 impl Frame<'_> {
@@ -147,7 +160,11 @@ impl Frame<'_> {
     pub const fn is_ack_eliciting(&self) -> bool {
         !matches!(
             self,
-            Self::Padding | Self::Ack(_) | Self::MessageLength(_) | Self::MessageOrder(_)
+            Self::Padding
+                | Self::Ack(_)
+                | Self::MessageLength(_)
+                | Self::MessageOrder(_)
+                | Self::ImmediateAck
         )
     }
 
@@ -218,9 +235,18 @@ impl Frame<'_> {
             Self::RetireConnectionId { sequence } => {
                 numbers(out, kind::RETIRE_CONNECTION_ID, &[sequence]);
             }
+            Self::AckFrequency { sequence, request } => {
+                let micros = u64::try_from(request.delay.as_micros()).unwrap_or(varint::MAX);
+                let values = [sequence, request.packets, micros, request.reordering];
+                numbers(out, kind::ACK_FREQUENCY, &values);
+            }
+            Self::ImmediateAck => numbers(out, kind::IMMEDIATE_ACK, &[]),
         }
     }
 }
+
+/// Bytes of a [`Frame::ImmediateAck`].
+pub const IMMEDIATE_ACK_LEN: usize = 2;
 
 /// Appends an acknowledgement frame whose value (of [`super::ack::encode`]) is `value`.
 pub fn write_ack(out: &mut Vec<u8>, value: &[u8]) {
@@ -359,6 +385,15 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
         kind::RETIRE_CONNECTION_ID => Frame::RetireConnectionId {
             sequence: value.varint()?,
         },
+        kind::ACK_FREQUENCY => Frame::AckFrequency {
+            sequence: value.varint()?,
+            request: AckRequest {
+                packets: value.varint()?,
+                delay: Duration::from_micros(value.varint()?),
+                reordering: value.varint()?,
+            },
+        },
+        kind::IMMEDIATE_ACK => Frame::ImmediateAck,
         FIRST_SKIPPABLE.. => return Ok(None),
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
     };
@@ -414,6 +449,15 @@ mod tests {
                 Frame::MessageGivenUp { id: MessageId(a), sent: b },
                 Frame::NewConnectionId { sequence: a, id: ConnectionId(b as u32) },
                 Frame::RetireConnectionId { sequence: c },
+                Frame::AckFrequency {
+                    sequence: a,
+                    request: AckRequest {
+                        packets: b,
+                        delay: Duration::from_micros(c),
+                        reordering: a,
+                    },
+                },
+                Frame::ImmediateAck,
             ];
             let mut out = Vec::new();
             for frame in &frames {
