@@ -189,7 +189,9 @@ impl ReceivedPackets {
     /// something, and perhaps nothing follows that would tell.
     fn is_gap_due(&self, end: bool) -> bool {
         let wanted = if end { 1 } else { self.request.reordering };
-        let ahead = self.missing.and_then(|missing| self.largest?.checked_sub(missing));
+        let ahead = self
+            .missing
+            .and_then(|missing| self.largest?.checked_sub(missing));
         ahead.is_some_and(|ahead| ahead >= wanted)
     }
 

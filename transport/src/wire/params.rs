@@ -61,7 +61,12 @@ impl TransportParams {
             max_datagram_size: config.max_datagram_size,
             max_udp_payload: config.mtu.max(config.mtu_max) as u64,
             max_ack_delay: config.max_ack_delay,
-            min_ack_delay: END_DELAY.min(config.max_ack_delay),
+            // The longest is announced in whole milliseconds.
+            min_ack_delay: if config.max_ack_delay < END_DELAY {
+                Duration::ZERO
+            } else {
+                END_DELAY
+            },
             window_shift: window_shift(config.receive_window),
         }
     }
@@ -213,6 +218,20 @@ mod tests {
         bytes.extend([0, 1, 5]);
         assert_eq!(TransportParams::decode(&bytes), Err(DecodeError::Parameter));
         assert_eq!(TransportParams::decode(&[]), Err(DecodeError::Parameter));
+    }
+
+    #[test]
+    fn a_longest_delay_below_a_millisecond_leaves_no_room_for_a_least_one() {
+        let config = TransportConfig {
+            max_ack_delay: Duration::from_micros(999),
+            ..TransportConfig::default()
+        };
+        let bytes = TransportParams::of(&config, ConnectionId(5)).encode();
+        let params = TransportParams::decode(&bytes).unwrap();
+        assert_eq!(
+            (params.min_ack_delay, params.max_ack_delay),
+            (Duration::ZERO, Duration::ZERO)
+        );
     }
 
     #[test]
