@@ -106,8 +106,10 @@ impl Connection {
         });
         while let Some((number, lost)) = self.loss.take_spurious(now, &range, &self.rtt) {
             self.stats.packets_spuriously_lost += 1;
+            let before = self.congestion.window();
             self.congestion
                 .on_spurious_loss(&SpuriousLoss { now, lost });
+            self.stats.reductions_undone += u64::from(self.congestion.window() > before);
             self.trace_spurious(now, number, &lost);
         }
         Ok(())
@@ -162,7 +164,8 @@ impl Connection {
                 bytes: 0,
                 in_flight: self.sent.bytes_in_flight(),
             };
-            self.stats.congestion_events += 1;
+            let is_first = self.loss.begin_period(now, sent_at);
+            self.stats.congestion_events += u64::from(is_first);
             self.signal(&signal);
         }
         Some(EcnSample {
@@ -177,6 +180,8 @@ impl Connection {
         let before = self.congestion.window();
         self.congestion.on_congestion(signal);
         let window = self.congestion.window();
+        self.stats.congestion_signals += u64::from(signal.kind != CongestionKind::Persistent);
+        self.stats.window_reductions += u64::from(window < before);
         if signal.kind == CongestionKind::Persistent {
             self.reducer.end();
         } else if window < before && self.congestion.reduces_proportionally() {
@@ -276,7 +281,8 @@ impl Connection {
         let Some((_, newest)) = lost.last() else {
             return;
         };
-        self.loss.on_lost(now, newest.sent_at);
+        let is_first = self.loss.on_lost(now, newest.sent_at);
+        self.stats.congestion_events += u64::from(is_first);
         self.shrink_window(now, &lost);
         for (number, packet) in lost {
             self.stats.packets_lost += 1;
@@ -324,7 +330,6 @@ impl Connection {
         }
         let (bytes, in_flight) = (bytes_of(lost), self.sent.bytes_in_flight());
         let persistent = self.is_congestion_persistent(lost);
-        self.stats.congestion_events += 1;
         self.stats.persistent_congestion += u64::from(persistent);
         for kind in [CongestionKind::Loss, CongestionKind::Persistent] {
             if kind == CongestionKind::Loss || persistent {

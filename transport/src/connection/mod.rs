@@ -17,6 +17,7 @@
 //! | `path` | where packets go |
 //! | `connection_ids` | under which IDs |
 //! | `off_path` | what goes elsewhere |
+//! | `statistics` | what is counted for its path and its streams |
 //! | `tracing` | what an observer is told |
 
 mod acks;
@@ -34,6 +35,7 @@ mod path;
 mod receive;
 mod size;
 pub mod state;
+mod statistics;
 mod timers;
 mod tracing;
 mod transmit;
@@ -75,6 +77,7 @@ use contents::Contents;
 use opening::Opening;
 use path::Path;
 use state::State;
+use statistics::PathStart;
 use timers::Timers;
 
 /// A connection. All its calls are made through its [`crate::Endpoint`].
@@ -143,6 +146,7 @@ pub struct Connection {
     timers: Timers,
     events: VecDeque<Event>,
     stats: Stats,
+    path_start: PathStart,
     /// Tells an observer, if there is one.
     trace: Option<Box<Tracer>>,
 }
@@ -274,6 +278,7 @@ impl Connection {
             timers: Timers::new(now),
             events: VecDeque::new(),
             stats: Stats::default(),
+            path_start: PathStart::new(now),
             trace: None,
             config,
         }

@@ -339,6 +339,7 @@ impl Connection {
                     self.search.restart();
                     self.set_mtu(now);
                     self.ecn.restart();
+                    self.begin_path_stats(now);
                     self.events
                         .push_back(crate::io::Event::PathChanged(address));
                 }

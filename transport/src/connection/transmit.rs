@@ -339,6 +339,7 @@ impl Connection {
         if let Some((sequence, request)) = polled {
             Frame::AckFrequency { sequence, request }.emit(&mut draft.frames);
             draft.contents.push(Item::AckRequest(sequence));
+            self.stats.ack_requests_sent += 1;
             draft.ack_eliciting = true;
         }
     }

@@ -315,12 +315,8 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
             fields.number("code", *code);
             fields.number("final_size", *final_size);
         }
-        Frame::StopSending { id, code } => {
-            fields.text("frame_type", "stop_sending");
-            fields.number("stream_id", id.0);
-            fields.number("code", *code);
-        }
-        Frame::NewConnectionId { .. }
+        Frame::StopSending { .. }
+        | Frame::NewConnectionId { .. }
         | Frame::RetireConnectionId { .. }
         | Frame::AckFrequency { .. }
         | Frame::ImmediateAck
@@ -334,9 +330,14 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
     }
 }
 
-/// Frames about messages, connection IDs and acknowledgements; nothing for others.
+/// Frames that stop streams, and about messages, connection IDs and acknowledgements; nothing for others.
 fn other_frame(fields: &mut Object<'_>, frame: &Frame<'_>) {
     match frame {
+        Frame::StopSending { id, code } => {
+            fields.text("frame_type", "stop_sending");
+            fields.number("stream_id", id.0);
+            fields.number("code", *code);
+        }
         Frame::Message { id, data } => message(fields, "message", id.0, data),
         Frame::Datagram { id, data } => message(fields, "datagram", id.0, data),
         Frame::MessageLength(length) => {

@@ -7,8 +7,9 @@
 //! §6.2). Both go back after sixteen recovery periods in which nothing came so late that the usual
 //! threshold would have condemned it. The memory for that is bounded.
 //!
-//! The first probe of a flight is a tail-loss probe (RFC 8985 §7): after two round trips where that
-//! is less than the probe timeout. Later ones back off, to a ceiling.
+//! The first probe of a flight is a tail-loss probe (RFC 8985 §7): after two round trips at the latest,
+//! and sooner when samples vary little and the peer is known to answer soon (`docs/wire.md` W-ACK-3
+//! says when), where that is less than the probe timeout. Later ones back off, to a ceiling.
 
 use alloc::collections::BTreeMap;
 use core::ops::RangeInclusive;
@@ -37,6 +38,9 @@ const PROBE_TIMEOUT_CEILING: Duration = Duration::from_secs(4);
 /// A tail-loss probe waits at least for this: timers and schedulers are late by milliseconds. Guess;
 /// Linux waits two ticks.
 const TAIL_PROBE_MIN: Duration = Duration::from_millis(10);
+/// The part of a round trip that is left to chance before a tail is probed, where the samples say that
+/// less varies: what reordering is allowed at first, too (RFC 8985 §6.2).
+const TAIL_SLACK_PER_RTT: u32 = 4;
 /// The reordering window grows in steps of the least round trip divided by this (RFC 8985 §6.2).
 const WINDOW_STEPS_PER_RTT: u32 = 4;
 /// Recovery periods without a mistake after which tolerance goes back (RFC 8985 §6.2).
@@ -210,20 +214,29 @@ impl LossDetector {
         }
     }
 
-    /// Packets were declared lost, the newest of which left at `newest`: counts recovery periods
-    /// (RFC 9002 §7.3.2), and tolerates less reordering again after enough of them without a
-    /// mistake.
-    pub fn on_lost(&mut self, now: Instant, newest: Instant) {
-        if self.period.is_some_and(|start| newest <= start) {
-            return;
+    /// Congestion was noticed of packets the newest of which left at `newest`. True: a recovery period
+    /// begins; packets that left before are the congestion of this one (RFC 9002 §7.3.2).
+    pub fn begin_period(&mut self, now: Instant, newest: Instant) -> bool {
+        let begins = self.period.is_none_or(|start| newest > start);
+        if begins {
+            self.period = Some(now);
         }
-        self.period = Some(now);
+        begins
+    }
+
+    /// Packets were declared lost, the newest of which left at `newest`; true: a recovery period
+    /// begins. Tolerates less reordering again after enough of them without a mistake.
+    pub fn on_lost(&mut self, now: Instant, newest: Instant) -> bool {
+        if !self.begin_period(now, newest) {
+            return false;
+        }
         self.persistence = self.persistence.saturating_sub(1);
         if self.persistence == 0 {
             self.persistence = PERSISTENCE;
             self.packet_threshold = PACKET_THRESHOLD;
             self.window_steps = 0;
         }
+        true
     }
 
     /// Takes a packet of an acknowledged range that had been declared lost, wrongly. Tolerates more
@@ -276,8 +289,9 @@ impl LossDetector {
             doublings = 0;
         }
         let wait = if self.probe_count == 0 && rtt.is_sampled() {
-            let tail = (rtt.smoothed() * 2 + ack_delay).max(TAIL_PROBE_MIN);
-            timeout.min(tail)
+            let slack = (rtt.variance() * 4).max(rtt.smoothed() / TAIL_SLACK_PER_RTT);
+            let tail = rtt.smoothed() + slack.min(rtt.smoothed()) + ack_delay;
+            timeout.min(tail.max(TAIL_PROBE_MIN))
         } else {
             let ceiling = PROBE_TIMEOUT_CEILING.max(timeout);
             (timeout * (1 << doublings)).min(ceiling)
@@ -465,6 +479,19 @@ mod tests {
         assert_eq!(probe(&loss), Instant::ZERO + PROBE_TIMEOUT_CEILING);
         loss.on_progress();
         assert_eq!(probe(&loss), Instant::ZERO + 161 * MS);
+    }
+
+    #[test]
+    fn a_tail_on_a_steady_path_is_probed_after_a_round_trip_and_a_quarter() {
+        let mut steady = RttEstimator::new(333 * MS);
+        for _ in 0..100 {
+            steady.on_sample(80 * MS, Duration::ZERO);
+        }
+        let loss = LossDetector::default();
+        let at = loss.probe_time(&steady, 25 * MS, MS);
+        assert_eq!(at, Instant::ZERO + 101 * MS);
+        let at = loss.probe_time(&steady, MS, 25 * MS);
+        assert_eq!(at, Instant::ZERO + 82 * MS, "never after the timeout");
     }
 
     #[test]

@@ -235,11 +235,7 @@ impl Frame<'_> {
             Self::RetireConnectionId { sequence } => {
                 numbers(out, kind::RETIRE_CONNECTION_ID, &[sequence]);
             }
-            Self::AckFrequency { sequence, request } => {
-                let micros = u64::try_from(request.delay.as_micros()).unwrap_or(varint::MAX);
-                let values = [sequence, request.packets, micros, request.reordering];
-                numbers(out, kind::ACK_FREQUENCY, &values);
-            }
+            Self::AckFrequency { sequence, request } => ack_frequency(out, sequence, &request),
             Self::ImmediateAck => numbers(out, kind::IMMEDIATE_ACK, &[]),
         }
     }
@@ -330,14 +326,8 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             id: StreamId(value.varint()?),
             limit: value.varint()?,
         },
-        kind::MAX_STREAMS_BIDI => Frame::MaxStreams {
-            direction: StreamDirection::Bidirectional,
-            count: value.varint()?,
-        },
-        kind::MAX_STREAMS_UNI => Frame::MaxStreams {
-            direction: StreamDirection::Unidirectional,
-            count: value.varint()?,
-        },
+        kind::MAX_STREAMS_BIDI => max_streams(StreamDirection::Bidirectional, &mut value)?,
+        kind::MAX_STREAMS_UNI => max_streams(StreamDirection::Unidirectional, &mut value)?,
         kind::STREAM | kind::STREAM_FIN => Frame::Stream {
             id: StreamId(value.varint()?),
             offset: value.varint()?,
@@ -376,29 +366,48 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             id: MessageId(value.varint()?),
             sent: value.varint()?,
         },
-        kind::NEW_CONNECTION_ID => Frame::NewConnectionId {
-            sequence: value.varint()?,
-            id: u32::try_from(value.varint()?)
-                .map(ConnectionId)
-                .map_err(|_| DecodeError::Frame)?,
-        },
+        kind::NEW_CONNECTION_ID => new_connection_id(&mut value)?,
         kind::RETIRE_CONNECTION_ID => Frame::RetireConnectionId {
             sequence: value.varint()?,
         },
-        kind::ACK_FREQUENCY => Frame::AckFrequency {
-            sequence: value.varint()?,
-            request: AckRequest {
-                packets: value.varint()?,
-                delay: Duration::from_micros(value.varint()?),
-                reordering: value.varint()?,
-            },
-        },
+        kind::ACK_FREQUENCY => decode_ack_frequency(&mut value)?,
         kind::IMMEDIATE_ACK => Frame::ImmediateAck,
         FIRST_SKIPPABLE.. => return Ok(None),
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
     };
     value.finish().map_err(|_| DecodeError::Frame)?;
     Ok(Some(frame))
+}
+
+fn max_streams<'a>(
+    direction: StreamDirection,
+    value: &mut Cursor<'_>,
+) -> Result<Frame<'a>, DecodeError> {
+    let count = value.varint()?;
+    Ok(Frame::MaxStreams { direction, count })
+}
+
+fn new_connection_id<'a>(value: &mut Cursor<'_>) -> Result<Frame<'a>, DecodeError> {
+    let sequence = value.varint()?;
+    let id = u32::try_from(value.varint()?).map_err(|_| DecodeError::Frame)?;
+    let id = ConnectionId(id);
+    Ok(Frame::NewConnectionId { sequence, id })
+}
+
+fn decode_ack_frequency<'a>(value: &mut Cursor<'_>) -> Result<Frame<'a>, DecodeError> {
+    let sequence = value.varint()?;
+    let request = AckRequest {
+        packets: value.varint()?,
+        delay: Duration::from_micros(value.varint()?),
+        reordering: value.varint()?,
+    };
+    Ok(Frame::AckFrequency { sequence, request })
+}
+
+fn ack_frequency(out: &mut Vec<u8>, sequence: u64, request: &AckRequest) {
+    let micros = u64::try_from(request.delay.as_micros()).unwrap_or(varint::MAX);
+    let values = [sequence, request.packets, micros, request.reordering];
+    numbers(out, kind::ACK_FREQUENCY, &values);
 }
 
 fn numbers(out: &mut Vec<u8>, kind: u8, values: &[u64]) {
