@@ -211,3 +211,17 @@ fn without_a_move_the_id_stays() {
     assert_eq!(scene.ids(0, client).len(), 2);
     assert_eq!(scene.ids(1, client).len(), 1);
 }
+
+#[test]
+fn what_is_counted_of_a_path_begins_anew_on_the_next() {
+    let mut scene = Scene::new(5);
+    scene.talk();
+    let first = scene.call(1, |it| it.path_stats());
+    let second = scene.rebind(5);
+    scene.talk();
+    let (path, whole) = scene.call(1, |it| (it.path_stats(), it.stats()));
+    assert_eq!((path.remote, path.mtu), (second, whole.mtu));
+    assert!(path.since > first.since);
+    assert!(path.packets_sent > 0 && path.packets_sent < whole.packets_sent);
+    assert!(first.packets_sent + path.packets_sent <= whole.packets_sent);
+}

@@ -8,6 +8,7 @@ use dunlin_lab::link::{Blackout, Element};
 use dunlin_lab::rng::Ppm;
 use dunlin_lab::units::Time;
 use dunlin_transport::EndpointConfig;
+use dunlin_transport::congestion::ControllerChoice;
 
 const MS: Duration = Duration::from_millis(1);
 const RATE: u64 = 20_000_000;
@@ -43,6 +44,51 @@ fn reordering_costs_little_however_far_it_reaches() {
         let share = run.bits_per_second * 100 / plain.bits_per_second;
         assert!(share >= 95, "{extra} ms: {share} %, {:?}", run.sender);
     }
+}
+
+/// A stream over 100 Mbit/s with a queue of one bandwidth-delay product.
+fn fast(controller: ControllerChoice, rtt: Duration, more: &[Element]) -> Goodput {
+    let bits_per_second = 100_000_000;
+    let queue_bytes = u64::try_from(rtt.as_micros()).expect("short") * 100 / 8;
+    let half = Element::delay(rtt / 2);
+    let rate = Element::Rate {
+        bits_per_second,
+        queue_bytes,
+    };
+    let path = [&[rate, half.clone()][..], more].concat();
+    let mut config = EndpointConfig::default();
+    config.transport.controller = controller;
+    let times = (Duration::from_secs(3), Duration::from_secs(8));
+    probe(&config, (&path, &[half]), times, 1).expect("the connection holds")
+}
+
+#[test]
+fn reordering_costs_each_controller_less_than_a_twentieth() {
+    for controller in [
+        ControllerChoice::NewReno,
+        ControllerChoice::Cubic,
+        ControllerChoice::Bbr,
+        ControllerChoice::BbrTolerant,
+    ] {
+        for rtt in [10 * MS, 50 * MS] {
+            let plain = fast(controller.clone(), rtt, &[]);
+            let run = fast(controller.clone(), rtt, &[reordered(5 * MS)]);
+            let share = run.bits_per_second * 100 / plain.bits_per_second;
+            assert!(
+                share >= 95,
+                "{controller:?} {rtt:?}: {share} %, {:?}",
+                run.sender
+            );
+        }
+    }
+}
+
+#[test]
+fn a_large_window_is_acknowledged_in_few_packets() {
+    let run = fast(ControllerChoice::Cubic, 50 * MS, &[]);
+    let (sent, back) = (run.sender.packets_sent, run.sender.packets_received);
+    assert!(back * 20 < sent, "{back} for {sent}");
+    assert!(run.bits_per_second > 94_000_000, "{run:?}");
 }
 
 #[test]

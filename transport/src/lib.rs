@@ -64,5 +64,5 @@ pub use error::{
 pub use ids::{ConnectionId, MessageId, PacketNumber, Side, StreamDirection, StreamId};
 pub use io::{ConnectionHandle, Delivery, EcnMark, Event, Message, Transmit};
 pub use options::{Priority, SendOptions};
-pub use stats::Stats;
+pub use stats::{PathStats, Stats, StreamStats};
 pub use time::Instant;

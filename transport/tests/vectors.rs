@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use dunlin_transport::send::ack_frequency::AckRequest;
 use dunlin_transport::wire::ack::{self, EcnCounts};
 use dunlin_transport::wire::frame::{self, Frame, Frames};
 use dunlin_transport::wire::params::TransportParams;
@@ -141,6 +142,18 @@ fn frames() {
                 token: TOKEN,
             },
         ),
+        (
+            "frame/ack-frequency",
+            Frame::AckFrequency {
+                sequence: 3,
+                request: AckRequest {
+                    packets: 20,
+                    delay: Duration::from_millis(8),
+                    reordering: 3,
+                },
+            },
+        ),
+        ("frame/immediate-ack", Frame::ImmediateAck),
     ] {
         let mut bytes = Vec::new();
         frame.emit(&mut bytes);

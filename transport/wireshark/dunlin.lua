@@ -37,6 +37,7 @@ local FRAMES = {
     [8] = "MESSAGE", [9] = "DATAGRAM", [10] = "RESET_STREAM", [11] = "STOP_SENDING",
     [12] = "MESSAGE_LENGTH", [13] = "SESSION", [14] = "MESSAGE_ORDER", [15] = "ORDERED_MESSAGE",
     [16] = "MESSAGE_GIVEN_UP", [17] = "NEW_CONNECTION_ID", [18] = "RETIRE_CONNECTION_ID",
+    [19] = "ACK_FREQUENCY", [20] = "IMMEDIATE_ACK",
     [21] = "RESET_TOKEN",
 }
 local PARAMS = {
@@ -44,6 +45,7 @@ local PARAMS = {
     [3] = "credit of each stream", [4] = "bidirectional streams", [5] = "unidirectional streams",
     [6] = "longest reliable message", [7] = "longest datagram", [8] = "longest UDP payload",
     [9] = "max_ack_delay (ms)", [10] = "window_shift",
+    [11] = "min_ack_delay (µs)",
 }
 local ERRORS = {
     [1] = "malformed packet", [2] = "acknowledged a packet that was never sent", [3] = "flow control",
@@ -151,6 +153,10 @@ field("message_order", U64, "message.order", "Place among the ordered ones")
 field("id_sequence", U64, "id.sequence", "Number of the connection ID")
 field("id_issued", U64, "id.issued", "Connection ID")
 field("reset_token", BYTES, "reset.token", "Stateless-reset token")
+field("request_sequence", U64, "ack_frequency.sequence", "Number of the request")
+field("request_packets", U64, "ack_frequency.packets", "Packets to an acknowledgement")
+field("request_delay", U64, "ack_frequency.delay", "Longest delay (µs)")
+field("request_reordering", U64, "ack_frequency.reordering", "At once when so far ahead of a gap")
 field("message_sent", U64, "message.sent", "Bytes that were sent")
 field("message_data", BYTES, "message.data", "Data")
 dunlin.fields = fields
@@ -567,6 +573,11 @@ local function frame_body(kind, c, tree, context)
         learn(id, context.dir and context.dir.other)
     elseif kind == 18 then
         c:number(tree, "id_sequence")
+    elseif kind == 19 then
+        c:number(tree, "request_sequence")
+        c:number(tree, "request_packets")
+        c:number(tree, "request_delay")
+        c:number(tree, "request_reordering")
     elseif kind == 21 then
         c:number(tree, "id_issued")
         tree:add(f.reset_token, c:take(16))

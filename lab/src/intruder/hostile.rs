@@ -460,7 +460,7 @@ fn falling_marks(turn: u64, rng: &mut Rng) -> Result<(), Failure> {
         (first..).zip(counts).map(acknowledgement).collect()
     })?;
     pair.run_until(Instant::ZERO + Duration::from_secs(1))?;
-    let events = pair.stats(1).congestion_events;
+    let events = pair.stats(1).congestion_signals;
     if events == rises {
         return Ok(());
     }

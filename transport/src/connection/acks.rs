@@ -43,6 +43,9 @@ impl Connection {
             }
         }
         let newest = acked.iter().map(|(number, _)| *number).max();
+        if let Some(lowest) = acked.iter().map(|(number, _)| *number).min() {
+            self.loss.on_arrived(lowest);
+        }
         // A number in the header may have come before its frame, which is then all the news.
         let is_news = frame.is_some() && Some(largest) > self.loss.largest_acked();
         if newest.is_none() && !is_news {
@@ -103,8 +106,10 @@ impl Connection {
         });
         while let Some((number, lost)) = self.loss.take_spurious(now, &range, &self.rtt) {
             self.stats.packets_spuriously_lost += 1;
+            let before = self.congestion.window();
             self.congestion
                 .on_spurious_loss(&SpuriousLoss { now, lost });
+            self.stats.reductions_undone += u64::from(self.congestion.window() > before);
             self.trace_spurious(now, number, &lost);
         }
         Ok(())
@@ -159,7 +164,8 @@ impl Connection {
                 bytes: 0,
                 in_flight: self.sent.bytes_in_flight(),
             };
-            self.stats.congestion_events += 1;
+            let is_first = self.loss.begin_period(now, sent_at);
+            self.stats.congestion_events += u64::from(is_first);
             self.signal(&signal);
         }
         Some(EcnSample {
@@ -174,6 +180,8 @@ impl Connection {
         let before = self.congestion.window();
         self.congestion.on_congestion(signal);
         let window = self.congestion.window();
+        self.stats.congestion_signals += u64::from(signal.kind != CongestionKind::Persistent);
+        self.stats.window_reductions += u64::from(window < before);
         if signal.kind == CongestionKind::Persistent {
             self.reducer.end();
         } else if window < before && self.congestion.reduces_proportionally() {
@@ -243,6 +251,7 @@ impl Connection {
                 Item::Control(control) => self.streams.on_control_acknowledged(&control),
                 Item::MaxData | Item::NewId(_) | Item::ResetToken(_) => {}
                 Item::RetiredId(sequence) => self.remote_ids.on_acknowledged(sequence),
+                Item::AckRequest(sequence) => self.ack_frequency.on_acknowledged(sequence),
                 Item::GivenUp(id) => self.outgoing.on_given_up_acknowledged(id),
                 Item::Session { range } => self.session.on_acknowledged(range),
                 // The peer acknowledges a FIN only after acting on it: as good as a FIN_ACK.
@@ -272,7 +281,8 @@ impl Connection {
         let Some((_, newest)) = lost.last() else {
             return;
         };
-        self.loss.on_lost(now, newest.sent_at);
+        let is_first = self.loss.on_lost(now, newest.sent_at);
+        self.stats.congestion_events += u64::from(is_first);
         self.shrink_window(now, &lost);
         for (number, packet) in lost {
             self.stats.packets_lost += 1;
@@ -320,7 +330,6 @@ impl Connection {
         }
         let (bytes, in_flight) = (bytes_of(lost), self.sent.bytes_in_flight());
         let persistent = self.is_congestion_persistent(lost);
-        self.stats.congestion_events += 1;
         self.stats.persistent_congestion += u64::from(persistent);
         for kind in [CongestionKind::Loss, CongestionKind::Persistent] {
             if kind == CongestionKind::Loss || persistent {
@@ -386,6 +395,7 @@ impl Connection {
             Item::NewId(sequence) => self.local_ids.on_lost(*sequence),
             Item::RetiredId(sequence) => self.remote_ids.on_lost(*sequence),
             Item::ResetToken(id) => self.reset_tokens.on_lost(*id),
+            Item::AckRequest(sequence) => self.ack_frequency.on_lost(*sequence),
             Item::MaxData => self.announce_max_data |= !planted::is(Bug::MaxDataLost),
             Item::Session { range } => self.session.on_lost(range.clone()),
             Item::Fin => self.closing.fin = self.state == State::FinSent,

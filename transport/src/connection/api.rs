@@ -193,10 +193,12 @@ impl Connection {
     pub fn stats(&self) -> Stats {
         Stats {
             rtt: self.rtt.smoothed(),
+            rtt_latest: self.rtt.latest(),
             rtt_variance: self.rtt.variance(),
             rtt_min: self.rtt.minimum(),
             congestion_window: self.congestion.window(),
             bytes_in_flight: self.sent.bytes_in_flight(),
+            packets_in_flight: self.sent.outstanding() as u64,
             bytes_buffered: self.buffered(),
             bytes_unread: self.receive_flow.unread(),
             mtu: self.mtu as u64,

@@ -32,6 +32,8 @@ pub(super) enum Item {
     RetiredId(u64),
     /// The token for packets to one of our connection IDs.
     ResetToken(ConnectionId),
+    /// How often we want to be acknowledged; its number.
+    AckRequest(u64),
     /// FIN.
     Fin,
 }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::contents::Contents;
+use crate::wire::frame::Frame;
 use crate::wire::{Header, frame};
 
 /// Bytes of padding that a packet may get to be as long as the others of its batch. A guess: more
@@ -25,6 +26,13 @@ impl Draft {
     /// Bytes of data that still fit in front of the frames.
     pub(super) const fn data_room(&self, data: usize) -> usize {
         self.room.saturating_sub(data + self.frames.len())
+    }
+
+    /// Asks for an acknowledgement at once, if it is to be acknowledged and there is room for that.
+    pub(super) fn ask_for_answer(&mut self, data: usize) {
+        if self.ack_eliciting && self.data_room(data) >= frame::IMMEDIATE_ACK_LEN {
+            Frame::ImmediateAck.emit(&mut self.frames);
+        }
     }
 
     /// Pads a packet that is all but full, so that it can be followed by others in a batch: a few

@@ -18,6 +18,7 @@
 //! | `connection_ids` | under which IDs |
 //! | `reset_tokens` | how each end recognises that the other has lost the connection |
 //! | `off_path` | what goes elsewhere |
+//! | `statistics` | what is counted for its path and its streams |
 //! | `tracing` | what an observer is told |
 
 mod acks;
@@ -36,6 +37,7 @@ mod receive;
 mod reset_tokens;
 mod size;
 pub mod state;
+mod statistics;
 mod timers;
 mod tracing;
 mod transmit;
@@ -55,6 +57,7 @@ use crate::messages::incoming::IncomingMessages;
 use crate::messages::outgoing::OutgoingMessages;
 use crate::protect::{Established, Initiator, PacketProtection, PeerIdentity};
 use crate::recv::packets::ReceivedPackets;
+use crate::send::ack_frequency::AckFrequency;
 use crate::send::ecn::EcnValidation;
 use crate::send::in_flight::SentPackets;
 use crate::send::loss::LossDetector;
@@ -77,6 +80,7 @@ use opening::Opening;
 use path::Path;
 use reset_tokens::ResetTokens;
 use state::State;
+use statistics::PathStart;
 use timers::Timers;
 
 /// A connection. All its calls are made through its [`crate::Endpoint`].
@@ -107,6 +111,8 @@ pub struct Connection {
     search: MtuSearch,
     received: ReceivedPackets,
     sent: SentPackets<Contents>,
+    /// How often the peer is asked to acknowledge.
+    ack_frequency: AckFrequency,
     /// Numbers that are left out, to find out who acknowledges blindly.
     skipped: SkippedNumbers,
     rtt: RttEstimator,
@@ -144,6 +150,7 @@ pub struct Connection {
     timers: Timers,
     events: VecDeque<Event>,
     stats: Stats,
+    path_start: PathStart,
     /// Tells an observer, if there is one.
     trace: Option<Box<Tracer>>,
 }
@@ -245,6 +252,7 @@ impl Connection {
             search: MtuSearch::new(mtu, mtu),
             received: ReceivedPackets::new(config.max_ack_delay),
             sent: SentPackets::new(PacketNumber(0)),
+            ack_frequency: AckFrequency::new(Duration::ZERO, config.max_ack_delay),
             skipped: SkippedNumbers::default(),
             rtt: RttEstimator::new(config.initial_rtt),
             loss: LossDetector::default(),
@@ -275,6 +283,7 @@ impl Connection {
             timers: Timers::new(now),
             events: VecDeque::new(),
             stats: Stats::default(),
+            path_start: PathStart::new(now),
             trace: None,
             config,
         }
@@ -299,6 +308,7 @@ impl Connection {
         self.search = MtuSearch::new(self.mtu, self.config.mtu_max.min(peer_mtu));
         self.congestion.on_mtu_change(self.mtu);
         self.sent = SentPackets::new(next_number);
+        self.ack_frequency = AckFrequency::new(params.min_ack_delay, params.max_ack_delay);
         self.send_flow = SendFlow::new(params.max_data, params.window_shift);
         self.streams.on_params(params);
         self.outgoing.set_longest(params.max_message_size);
@@ -313,8 +323,7 @@ impl Connection {
 
     /// The longest time the peer delays acknowledgements.
     fn peer_ack_delay(&self) -> Duration {
-        self.peer_params
-            .map_or(self.config.max_ack_delay, |params| params.max_ack_delay)
+        self.ack_frequency.delay()
     }
 
     /// The probe timeout without back-off.

@@ -289,6 +289,7 @@ impl Connection {
         let mut arrival = Arrival {
             ack_eliciting: header.kind.is_ack_eliciting() || planted::is(Bug::AckElicitsAck),
             end: header.flags.contains(Flags::END),
+            at_once: false,
             ecn: None,
         };
         for frame in Frames::new(frames) {
@@ -301,6 +302,7 @@ impl Connection {
                 return Ok(None);
             }
             arrival.ack_eliciting |= frame.is_ack_eliciting();
+            arrival.at_once |= frame == Frame::ImmediateAck;
             arrival.end |= matches!(
                 frame,
                 Frame::Stream { fin: true, .. }
@@ -339,6 +341,7 @@ impl Connection {
                     self.search.restart();
                     self.set_mtu(now);
                     self.ecn.restart();
+                    self.begin_path_stats(now);
                     self.events
                         .push_back(crate::io::Event::PathChanged(address));
                 }
@@ -419,7 +422,11 @@ impl Connection {
             | Frame::Ack(_)
             | Frame::MessageLength(_)
             | Frame::MessageOrder(_)
+            | Frame::ImmediateAck
             | Frame::Session { .. } => {}
+            Frame::AckFrequency { sequence, request } => {
+                self.received.on_request(sequence, request);
+            }
             Frame::MaxData(limit) => self.send_flow.on_max_data(limit),
             Frame::MaxStreamData { id, limit } => {
                 self.streams.on_max_stream_data(id, limit, events)?;

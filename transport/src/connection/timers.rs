@@ -196,9 +196,11 @@ impl Connection {
     }
 
     /// How long the peer may wait before it acknowledges what is in flight (`docs/wire.md` W-ACK-3):
-    /// hardly at all after a second packet, or one that ends something.
+    /// hardly at all when it has as many packets as it was asked to wait for, or one that ends
+    /// something.
     fn tail_ack_delay(&self) -> Duration {
-        let prompt = self.tail_ends || self.sent.outstanding() > 1;
+        let enough = self.sent.outstanding() as u64 >= self.ack_frequency.packets();
+        let prompt = self.tail_ends || enough;
         let most = self.peer_ack_delay();
         if prompt { most.min(END_DELAY) } else { most }
     }

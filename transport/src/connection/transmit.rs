@@ -19,6 +19,7 @@ use crate::io::{EcnMark, Transmit};
 use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
 use crate::planted::{self, Bug};
 use crate::protect::Flow;
+use crate::send::ack_frequency::Situation;
 use crate::send::in_flight::SentPacket;
 use crate::time::Instant;
 use crate::wire::ack;
@@ -29,6 +30,13 @@ use crate::wire::{Flags, HEADER_LEN, Header, PacketType};
 /// Header, extension length and MESSAGE_LENGTH frame: what a fragment spends beside its data and
 /// trailer.
 pub(super) const FRAGMENT_OVERHEAD: usize = HEADER_LEN + LENGTH_LEN + 10;
+/// Bytes of an IMMEDIATE_ACK frame, and of the length of the extension block that it may begin.
+const IMMEDIATE_ACK_ROOM: usize = frame::IMMEDIATE_ACK_LEN + LENGTH_LEN;
+/// Bytes of an ACK_FREQUENCY frame, at most.
+const ACK_REQUEST_MAX: usize = 34;
+/// Bytes of a PING's body.
+const TOKEN_LEN: usize = 8;
+
 impl Connection {
     /// Fills `buf` with the next batch, or returns None when nothing may leave now.
     pub(crate) fn poll_transmit(
@@ -196,7 +204,10 @@ impl Connection {
             if self.may_send(now, limit) {
                 self.add_control(now, &mut draft);
             }
-            self.write_packet(now, draft, &[0; 8], buf);
+            if self.probes > 0 {
+                draft.ask_for_answer(TOKEN_LEN);
+            }
+            self.write_packet(now, draft, &[0; TOKEN_LEN], buf);
             self.probes = self.probes.saturating_sub(1);
             return true;
         }
@@ -253,8 +264,18 @@ impl Connection {
         self.add_session(&mut draft);
         let start = buf.len();
         buf.resize(start + HEADER_LEN, 0);
+        // A probe asks to be acknowledged at once. A piece of a stream leaves room for that; a part of
+        // a message has its length, and must not be kept from leaving.
+        let probing = self.probes > 0;
+        let is_flexible = probing && !self.outgoing.has_work(self.send_flow.available());
+        let reserved = if is_flexible { IMMEDIATE_ACK_ROOM } else { 0 };
+        draft.room -= reserved;
         self.add_primary(now, &mut draft, buf);
+        draft.room += reserved;
         let data = buf.len() - start - HEADER_LEN;
+        if probing {
+            draft.ask_for_answer(data);
+        }
         self.add_ack_if_it_fits(now, &mut draft, data);
         self.add_shared(now, &mut draft, data);
         if !draft.ack_eliciting && draft.frames.is_empty() {
@@ -316,10 +337,30 @@ impl Connection {
         }
     }
 
+    /// Asks the peer to acknowledge more or less often, with a packet that leaves anyway.
+    fn add_ack_request(&mut self, draft: &mut Draft) {
+        if !self.rtt.is_sampled() || draft.data_room(0) < ACK_REQUEST_MAX {
+            return;
+        }
+        let polled = self.ack_frequency.poll(&Situation {
+            window: self.congestion.window(),
+            mtu: self.mtu,
+            rtt: self.rtt.smoothed(),
+            reordering: self.loss.packet_threshold(),
+        });
+        if let Some((sequence, request)) = polled {
+            Frame::AckFrequency { sequence, request }.emit(&mut draft.frames);
+            draft.contents.push(Item::AckRequest(sequence));
+            self.stats.ack_requests_sent += 1;
+            draft.ack_eliciting = true;
+        }
+    }
+
     fn add_control(&mut self, now: Instant, draft: &mut Draft) {
         // The longest control frames: three 8-byte numbers, or one and a token, with type and length.
         const CONTROL_MAX: usize = 26;
         let rtt = self.rtt.smoothed();
+        self.add_ack_request(draft);
         if draft.data_room(0) >= CONTROL_MAX && core::mem::take(&mut self.announce_max_data) {
             Frame::MaxData(self.receive_flow.announce(now, rtt)).emit(&mut draft.frames);
             draft.contents.push(Item::MaxData);

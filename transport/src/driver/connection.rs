@@ -356,6 +356,25 @@ impl Connection {
             .look(|state| Some(state.core.connection(handle)?.stats()))
     }
 
+    /// Counters and current values of the path that packets take now; None once the connection is
+    /// forgotten.
+    #[must_use]
+    pub fn path_stats(&self) -> Option<crate::PathStats> {
+        let handle = self.inner.handle;
+        self.inner
+            .shared
+            .look(|state| Some(state.core.connection(handle)?.path_stats()))
+    }
+
+    /// Counters of a stream; None when it is not open.
+    #[must_use]
+    pub fn stream_stats(&self, id: StreamId) -> Option<crate::StreamStats> {
+        let handle = self.inner.handle;
+        self.inner
+            .shared
+            .look(|state| state.core.connection(handle)?.stream_stats(id))
+    }
+
     /// Waits for the handshake.
     pub(super) async fn established(&self) -> Result<(), CloseReason> {
         self.wait_for(Signal::State, |_, state| match &state.peer {

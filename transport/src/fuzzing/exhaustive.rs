@@ -29,6 +29,7 @@ fn sequences(choices: usize, length: usize) -> impl Iterator<Item = Vec<usize>> 
 const ARRIVAL: Arrival = Arrival {
     ack_eliciting: true,
     end: false,
+    at_once: false,
     ecn: None,
 };
 

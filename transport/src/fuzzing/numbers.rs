@@ -203,6 +203,7 @@ impl Received {
         let arrival = Arrival {
             ack_eliciting: eliciting,
             end: number % 5 == 0,
+            at_once: number % 11 == 0,
             ecn: congested.then_some(EcnMark::Ce),
         };
         packets.mark(now, PacketNumber(number), arrival);

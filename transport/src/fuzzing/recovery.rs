@@ -10,6 +10,7 @@ use arbitrary::Arbitrary;
 use super::operations;
 use crate::flow::{ReceiveFlow, SendFlow};
 use crate::ids::PacketNumber;
+use crate::limits::REPLAY_WINDOW_PACKETS;
 use crate::send::in_flight::{SentPacket, SentPackets};
 use crate::send::loss::{DeclaredLost, LossDetector};
 use crate::send::pacer::Pacer;
@@ -148,7 +149,7 @@ impl Flight {
             self.lost.remove(&number);
             if let Some(largest) = self.largest {
                 let distance = largest.saturating_sub(number) + 1;
-                self.threshold = self.threshold.max(distance).min(256);
+                self.threshold = self.threshold.max(distance).min(REPLAY_WINDOW_PACKETS);
             }
         }
         assert!(self.lost.range(range).next().is_none());

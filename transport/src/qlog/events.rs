@@ -312,6 +312,8 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
         | Frame::NewConnectionId { .. }
         | Frame::RetireConnectionId { .. }
         | Frame::ResetToken { .. }
+        | Frame::AckFrequency { .. }
+        | Frame::ImmediateAck
         | Frame::Message { .. }
         | Frame::Datagram { .. }
         | Frame::MessageLength(_)
@@ -332,7 +334,8 @@ fn max_streams(fields: &mut Object<'_>, direction: StreamDirection, count: u64) 
     fields.number("maximum", count);
 }
 
-/// Frames about messages and connection IDs, and STOP_SENDING; nothing for others.
+/// Frames that stop streams, and about messages, connection IDs and acknowledgements; nothing for
+/// others.
 fn other_frame(fields: &mut Object<'_>, frame: &Frame<'_>) {
     match frame {
         Frame::StopSending { id, code } => {
@@ -373,6 +376,14 @@ fn other_frame(fields: &mut Object<'_>, frame: &Frame<'_>) {
             fields.text("frame_type", "reset_token");
             fields.display("connection_id", format_args!("{:08x}", id.0));
         }
+        Frame::AckFrequency { sequence, request } => {
+            fields.text("frame_type", "ack_frequency");
+            fields.number("sequence_number", *sequence);
+            fields.number("packets", request.packets);
+            fields.millis("delay", request.delay);
+            fields.number("reordering", request.reordering);
+        }
+        Frame::ImmediateAck => fields.text("frame_type", "immediate_ack"),
         _ => {}
     }
 }
@@ -448,6 +459,7 @@ fn parameters(data: &mut Object<'_>, flow: Flow, params: &TransportParams) {
     data.number("max_datagram_size", params.max_datagram_size);
     data.number("max_udp_payload", params.max_udp_payload);
     data.millis("max_ack_delay", params.max_ack_delay);
+    data.millis("min_ack_delay", params.min_ack_delay);
     data.number("window_shift", u64::from(params.window_shift));
 }
 

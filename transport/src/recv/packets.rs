@@ -1,7 +1,8 @@
 //! Which packet numbers were received: the replay window and what to acknowledge, in one bitmap.
 //!
-//! RFC 9000 §13.2 decides when to acknowledge; the window is that of RFC 6479 in spirit: looked up
-//! before a packet is opened, marked after (`docs/wire.md` W-PN-3).
+//! RFC 9000 §13.2 and what the peer asked for (`docs/wire.md` W-ACK-6) decide when to acknowledge; the
+//! window is that of RFC 6479 in spirit: looked up before a packet is opened, marked after
+//! (`docs/wire.md` W-PN-3).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -12,12 +13,11 @@ use crate::ids::PacketNumber;
 use crate::io::EcnMark;
 use crate::limits::{ACK_RANGES_PER_PACKET, REPLAY_WINDOW_PACKETS};
 use crate::planted::{self, Bug};
+use crate::send::ack_frequency::AckRequest;
 use crate::time::Instant;
 use crate::wire::ack::EcnCounts;
 
 const WORDS: usize = (REPLAY_WINDOW_PACKETS / 64) as usize;
-/// Acknowledge at least every second ack-eliciting packet (RFC 9000 §13.2.2).
-const ELICITING_THRESHOLD: u32 = 2;
 /// A packet that ends a message or stream is acknowledged after this long: enough for a response
 /// to carry the acknowledgement, far below the 25 ms that a lone request would wait. A guess.
 pub(crate) const END_DELAY: Duration = Duration::from_millis(1);
@@ -29,6 +29,8 @@ pub(crate) struct Arrival {
     pub ack_eliciting: bool,
     /// It ends a message or stream.
     pub end: bool,
+    /// It asks for an acknowledgement at once.
+    pub at_once: bool,
     /// Its congestion mark.
     pub ecn: Option<EcnMark>,
 }
@@ -42,11 +44,20 @@ pub(crate) struct ReceivedPackets {
     bits: Box<[u64; WORDS]>,
     /// The peer knows that we received everything below; it is not reported again.
     floor: u64,
-    eliciting_unacknowledged: u32,
+    /// What the peer asked for last, and the number after that of its request.
+    request: AckRequest,
+    next_request: u64,
+    eliciting_unacknowledged: u64,
     immediate: bool,
     deadline: Option<Instant>,
     max_ack_delay: Duration,
+    /// The peer has been told of what is missing below, and that enough came after it.
+    reported: u64,
+    /// The lowest number from there on that is missing, below the largest.
+    missing: Option<u64>,
     ecn: EcnCounts,
+    /// The last packet was marked CE.
+    congested: bool,
 }
 
 impl ReceivedPackets {
@@ -58,12 +69,32 @@ impl ReceivedPackets {
             largest_at: Instant::ZERO,
             bits: Box::new([0; WORDS]),
             floor: 0,
+            request: AckRequest::unasked(max_ack_delay),
+            next_request: 0,
             eliciting_unacknowledged: 0,
             immediate: false,
             deadline: None,
             max_ack_delay,
+            reported: 0,
+            missing: None,
             ecn: EcnCounts::default(),
+            congested: false,
         }
+    }
+
+    /// The peer asks to be acknowledged more or less often. What it asks for beyond what was announced
+    /// is cut to that; an older request says nothing.
+    pub(crate) fn on_request(&mut self, sequence: u64, request: AckRequest) {
+        if sequence < self.next_request {
+            return;
+        }
+        self.next_request = sequence.saturating_add(1);
+        self.request = AckRequest {
+            delay: request
+                .delay
+                .clamp(END_DELAY.min(self.max_ack_delay), self.max_ack_delay),
+            ..request
+        };
     }
 
     /// The number near which the next truncated one is looked for. Before the first packet that is
@@ -98,30 +129,27 @@ impl ReceivedPackets {
 
     /// Marks an opened packet as received and decides when to acknowledge it.
     pub(crate) fn mark(&mut self, now: Instant, number: PacketNumber, arrival: Arrival) {
-        let in_order = self.largest.is_none_or(|largest| number.0 == largest + 1);
-        if self.largest.is_none_or(|largest| number.0 > largest) {
-            self.advance(number.0);
-            self.largest_at = now;
-        }
-        self.set(number.0);
+        let is_late = self.note(now, number.0);
         match arrival.ecn {
             Some(EcnMark::Ect0) => self.ecn.ect0 += 1,
             Some(EcnMark::Ect1) => self.ecn.ect1 += 1,
             Some(EcnMark::Ce) => self.ecn.ce += 1,
             None => {}
         }
+        let was_congested = self.congested;
+        self.congested = arrival.ecn == Some(EcnMark::Ce);
         if !arrival.ack_eliciting {
             return;
         }
         self.eliciting_unacknowledged += 1;
-        let congested = arrival.ecn == Some(EcnMark::Ce);
-        if !in_order || congested || self.eliciting_unacknowledged >= ELICITING_THRESHOLD {
-            self.immediate = true;
-        }
+        self.immediate |= arrival.at_once
+            || (self.congested && !was_congested)
+            || self.eliciting_unacknowledged >= self.request.packets
+            || (self.request.reordering > 0 && (is_late || self.is_gap_due(arrival.end)));
         let delay = if arrival.end {
-            self.max_ack_delay.min(END_DELAY)
+            self.request.delay.min(END_DELAY)
         } else {
-            self.max_ack_delay
+            self.request.delay
         };
         if planted::is(Bug::AckTimerNeverArmed) {
             return;
@@ -131,6 +159,54 @@ impl ReceivedPackets {
             self.deadline
                 .map_or(deadline, |earlier| earlier.min(deadline)),
         );
+    }
+
+    /// Sets the bit of `number` and follows what is missing. True: it comes so late that the peer may
+    /// hold it for lost.
+    fn note(&mut self, now: Instant, number: u64) -> bool {
+        let Some(largest) = self.largest else {
+            self.reported = number;
+            self.advance(number);
+            self.largest_at = now;
+            self.set(number);
+            return false;
+        };
+        if number > largest {
+            self.advance(number);
+            self.largest_at = now;
+            if number > largest + 1 {
+                self.missing.get_or_insert(largest + 1);
+            }
+        }
+        self.set(number);
+        if self.missing == Some(number) {
+            self.missing = self.first_missing(number + 1);
+        }
+        number < self.reported
+    }
+
+    /// Whether a packet is missing for so long that the peer wants to know; `end`: what came ends
+    /// something, and perhaps nothing follows that would tell.
+    fn is_gap_due(&self, end: bool) -> bool {
+        let wanted = if end { 1 } else { self.request.reordering };
+        let ahead = self
+            .missing
+            .and_then(|missing| self.largest?.checked_sub(missing));
+        ahead.is_some_and(|ahead| ahead >= wanted)
+    }
+
+    /// The lowest number from `from` on that is missing, below the largest.
+    fn first_missing(&self, from: u64) -> Option<u64> {
+        let largest = self.largest?;
+        let mut at = from.max(largest.saturating_sub(REPLAY_WINDOW_PACKETS - 1));
+        while at < largest {
+            let run = u64::from((self.word(at) >> (at % 64)).trailing_ones());
+            if run < 64 - at % 64 {
+                return Some(at + run).filter(|missing| *missing < largest);
+            }
+            at += run;
+        }
+        None
     }
 
     /// Asks for an acknowledgement with the next transmission.
@@ -157,10 +233,18 @@ impl ReceivedPackets {
     }
 
     /// An acknowledgement with all ranges was sent.
-    pub(crate) const fn on_ack_sent(&mut self) {
+    pub(crate) fn on_ack_sent(&mut self) {
         self.eliciting_unacknowledged = 0;
         self.immediate = false;
         self.deadline = None;
+        let Some(largest) = self.largest else {
+            return;
+        };
+        let told = (largest + 1).saturating_sub(self.request.reordering.max(1));
+        self.reported = self.reported.max(told);
+        if self.missing.is_some_and(|missing| missing < self.reported) {
+            self.missing = self.first_missing(self.reported);
+        }
     }
 
     /// The peer has acknowledged a packet of ours that reported everything up to `largest`: older
@@ -275,6 +359,7 @@ mod tests {
     const PLAIN: Arrival = Arrival {
         ack_eliciting: true,
         end: false,
+        at_once: false,
         ecn: None,
     };
 
@@ -317,6 +402,10 @@ mod tests {
                     packets.mark(Instant::ZERO, PacketNumber(at), PLAIN);
                     model.insert(at);
                 }
+                let bottom = largest.max(at).saturating_sub(REPLAY_WINDOW_PACKETS - 1);
+                let from = at.max(bottom);
+                let missing = (from..largest.max(at)).find(|n| !model.contains(n));
+                prop_assert_eq!(packets.first_missing(at), missing);
                 prop_assert_eq!(packets.ranges(), model_ranges(&model));
             }
         }
@@ -353,6 +442,104 @@ mod tests {
             },
         );
         assert!(a.is_due(t));
+    }
+
+    /// A receiver asked for `packets`, 8 ms and `reordering`, that has acknowledged packet 9.
+    fn asked(packets: u64, reordering: u64) -> ReceivedPackets {
+        let mut a = self::packets();
+        let delay = Duration::from_millis(8);
+        let request = AckRequest {
+            packets,
+            delay,
+            reordering,
+        };
+        a.on_request(0, request);
+        a.mark(Instant::ZERO, PacketNumber(9), PLAIN);
+        a.on_ack_sent();
+        a
+    }
+
+    #[test]
+    fn as_many_packets_and_as_long_a_wait_as_was_asked_for() {
+        let t = Instant::from_nanos(7);
+        let mut a = asked(5, 3);
+        for number in 10..=13 {
+            a.mark(t, PacketNumber(number), PLAIN);
+        }
+        assert!(!a.is_due(t));
+        assert_eq!(a.deadline(), Some(t + Duration::from_millis(8)));
+        a.mark(t, PacketNumber(14), PLAIN);
+        assert!(a.is_due(t));
+    }
+
+    #[test]
+    fn a_request_is_cut_to_what_was_announced_and_an_older_one_says_nothing() {
+        let mut a = packets();
+        let request = |delay| AckRequest {
+            packets: 7,
+            delay,
+            reordering: 0,
+        };
+        a.on_request(5, request(Duration::MAX));
+        assert_eq!(a.request.delay, Duration::from_millis(25));
+        a.on_request(u64::MAX, request(Duration::ZERO));
+        assert_eq!(a.request.delay, END_DELAY);
+        a.on_request(6, request(Duration::from_millis(20)));
+        assert_eq!(a.request.delay, END_DELAY);
+    }
+
+    #[test]
+    fn a_gap_is_reported_once_when_enough_came_after_it() {
+        let t = Instant::ZERO;
+        let mut a = asked(100, 3);
+        a.mark(t, PacketNumber(11), PLAIN);
+        a.mark(t, PacketNumber(12), PLAIN);
+        assert!(!a.is_due(t));
+        a.mark(t, PacketNumber(13), PLAIN);
+        assert!(a.is_due(t), "10 is missing");
+        a.on_ack_sent();
+        for number in 14..50 {
+            a.mark(t, PacketNumber(number), PLAIN);
+            assert!(!a.is_due(t), "{number}");
+        }
+        a.mark(t, PacketNumber(10), PLAIN);
+        assert!(a.is_due(t), "the peer may hold it for lost");
+    }
+
+    #[test]
+    fn a_gap_that_is_filled_in_time_is_nothing_to_report() {
+        let t = Instant::ZERO;
+        let mut a = asked(100, 3);
+        for number in [11, 12, 10, 14, 15, 13, 17, 16, 18] {
+            a.mark(t, PacketNumber(number), PLAIN);
+            assert!(!a.is_due(t), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_gap_before_the_end_of_a_message_or_a_packet_that_asks_is_reported_at_once() {
+        let t = Instant::ZERO;
+        let mut a = asked(100, 3);
+        a.mark(t, PacketNumber(11), Arrival { end: true, ..PLAIN });
+        assert!(a.is_due(t));
+        let mut a = asked(100, 0);
+        a.mark(t, PacketNumber(20), Arrival { end: true, ..PLAIN });
+        assert!(!a.is_due(t), "reordering is not of interest");
+        let at_once = true;
+        a.mark(t, PacketNumber(21), Arrival { at_once, ..PLAIN });
+        assert!(a.is_due(t));
+    }
+
+    #[test]
+    fn the_first_of_several_congestion_marks_is_reported_at_once() {
+        let t = Instant::ZERO;
+        let mut a = asked(100, 3);
+        let ecn = Some(EcnMark::Ce);
+        a.mark(t, PacketNumber(10), Arrival { ecn, ..PLAIN });
+        assert!(a.is_due(t));
+        a.on_ack_sent();
+        a.mark(t, PacketNumber(11), Arrival { ecn, ..PLAIN });
+        assert!(!a.is_due(t));
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct SendBuffer {
     acknowledged: RangeSet,
     /// Sent, declared lost, to be sent again.
     lost: RangeSet,
+    /// Bytes that were sent more than once, each time counted.
+    sent_again: u64,
     end: End,
 }
 
@@ -83,6 +85,23 @@ impl SendBuffer {
         self.next
     }
 
+    /// Bytes sent once more, each time counted.
+    #[must_use]
+    pub const fn sent_again(&self) -> u64 {
+        self.sent_again
+    }
+
+    /// Bytes acknowledged.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        let above: u64 = self
+            .acknowledged
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum();
+        self.base + above
+    }
+
     /// Whether bytes and end are all acknowledged.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
@@ -108,6 +127,7 @@ impl SendBuffer {
     pub fn poll(&mut self, max: usize, limit: u64) -> Option<Piece> {
         let written = self.written();
         let (range, is_new) = if let Some(range) = self.lost.pop_first(max as u64) {
+            self.sent_again += range.end - range.start;
             (range, false)
         } else {
             let end = written

@@ -4,11 +4,12 @@
 //! that the path reorders further than was tolerated. If the number of later packets condemned it,
 //! the packet threshold grows to its distance; if its age did, the reordering window grows by a
 //! quarter of the least round trip, at most once a round trip and up to a whole one (RFC 8985
-//! §6.2). Both go back after sixteen recovery periods without a mistake. The memory for that is
-//! bounded.
+//! §6.2). Both go back after sixteen recovery periods in which nothing came so late that the usual
+//! threshold would have condemned it. The memory for that is bounded.
 //!
-//! The first probe of a flight is a tail-loss probe (RFC 8985 §7): after two round trips where that
-//! is less than the probe timeout. Later ones back off, to a ceiling.
+//! The first probe of a flight is a tail-loss probe (RFC 8985 §7): after two round trips at the latest,
+//! and sooner when samples vary little and the peer is known to answer soon (`docs/wire.md` W-ACK-3
+//! says when), where that is less than the probe timeout. Later ones back off, to a ceiling.
 
 use alloc::collections::BTreeMap;
 use core::ops::RangeInclusive;
@@ -16,13 +17,15 @@ use core::time::Duration;
 
 use super::rtt::{GRANULARITY, RttEstimator};
 use crate::ids::PacketNumber;
+use crate::limits::REPLAY_WINDOW_PACKETS;
 use crate::planted::{self, Bug};
 use crate::time::Instant;
 
 /// Reordering tolerated in packets at first (RFC 9002 §6.1.1).
 const PACKET_THRESHOLD: u64 = 3;
-/// Reordering tolerated in packets at most. A guess: beyond it the time threshold decides alone.
-const PACKET_THRESHOLD_MAX: u64 = 256;
+/// Reordering tolerated in packets at most: what comes later is dropped by the receiver
+/// (`docs/wire.md` W-PN-3).
+const PACKET_THRESHOLD_MAX: u64 = REPLAY_WINDOW_PACKETS;
 /// Lost packets that are remembered for noticing a mistake; the oldest is forgotten first.
 const REMEMBERED_MAX: usize = 1_024;
 /// Back-off of the probe timeout stops doubling here; more would overflow nothing, and the ceiling
@@ -35,6 +38,9 @@ const PROBE_TIMEOUT_CEILING: Duration = Duration::from_secs(4);
 /// A tail-loss probe waits at least for this: timers and schedulers are late by milliseconds. Guess;
 /// Linux waits two ticks.
 const TAIL_PROBE_MIN: Duration = Duration::from_millis(10);
+/// The part of a round trip that is left to chance before a tail is probed, where the samples say that
+/// less varies: what reordering is allowed at first, too (RFC 8985 §6.2).
+const TAIL_SLACK_PER_RTT: u32 = 4;
 /// The reordering window grows in steps of the least round trip divided by this (RFC 8985 §6.2).
 const WINDOW_STEPS_PER_RTT: u32 = 4;
 /// Recovery periods without a mistake after which tolerance goes back (RFC 8985 §6.2).
@@ -133,6 +139,15 @@ impl LossDetector {
         }
     }
 
+    /// `lowest` was newly acknowledged. If packets far above it were before, the path still reorders,
+    /// and what is tolerated stays.
+    pub fn on_arrived(&mut self, lowest: PacketNumber) {
+        let usual = lowest.0.saturating_add(PACKET_THRESHOLD);
+        if self.largest_acked.is_some_and(|largest| usual <= largest.0) {
+            self.persistence = PERSISTENCE;
+        }
+    }
+
     /// An acknowledgement named all that was received up to `largest`.
     pub fn on_acknowledged(&mut self, largest: PacketNumber) {
         self.largest_acked = self.largest_acked.max(Some(largest));
@@ -199,20 +214,29 @@ impl LossDetector {
         }
     }
 
-    /// Packets were declared lost, the newest of which left at `newest`: counts recovery periods
-    /// (RFC 9002 §7.3.2), and tolerates less reordering again after enough of them without a
-    /// mistake.
-    pub fn on_lost(&mut self, now: Instant, newest: Instant) {
-        if self.period.is_some_and(|start| newest <= start) {
-            return;
+    /// Congestion was noticed of packets the newest of which left at `newest`. True: a recovery period
+    /// begins; packets that left before are the congestion of this one (RFC 9002 §7.3.2).
+    pub fn begin_period(&mut self, now: Instant, newest: Instant) -> bool {
+        let begins = self.period.is_none_or(|start| newest > start);
+        if begins {
+            self.period = Some(now);
         }
-        self.period = Some(now);
+        begins
+    }
+
+    /// Packets were declared lost, the newest of which left at `newest`; true: a recovery period
+    /// begins. Tolerates less reordering again after enough of them without a mistake.
+    pub fn on_lost(&mut self, now: Instant, newest: Instant) -> bool {
+        if !self.begin_period(now, newest) {
+            return false;
+        }
         self.persistence = self.persistence.saturating_sub(1);
         if self.persistence == 0 {
             self.persistence = PERSISTENCE;
             self.packet_threshold = PACKET_THRESHOLD;
             self.window_steps = 0;
         }
+        true
     }
 
     /// Takes a packet of an acknowledged range that had been declared lost, wrongly. Tolerates more
@@ -265,8 +289,9 @@ impl LossDetector {
             doublings = 0;
         }
         let wait = if self.probe_count == 0 && rtt.is_sampled() {
-            let tail = (rtt.smoothed() * 2 + ack_delay).max(TAIL_PROBE_MIN);
-            timeout.min(tail)
+            let slack = (rtt.variance() * 4).max(rtt.smoothed() / TAIL_SLACK_PER_RTT);
+            let tail = rtt.smoothed() + slack.min(rtt.smoothed()) + ack_delay;
+            timeout.min(tail.max(TAIL_PROBE_MIN))
         } else {
             let ceiling = PROBE_TIMEOUT_CEILING.max(timeout);
             (timeout * (1 << doublings)).min(ceiling)
@@ -404,6 +429,29 @@ mod tests {
     }
 
     #[test]
+    fn tolerance_stays_while_packets_come_late() {
+        let mut loss = LossDetector::default();
+        loss.on_acknowledged(PacketNumber(20));
+        loss.remember_lost(PacketNumber(12), LOST, false);
+        assert!(
+            loss.take_spurious(Instant::ZERO, &(12..=12), &rtt())
+                .is_some()
+        );
+        for period in 1..=100 {
+            let now = Instant::ZERO + period * 100 * MS;
+            loss.on_lost(now, now);
+            loss.on_arrived(PacketNumber(17));
+        }
+        assert_eq!(loss.packet_threshold(), 9);
+        for period in 101..=116 {
+            let now = Instant::ZERO + period * 100 * MS;
+            loss.on_lost(now, now);
+            loss.on_arrived(PacketNumber(18));
+        }
+        assert_eq!(loss.packet_threshold(), PACKET_THRESHOLD);
+    }
+
+    #[test]
     fn memory_of_lost_packets_is_bounded() {
         let mut loss = LossDetector::default();
         for number in 0..=REMEMBERED_MAX as u64 {
@@ -431,6 +479,19 @@ mod tests {
         assert_eq!(probe(&loss), Instant::ZERO + PROBE_TIMEOUT_CEILING);
         loss.on_progress();
         assert_eq!(probe(&loss), Instant::ZERO + 161 * MS);
+    }
+
+    #[test]
+    fn a_tail_on_a_steady_path_is_probed_after_a_round_trip_and_a_quarter() {
+        let mut steady = RttEstimator::new(333 * MS);
+        for _ in 0..100 {
+            steady.on_sample(80 * MS, Duration::ZERO);
+        }
+        let loss = LossDetector::default();
+        let at = loss.probe_time(&steady, 25 * MS, MS);
+        assert_eq!(at, Instant::ZERO + 101 * MS);
+        let at = loss.probe_time(&steady, MS, 25 * MS);
+        assert_eq!(at, Instant::ZERO + 82 * MS, "never after the timeout");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod peer;
 mod recv;
 mod scheduler;
 mod send;
+mod statistics;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 

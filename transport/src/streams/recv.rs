@@ -26,6 +26,19 @@ pub(super) struct RecvStream {
     waiting: bool,
 }
 
+/// How far a stream has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// Bytes received, or discarded because nobody wants them.
+    pub(super) received: u64,
+    /// Bytes that the application has, discarded ones included.
+    pub(super) read: u64,
+    /// Bytes between those that can be read and the highest that came.
+    pub(super) missing: u64,
+    /// Bytes that may be on their way or unread.
+    pub(super) window: u64,
+}
+
 /// What a read found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ReadOutcome {
@@ -132,6 +145,16 @@ impl RecvStream {
     /// One past the highest byte that came.
     pub(super) const fn highest(&self) -> u64 {
         self.highest
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let received = self.assembler.stored();
+        Progress {
+            received,
+            read: self.assembler.read_offset(),
+            missing: self.highest.saturating_sub(received),
+            window: self.tuner.window(),
+        }
     }
 
     /// Every byte was read.

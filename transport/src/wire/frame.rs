@@ -4,11 +4,13 @@
 //! A frame of an unknown type is skipped when its type is 0x80 or above, and a violation below.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::ack::AckFrame;
 use super::reset::ResetToken;
 use super::{Cursor, DecodeError, varint};
 use crate::ids::{ConnectionId, MessageId, StreamDirection, StreamId};
+use crate::send::ack_frequency::AckRequest;
 
 /// First type that a receiver may skip without understanding it.
 pub const FIRST_SKIPPABLE: u8 = 0x80;
@@ -34,6 +36,8 @@ mod kind {
     pub(super) const MESSAGE_GIVEN_UP: u8 = 0x10;
     pub(super) const NEW_CONNECTION_ID: u8 = 0x11;
     pub(super) const RETIRE_CONNECTION_ID: u8 = 0x12;
+    pub(super) const ACK_FREQUENCY: u8 = 0x13;
+    pub(super) const IMMEDIATE_ACK: u8 = 0x14;
     pub(super) const RESET_TOKEN: u8 = 0x15;
 }
 
@@ -148,6 +152,15 @@ pub enum Frame<'a> {
         /// The token.
         token: ResetToken,
     },
+    /// How often the sender of this frame wants to be acknowledged (`docs/wire.md` W-ACK-6).
+    AckFrequency {
+        /// Counts the requests; an earlier one that comes later says nothing.
+        sequence: u64,
+        /// What is asked for.
+        request: AckRequest,
+    },
+    /// The packet is to be acknowledged at once (`docs/wire.md` W-ACK-7).
+    ImmediateAck,
 }
 
 impl Frame<'_> {
@@ -156,7 +169,11 @@ impl Frame<'_> {
     pub const fn is_ack_eliciting(&self) -> bool {
         !matches!(
             self,
-            Self::Padding | Self::Ack(_) | Self::MessageLength(_) | Self::MessageOrder(_)
+            Self::Padding
+                | Self::Ack(_)
+                | Self::MessageLength(_)
+                | Self::MessageOrder(_)
+                | Self::ImmediateAck
         )
     }
 
@@ -230,9 +247,14 @@ impl Frame<'_> {
             Self::ResetToken { id, token } => {
                 message(out, kind::RESET_TOKEN, MessageId(id.0.into()), &token);
             }
+            Self::AckFrequency { sequence, request } => ack_frequency(out, sequence, &request),
+            Self::ImmediateAck => numbers(out, kind::IMMEDIATE_ACK, &[]),
         }
     }
 }
+
+/// Bytes of a [`Frame::ImmediateAck`].
+pub const IMMEDIATE_ACK_LEN: usize = 2;
 
 /// Appends an acknowledgement frame whose value (of [`super::ack::encode`]) is `value`.
 pub fn write_ack(out: &mut Vec<u8>, value: &[u8]) {
@@ -316,14 +338,8 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             id: StreamId(value.varint()?),
             limit: value.varint()?,
         },
-        kind::MAX_STREAMS_BIDI => Frame::MaxStreams {
-            direction: StreamDirection::Bidirectional,
-            count: value.varint()?,
-        },
-        kind::MAX_STREAMS_UNI => Frame::MaxStreams {
-            direction: StreamDirection::Unidirectional,
-            count: value.varint()?,
-        },
+        kind::MAX_STREAMS_BIDI => max_streams(StreamDirection::Bidirectional, &mut value)?,
+        kind::MAX_STREAMS_UNI => max_streams(StreamDirection::Unidirectional, &mut value)?,
         kind::STREAM | kind::STREAM_FIN => Frame::Stream {
             id: StreamId(value.varint()?),
             offset: value.varint()?,
@@ -383,6 +399,8 @@ fn decode_other<'a>(kind: u8, value: &mut Cursor<'a>) -> Result<Frame<'a>, Decod
             id: connection_id(value)?,
             token: value.array()?,
         },
+        kind::ACK_FREQUENCY => decode_ack_frequency(value)?,
+        kind::IMMEDIATE_ACK => Frame::ImmediateAck,
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
     })
 }
@@ -390,6 +408,30 @@ fn decode_other<'a>(kind: u8, value: &mut Cursor<'a>) -> Result<Frame<'a>, Decod
 fn connection_id(value: &mut Cursor<'_>) -> Result<ConnectionId, DecodeError> {
     let id = u32::try_from(value.varint()?);
     id.map(ConnectionId).map_err(|_| DecodeError::Frame)
+}
+
+fn max_streams<'a>(
+    direction: StreamDirection,
+    value: &mut Cursor<'_>,
+) -> Result<Frame<'a>, DecodeError> {
+    let count = value.varint()?;
+    Ok(Frame::MaxStreams { direction, count })
+}
+
+fn decode_ack_frequency<'a>(value: &mut Cursor<'_>) -> Result<Frame<'a>, DecodeError> {
+    let sequence = value.varint()?;
+    let request = AckRequest {
+        packets: value.varint()?,
+        delay: Duration::from_micros(value.varint()?),
+        reordering: value.varint()?,
+    };
+    Ok(Frame::AckFrequency { sequence, request })
+}
+
+fn ack_frequency(out: &mut Vec<u8>, sequence: u64, request: &AckRequest) {
+    let micros = u64::try_from(request.delay.as_micros()).unwrap_or(varint::MAX);
+    let values = [sequence, request.packets, micros, request.reordering];
+    numbers(out, kind::ACK_FREQUENCY, &values);
 }
 
 fn numbers(out: &mut Vec<u8>, kind: u8, values: &[u64]) {
@@ -441,6 +483,15 @@ mod tests {
                 Frame::NewConnectionId { sequence: a, id: ConnectionId(b as u32) },
                 Frame::RetireConnectionId { sequence: c },
                 Frame::ResetToken { id: ConnectionId(b as u32), token: (u128::from(a) << 64 | u128::from(c)).to_be_bytes() },
+                Frame::AckFrequency {
+                    sequence: a,
+                    request: AckRequest {
+                        packets: b,
+                        delay: Duration::from_micros(c),
+                        reordering: a,
+                    },
+                },
+                Frame::ImmediateAck,
             ];
             let mut out = Vec::new();
             for frame in &frames {

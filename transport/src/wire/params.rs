@@ -11,6 +11,7 @@ use super::{Cursor, DecodeError, varint};
 use crate::config::TransportConfig;
 use crate::ids::ConnectionId;
 use crate::limits;
+use crate::recv::packets::END_DELAY;
 
 /// Largest shift of the header's Window Size. 2^16 units of 2^20 bytes.
 pub const WINDOW_SHIFT_MAX: u8 = 20;
@@ -38,6 +39,9 @@ pub struct TransportParams {
     pub max_udp_payload: u64,
     /// Longest time it delays an acknowledgement.
     pub max_ack_delay: Duration,
+    /// Shortest longest time that it can be asked for ([`crate::wire::frame::Frame::AckFrequency`]):
+    /// what its timers are good for.
+    pub min_ack_delay: Duration,
     /// Unit of the Window Size in its headers: 2^shift bytes.
     pub window_shift: u8,
 }
@@ -57,6 +61,12 @@ impl TransportParams {
             max_datagram_size: config.max_datagram_size,
             max_udp_payload: config.mtu.max(config.mtu_max) as u64,
             max_ack_delay: config.max_ack_delay,
+            // The longest is announced in whole milliseconds.
+            min_ack_delay: if config.max_ack_delay < END_DELAY {
+                Duration::ZERO
+            } else {
+                END_DELAY
+            },
             window_shift: window_shift(config.receive_window),
         }
     }
@@ -65,6 +75,7 @@ impl TransportParams {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(varint::MAX);
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(varint::MAX);
         let mut out = Vec::with_capacity(limits::TRANSPORT_PARAMS_MAX);
         for (id, value) in [
             (0, u64::from(self.connection_id.0)),
@@ -78,6 +89,7 @@ impl TransportParams {
             (8, self.max_udp_payload),
             (9, millis(self.max_ack_delay)),
             (10, u64::from(self.window_shift)),
+            (11, micros(self.min_ack_delay)),
         ] {
             varint::write(&mut out, id);
             varint::write(&mut out, varint::len(value) as u64);
@@ -94,7 +106,7 @@ impl TransportParams {
         if bytes.len() > limits::TRANSPORT_PARAMS_MAX {
             return Err(DecodeError::Parameter);
         }
-        let mut values = [None; 11];
+        let mut values = [None; 12];
         let mut cursor = Cursor::new(bytes);
         while cursor.remaining() > 0 {
             let id = cursor.varint()?;
@@ -118,6 +130,7 @@ impl TransportParams {
         let bounded = |id, max| get(id).and_then(|v| check(v <= max).map(|()| v));
         let max_udp_payload = get(8)?;
         check(max_udp_payload >= limits::UDP_PAYLOAD_MIN as u64)?;
+        let max_ack_delay = bounded(9, 1 << 14)?;
         Ok(Self {
             connection_id: u32::try_from(get(0)?)
                 .ok()
@@ -132,7 +145,8 @@ impl TransportParams {
             max_message_size: bounded(6, limits::WINDOW_MAX)?,
             max_datagram_size: bounded(7, limits::WINDOW_MAX)?,
             max_udp_payload,
-            max_ack_delay: Duration::from_millis(bounded(9, 1 << 14)?),
+            max_ack_delay: Duration::from_millis(max_ack_delay),
+            min_ack_delay: Duration::from_micros(bounded(11, max_ack_delay * 1_000)?),
             window_shift: u8::try_from(bounded(10, u64::from(WINDOW_SHIFT_MAX))?)
                 .map_err(|_| DecodeError::Parameter)?,
         })
@@ -204,6 +218,32 @@ mod tests {
         bytes.extend([0, 1, 5]);
         assert_eq!(TransportParams::decode(&bytes), Err(DecodeError::Parameter));
         assert_eq!(TransportParams::decode(&[]), Err(DecodeError::Parameter));
+    }
+
+    #[test]
+    fn a_longest_delay_below_a_millisecond_leaves_no_room_for_a_least_one() {
+        let config = TransportConfig {
+            max_ack_delay: Duration::from_micros(999),
+            ..TransportConfig::default()
+        };
+        let bytes = TransportParams::of(&config, ConnectionId(5)).encode();
+        let params = TransportParams::decode(&bytes).unwrap();
+        assert_eq!(
+            (params.min_ack_delay, params.max_ack_delay),
+            (Duration::ZERO, Duration::ZERO)
+        );
+    }
+
+    #[test]
+    fn rejects_a_least_delay_of_acknowledgements_above_the_longest() {
+        let mut params = TransportParams::of(&TransportConfig::default(), ConnectionId(5));
+        params.min_ack_delay = params.max_ack_delay;
+        assert_eq!(TransportParams::decode(&params.encode()), Ok(params));
+        params.min_ack_delay += Duration::from_micros(1);
+        assert_eq!(
+            TransportParams::decode(&params.encode()),
+            Err(DecodeError::Parameter)
+        );
     }
 
     proptest! {

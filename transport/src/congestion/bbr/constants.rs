@@ -52,3 +52,5 @@ pub(super) const PROBE_UP_ROUNDS_MAX: u32 = 30;
 pub(super) const SEND_QUANTUM_MAX: u64 = 65_536;
 /// A burst is what the pace yields in so long.
 pub(super) const SEND_QUANTUM_TIME: Duration = Duration::from_millis(1);
+/// What an acknowledgement may wait without a queue being to blame (RFC 9000 §18.2: max_ack_delay).
+pub(super) const ACK_DELAY_USUAL: Duration = Duration::from_millis(25);

@@ -23,6 +23,11 @@
 //!   Startup).
 //! - State for an undo is saved once, before a loss changes anything; the draft's OnEnterFastRecovery
 //!   would save it a second time, after the change.
+//! - A sample of an application-limited sender counts for the full-pipe estimator when what was in
+//!   flight has queued: a sender at the limit of its peer's window would stay in Startup for ever, and
+//!   overflow the queue the moment the window grows.
+//! - After idleness the interval for aggregation begins anew with nothing delivered; the draft moves its
+//!   beginning only, and all that was delivered before then counts as an aggregate.
 //! - A retransmission timeout is persistent congestion here (RFC 9002 §7.6), not a probe timeout.
 
 mod constants;
@@ -179,6 +184,14 @@ struct Aggregation {
     delivered: u64,
     filter: RoundMax,
     extra: u64,
+}
+
+impl Aggregation {
+    /// What was acknowledged before says nothing any more.
+    const fn restart(&mut self, now: Instant) {
+        self.interval_start = now;
+        self.delivered = 0;
+    }
 }
 
 /// The controller.

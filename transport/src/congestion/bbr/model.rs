@@ -114,8 +114,7 @@ impl Bbr {
             .saturating_duration_since(aggregation.interval_start);
         let mut expected = volume(self.rate, interval);
         if aggregation.delivered <= expected {
-            aggregation.delivered = 0;
-            aggregation.interval_start = sample.now;
+            aggregation.restart(sample.now);
             expected = 0;
         }
         aggregation.delivered += sample.bytes;

@@ -117,7 +117,7 @@ impl Bbr {
     /// Something is sent again after nothing was in flight for want of data.
     pub(super) fn restart_from_idle(&mut self, now: Instant) {
         self.idle_restart = true;
-        self.aggregation.interval_start = now;
+        self.aggregation.restart(now);
         if self.state.is_probe_bw() {
             self.set_pace(100);
         } else if self.state == State::ProbeRtt {

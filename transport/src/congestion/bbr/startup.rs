@@ -1,7 +1,9 @@
 //! Startup, the full-pipe estimator, and Drain (§5.3.1, §5.3.2).
 
-use super::constants::{DRAIN_ROUNDS, FULL_PIPE_GROWTH, FULL_PIPE_ROUNDS, STARTUP_LOSS_RUNS};
-use super::{Bbr, Sample, State, percent};
+use super::constants::{
+    ACK_DELAY_USUAL, DRAIN_ROUNDS, FULL_PIPE_GROWTH, FULL_PIPE_ROUNDS, STARTUP_LOSS_RUNS,
+};
+use super::{Bbr, Sample, State, percent, volume};
 
 impl Bbr {
     pub(super) const fn enter_startup(&mut self) {
@@ -17,7 +19,10 @@ impl Bbr {
 
     /// Three rounds of acceleration that made delivery less than a quarter faster: the pipe is full.
     pub(super) fn check_full_pipe(&mut self, sample: &Sample) {
-        if self.pipe.now || !self.round.start || sample.app_limited {
+        if self.pipe.now || !self.round.start {
+            return;
+        }
+        if sample.app_limited && !self.is_queueing(sample) {
             return;
         }
         if sample.rate >= percent(self.pipe.baseline, FULL_PIPE_GROWTH) {
@@ -31,6 +36,16 @@ impl Bbr {
             self.pipe.now = true;
             self.pipe.reached = true;
         }
+    }
+
+    /// Whether so much was in flight that some of it waited in a queue, for longer than
+    /// acknowledgements do: then the path was the limit, whatever the application did.
+    fn is_queueing(&self, sample: &Sample) -> bool {
+        let Some(minimum) = self.delay.minimum else {
+            return false;
+        };
+        let longest = (minimum + minimum / 2).max(minimum + ACK_DELAY_USUAL);
+        sample.rate > 0 && sample.in_flight_at_send >= volume(sample.rate, longest)
     }
 
     fn note_startup_round(&mut self, faster: bool) {
