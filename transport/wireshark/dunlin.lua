@@ -37,12 +37,14 @@ local FRAMES = {
     [8] = "MESSAGE", [9] = "DATAGRAM", [10] = "RESET_STREAM", [11] = "STOP_SENDING",
     [12] = "MESSAGE_LENGTH", [13] = "SESSION", [14] = "MESSAGE_ORDER", [15] = "ORDERED_MESSAGE",
     [16] = "MESSAGE_GIVEN_UP", [17] = "NEW_CONNECTION_ID", [18] = "RETIRE_CONNECTION_ID",
+    [24] = "UNCOMPRESSED_LENGTH", [25] = "COMPRESSED_MESSAGE", [26] = "COMPRESSED_DATAGRAM",
+    [27] = "COMPRESSED_ORDERED",
 }
 local PARAMS = {
     [0] = "connection ID", [1] = "idle timeout (ms)", [2] = "connection credit",
     [3] = "credit of each stream", [4] = "bidirectional streams", [5] = "unidirectional streams",
     [6] = "longest reliable message", [7] = "longest datagram", [8] = "longest UDP payload",
-    [9] = "max_ack_delay (ms)", [10] = "window_shift",
+    [9] = "max_ack_delay (ms)", [10] = "window_shift", [16] = "compression",
 }
 local ERRORS = {
     [1] = "malformed packet", [2] = "acknowledged a packet that was never sent", [3] = "flow control",
@@ -50,6 +52,7 @@ local ERRORS = {
     [8] = "message too large", [9] = "transport parameters", [10] = "integrity limit",
     [11] = "packet numbers used up", [12] = "malformed message of the session layer",
     [13] = "too many connections of one peer", [14] = "order of messages", [15] = "connection IDs",
+    [16] = "contradicting data", [17] = "a limit that shrank", [18] = "compression",
 }
 local CIPHERS = { [1] = "AES-128-GCM", [2] = "ChaCha20-Poly1305", [3] = "AES-256-GCM" }
 
@@ -147,6 +150,7 @@ field("message_id", U64, "message.id", "Message number")
 field("message_reliable", BOOL, "message.reliable", "Reliable")
 field("message_len", U64, "message.length", "Length of the message")
 field("message_order", U64, "message.order", "Place among the ordered ones")
+field("message_uncompressed", U64, "message.uncompressed", "Length before compression")
 field("id_sequence", U64, "id.sequence", "Number of the connection ID")
 field("id_issued", U64, "id.issued", "Connection ID")
 field("message_sent", U64, "message.sent", "Bytes that were sent")
@@ -546,6 +550,19 @@ local function frame_body(kind, c, tree, context)
         c:number(tree, "id_issued")
     elseif kind == 18 then
         c:number(tree, "id_sequence")
+    elseif kind == 24 then
+        c:number(tree, "message_uncompressed")
+    elseif kind >= 25 and kind <= 27 then
+        c:number(tree, "message_id")
+        if kind == 27 then
+            c:number(tree, "message_order")
+        end
+        c:number(tree, "message_uncompressed")
+        tree:add(f.message_reliable, kind ~= 26):set_generated()
+        local data = c:rest()
+        if data then
+            tree:add(f.message_data, data)
+        end
     end
 end
 

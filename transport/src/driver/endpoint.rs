@@ -24,6 +24,7 @@ use super::options::{EndpointOptions, OsRandom};
 use super::socket::Socket;
 use super::state::{Meeting, Shared, State};
 use super::task::EndpointTask;
+use crate::endpoint::admission::Admission;
 use crate::error::CloseReason;
 use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
 use crate::protect::Initiator;
@@ -69,6 +70,7 @@ impl Endpoint {
             config.transport.mtu_max = config.transport.mtu;
         }
         let parts = Parts {
+            gate: Common::new(Box::new(Admission::new(&config))),
             config,
             acceptor: options.acceptor.map(Common::new),
             random: Common::new(options.random.unwrap_or_else(|| Box::new(OsRandom))),
@@ -76,7 +78,8 @@ impl Endpoint {
             tap: options.tap.map(Common::new),
         };
         let (clock, meeting) = (Clock::start(), Arc::<Meeting>::default());
-        let core = parts.core(parts.config.clone(), carriers.allows(Carrier::Udp));
+        let answers = carriers.allows(Carrier::Udp);
+        let core = parts.core(parts.config.clone(), (Carrier::Udp, answers));
         let met = Arc::clone(&meeting);
         let shared = Arc::new(Shared::new(core, clock, local, Carrier::Udp, met));
         let mtu = parts.config.transport.clone().clamped().mtu;

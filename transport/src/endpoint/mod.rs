@@ -5,7 +5,7 @@
 //! connection), then drain [`Endpoint::poll_event`] and [`Endpoint::poll_transmit`], then wait until
 //! [`Endpoint::poll_timeout`].
 
-mod admission;
+pub(crate) mod admission;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod half_open;
@@ -33,7 +33,7 @@ use crate::time::Instant;
 use crate::trace::{Answer, DropReason, Observer};
 use crate::wire::header::route;
 use crate::wire::{DecodeError, version};
-use admission::{Budget, Place, Places};
+use admission::{Admission, Gate, Place};
 use half_open::HalfOpenTable;
 
 /// A connection with what the endpoint knows about it.
@@ -57,8 +57,9 @@ pub struct Endpoint {
     connections: BTreeMap<ConnectionHandle, Slot>,
     routes: BTreeMap<ConnectionId, ConnectionHandle>,
     half_open: HalfOpenTable,
-    budget: Budget,
-    places: Places,
+    gate: Box<dyn Gate>,
+    /// What carries the datagrams has proven where they come from.
+    addresses_are_proven: bool,
     /// Our own handshakes that nobody has answered yet.
     opening: BTreeSet<ConnectionHandle>,
     next_handle: u64,
@@ -86,14 +87,14 @@ impl Endpoint {
         config.max_connections = config.max_connections.min(CONNECTIONS_MAX);
         config.max_half_open = config.max_half_open.clamp(1, HALF_OPEN_MAX);
         Self {
+            gate: Box::new(Admission::new(&config)),
+            addresses_are_proven: false,
             config,
             random,
             acceptor,
             connections: BTreeMap::new(),
             routes: BTreeMap::new(),
             half_open: HalfOpenTable::default(),
-            budget: Budget::default(),
-            places: Places::default(),
             opening: BTreeSet::new(),
             next_handle: 0,
             ready: VecDeque::new(),
@@ -103,6 +104,15 @@ impl Endpoint {
             replies: VecDeque::new(),
             observer: None,
         }
+    }
+
+    /// Work and places are those of `gate`. `proven`: what carries the datagrams proves addresses, as TCP
+    /// does.
+    #[cfg(any(test, feature = "tokio"))]
+    #[must_use]
+    pub(crate) fn with_gate(mut self, gate: Box<dyn Gate>, proven: bool) -> Self {
+        (self.gate, self.addresses_are_proven) = (gate, proven);
+        self
     }
 
     /// From now on `observer` is asked about every connection that begins.
@@ -278,6 +288,9 @@ impl Endpoint {
     pub(crate) fn lose_all(&mut self, now: Instant, reason: &CloseReason) {
         for (handle, slot) in &mut self.connections {
             slot.connection.lose(reason.clone());
+            if let Some(place) = slot.place.take() {
+                self.gate.free(&place);
+            }
             slot.connection.trace_settled(now);
             self.eventful.insert(*handle);
         }
@@ -443,7 +456,7 @@ impl Endpoint {
                 }
             }
             if let Some(place) = slot.place.take() {
-                self.places.free(&place);
+                self.gate.free(&place);
             }
             // Of a connection that never got through the gate nobody knows.
             if slot.released || slot.connection.is_unannounced() {
@@ -477,6 +490,17 @@ impl Endpoint {
         let configured = self.config.transport.first_packet_number;
         let number = configured.unwrap_or_else(|| self.random.next_u32() >> 1);
         PacketNumber(u64::from(number))
+    }
+}
+
+/// Places belong to the gate, which may outlive this.
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        for slot in self.connections.values_mut() {
+            if let Some(place) = slot.place.take() {
+                self.gate.free(&place);
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::trace::{
     Answer, Blocked, ConnectionStart, DropReason, EndpointEvent, LossTrigger, Metrics,
     StreamUpdate, Timer, TraceEvent, TracedPacket,
 };
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Compressed, Frame};
 use crate::wire::header::DataKind;
 use crate::wire::params::TransportParams;
 use crate::wire::{Flags, PacketType};
@@ -328,6 +328,8 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
         | Frame::MessageOrder(_)
         | Frame::OrderedMessage { .. }
         | Frame::MessageGivenUp { .. }
+        | Frame::UncompressedLength(_)
+        | Frame::Compressed { .. }
         | Frame::Session { .. } => other_frame(fields, frame),
     }
 }
@@ -349,6 +351,27 @@ fn other_frame(fields: &mut Object<'_>, frame: &Frame<'_>) {
         Frame::OrderedMessage { id, order, data } => {
             message(fields, "ordered_message", id.0, data);
             fields.number("order", *order);
+        }
+        Frame::UncompressedLength(length) => {
+            fields.text("frame_type", "uncompressed_length");
+            fields.number("length", *length);
+        }
+        Frame::Compressed {
+            kind,
+            id,
+            length,
+            data,
+        } => {
+            let (name, order) = match kind {
+                Compressed::Reliable => ("compressed_message", None),
+                Compressed::Ordered(order) => ("compressed_ordered_message", Some(*order)),
+                Compressed::Unreliable => ("compressed_datagram", None),
+            };
+            message(fields, name, id.0, data);
+            if let Some(order) = order {
+                fields.number("order", order);
+            }
+            fields.number("uncompressed_length", *length);
         }
         Frame::MessageGivenUp { id, sent } => {
             fields.text("frame_type", "message_given_up");

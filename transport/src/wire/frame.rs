@@ -33,6 +33,21 @@ mod kind {
     pub(super) const MESSAGE_GIVEN_UP: u8 = 0x10;
     pub(super) const NEW_CONNECTION_ID: u8 = 0x11;
     pub(super) const RETIRE_CONNECTION_ID: u8 = 0x12;
+    pub(super) const UNCOMPRESSED_LENGTH: u8 = 0x18;
+    pub(super) const COMPRESSED_MESSAGE: u8 = 0x19;
+    pub(super) const COMPRESSED_DATAGRAM: u8 = 0x1a;
+    pub(super) const COMPRESSED_ORDERED: u8 = 0x1b;
+}
+
+/// Which kind of message travels compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compressed {
+    /// A reliable one.
+    Reliable,
+    /// An ordered one, with its place.
+    Ordered(u64),
+    /// An unreliable one.
+    Unreliable,
 }
 
 /// One decoded frame.
@@ -139,6 +154,20 @@ pub enum Frame<'a> {
         /// Its number.
         sequence: u64,
     },
+    /// The message that, or whose fragment, is the packet's body travels compressed; its length before
+    /// that (`docs/wire.md` W-CMP-1).
+    UncompressedLength(u64),
+    /// A whole compressed message that shares the packet.
+    Compressed {
+        /// Which kind of message.
+        kind: Compressed,
+        /// Its number.
+        id: MessageId,
+        /// Its length before it was compressed.
+        length: u64,
+        /// Its bytes, compressed.
+        data: &'a [u8],
+    },
 }
 
 impl Frame<'_> {
@@ -147,7 +176,11 @@ impl Frame<'_> {
     pub const fn is_ack_eliciting(&self) -> bool {
         !matches!(
             self,
-            Self::Padding | Self::Ack(_) | Self::MessageLength(_) | Self::MessageOrder(_)
+            Self::Padding
+                | Self::Ack(_)
+                | Self::MessageLength(_)
+                | Self::MessageOrder(_)
+                | Self::UncompressedLength(_)
         )
     }
 
@@ -156,21 +189,21 @@ impl Frame<'_> {
     pub fn emit(&self, out: &mut Vec<u8>) {
         match *self {
             Self::Padding | Self::Ack(_) => {}
-            Self::MaxData(limit) => numbers(out, kind::MAX_DATA, &[limit]),
+            Self::MaxData(limit) => fields(out, kind::MAX_DATA, &[limit], &[]),
             Self::MaxStreamData { id, limit } => {
-                numbers(out, kind::MAX_STREAM_DATA, &[id.0, limit]);
+                fields(out, kind::MAX_STREAM_DATA, &[id.0, limit], &[]);
             }
             Self::MaxStreams {
                 direction: StreamDirection::Bidirectional,
                 count,
             } => {
-                numbers(out, kind::MAX_STREAMS_BIDI, &[count]);
+                fields(out, kind::MAX_STREAMS_BIDI, &[count], &[]);
             }
             Self::MaxStreams {
                 direction: StreamDirection::Unidirectional,
                 count,
             } => {
-                numbers(out, kind::MAX_STREAMS_UNI, &[count]);
+                fields(out, kind::MAX_STREAMS_UNI, &[count], &[]);
             }
             Self::Stream {
                 id,
@@ -179,44 +212,56 @@ impl Frame<'_> {
                 data,
             } => {
                 let kind = if fin { kind::STREAM_FIN } else { kind::STREAM };
-                out.push(kind);
-                varint::write(
-                    out,
-                    (varint::len(id.0) + varint::len(offset) + data.len()) as u64,
-                );
-                varint::write(out, id.0);
-                varint::write(out, offset);
-                out.extend_from_slice(data);
+                fields(out, kind, &[id.0, offset], data);
             }
-            Self::Message { id, data } => message(out, kind::MESSAGE, id, data),
-            Self::Datagram { id, data } => message(out, kind::DATAGRAM, id, data),
+            Self::Message { id, data } => fields(out, kind::MESSAGE, &[id.0], data),
+            Self::Datagram { id, data } => fields(out, kind::DATAGRAM, &[id.0], data),
             Self::ResetStream {
                 id,
                 code,
                 final_size,
             } => {
-                numbers(out, kind::RESET_STREAM, &[id.0, code, final_size]);
+                fields(out, kind::RESET_STREAM, &[id.0, code, final_size], &[]);
             }
-            Self::StopSending { id, code } => numbers(out, kind::STOP_SENDING, &[id.0, code]),
-            Self::MessageLength(length) => numbers(out, kind::MESSAGE_LENGTH, &[length]),
-            Self::Session { offset, data } => message(out, kind::SESSION, MessageId(offset), data),
-            Self::MessageOrder(order) => numbers(out, kind::MESSAGE_ORDER, &[order]),
+            Self::StopSending { id, code } => fields(out, kind::STOP_SENDING, &[id.0, code], &[]),
+            Self::MessageLength(length) => fields(out, kind::MESSAGE_LENGTH, &[length], &[]),
+            Self::Session { offset, data } => fields(out, kind::SESSION, &[offset], data),
+            Self::MessageOrder(order) => fields(out, kind::MESSAGE_ORDER, &[order], &[]),
             Self::OrderedMessage { id, order, data } => {
-                let length = varint::len(id.0) + varint::len(order) + data.len();
-                out.push(kind::ORDERED_MESSAGE);
-                varint::write(out, length as u64);
-                varint::write(out, id.0);
-                varint::write(out, order);
-                out.extend_from_slice(data);
+                fields(out, kind::ORDERED_MESSAGE, &[id.0, order], data);
             }
             Self::MessageGivenUp { id, sent } => {
-                numbers(out, kind::MESSAGE_GIVEN_UP, &[id.0, sent]);
+                fields(out, kind::MESSAGE_GIVEN_UP, &[id.0, sent], &[]);
             }
             Self::NewConnectionId { sequence, id } => {
-                numbers(out, kind::NEW_CONNECTION_ID, &[sequence, u64::from(id.0)]);
+                fields(
+                    out,
+                    kind::NEW_CONNECTION_ID,
+                    &[sequence, u64::from(id.0)],
+                    &[],
+                );
             }
+            Self::UncompressedLength(length) => {
+                fields(out, kind::UNCOMPRESSED_LENGTH, &[length], &[]);
+            }
+            Self::Compressed {
+                kind,
+                id,
+                length,
+                data,
+            } => match kind {
+                Compressed::Reliable => {
+                    fields(out, kind::COMPRESSED_MESSAGE, &[id.0, length], data);
+                }
+                Compressed::Ordered(order) => {
+                    fields(out, kind::COMPRESSED_ORDERED, &[id.0, order, length], data);
+                }
+                Compressed::Unreliable => {
+                    fields(out, kind::COMPRESSED_DATAGRAM, &[id.0, length], data);
+                }
+            },
             Self::RetireConnectionId { sequence } => {
-                numbers(out, kind::RETIRE_CONNECTION_ID, &[sequence]);
+                fields(out, kind::RETIRE_CONNECTION_ID, &[sequence], &[]);
             }
         }
     }
@@ -253,6 +298,22 @@ pub const fn message_overhead(id: MessageId, length: usize) -> usize {
 #[must_use]
 pub const fn ordered_message_overhead(id: MessageId, order: u64, length: usize) -> usize {
     1 + varint::len(id.0) + varint::len(order) + varint::len(length as u64 + 16)
+}
+
+/// Bytes that a [`Frame::Compressed`] spends beside its data, at most.
+#[must_use]
+pub const fn compressed_overhead(
+    kind: Compressed,
+    id: MessageId,
+    uncompressed: u64,
+    length: usize,
+) -> usize {
+    let order = match kind {
+        Compressed::Ordered(order) => varint::len(order),
+        Compressed::Reliable | Compressed::Unreliable => 0,
+    };
+    let numbers = varint::len(id.0) + order + varint::len(uncompressed);
+    1 + numbers + varint::len(length as u64 + 24)
 }
 
 /// Decodes the frames of an extension block one after the other; ends after the first error.
@@ -359,6 +420,10 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
         kind::RETIRE_CONNECTION_ID => Frame::RetireConnectionId {
             sequence: value.varint()?,
         },
+        kind::UNCOMPRESSED_LENGTH => Frame::UncompressedLength(value.varint()?),
+        kind::COMPRESSED_MESSAGE | kind::COMPRESSED_DATAGRAM | kind::COMPRESSED_ORDERED => {
+            compressed(kind, value.take_rest())?
+        }
         FIRST_SKIPPABLE.. => return Ok(None),
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
     };
@@ -366,21 +431,31 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
     Ok(Some(frame))
 }
 
-fn numbers(out: &mut Vec<u8>, kind: u8, values: &[u64]) {
-    out.push(kind);
-    varint::write(
-        out,
-        values.iter().map(|value| varint::len(*value) as u64).sum(),
-    );
-    for value in values {
-        varint::write(out, *value);
-    }
+/// A compressed message of this type of frame.
+fn compressed(kind: u8, value: &[u8]) -> Result<Frame<'_>, DecodeError> {
+    let mut value = Cursor::new(value);
+    let id = MessageId(value.varint()?);
+    let kind = match kind {
+        kind::COMPRESSED_ORDERED => Compressed::Ordered(value.varint()?),
+        kind::COMPRESSED_DATAGRAM => Compressed::Unreliable,
+        _ => Compressed::Reliable,
+    };
+    Ok(Frame::Compressed {
+        kind,
+        id,
+        length: value.varint()?,
+        data: value.take_rest(),
+    })
 }
 
-fn message(out: &mut Vec<u8>, kind: u8, id: MessageId, data: &[u8]) {
+/// Appends a frame whose value is these numbers and this data.
+fn fields(out: &mut Vec<u8>, kind: u8, numbers: &[u64], data: &[u8]) {
+    let length: usize = numbers.iter().map(|number| varint::len(*number)).sum();
     out.push(kind);
-    varint::write(out, (varint::len(id.0) + data.len()) as u64);
-    varint::write(out, id.0);
+    varint::write(out, (length + data.len()) as u64);
+    for number in numbers {
+        varint::write(out, *number);
+    }
     out.extend_from_slice(data);
 }
 
@@ -398,6 +473,7 @@ mod tests {
         fn round_trips(a in number(), b in number(), c in number(), data: Vec<u8>, fin: bool) {
             let id = StreamId(a);
             let direction = id.direction();
+            let compressed = |kind| Frame::Compressed { kind, id: MessageId(a), length: b, data: &data };
             let frames = [
                 Frame::MaxData(a),
                 Frame::MaxStreamData { id, limit: b },
@@ -414,6 +490,10 @@ mod tests {
                 Frame::MessageGivenUp { id: MessageId(a), sent: b },
                 Frame::NewConnectionId { sequence: a, id: ConnectionId(b as u32) },
                 Frame::RetireConnectionId { sequence: c },
+                Frame::UncompressedLength(a),
+                compressed(Compressed::Reliable),
+                compressed(Compressed::Ordered(c)),
+                compressed(Compressed::Unreliable),
             ];
             let mut out = Vec::new();
             for frame in &frames {
@@ -426,6 +506,10 @@ mod tests {
                     Frame::OrderedMessage { id, order, data } => prop_assert!(
                         out.len() - before
                             <= ordered_message_overhead(id, order, data.len()) + data.len()
+                    ),
+                    Frame::Compressed { kind, id, length, data } => prop_assert!(
+                        out.len() - before
+                            <= compressed_overhead(kind, id, length, data.len()) + data.len()
                     ),
                     Frame::Message { id, data } | Frame::Datagram { id, data } => prop_assert!(
                         out.len() - before <= message_overhead(id, data.len()) + data.len()
