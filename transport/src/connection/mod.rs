@@ -332,6 +332,12 @@ impl Connection {
         self.search.base() - transmit::FRAGMENT_OVERHEAD - labels - self.trailer_len()
     }
 
+    /// Whether keys protect its packets.
+    fn is_sealed(&self) -> bool {
+        let protection = self.protection.as_ref();
+        protection.is_some_and(|protection| protection.is_sealed())
+    }
+
     fn trailer_len(&self) -> usize {
         self.protection
             .as_ref()

@@ -242,11 +242,7 @@ impl Connection {
             .is_none_or(|largest| number > largest);
         self.received.mark(now, number, arrival);
         self.timers.on_received(now);
-        if self
-            .protection
-            .as_ref()
-            .is_some_and(|protection| protection.is_sealed())
-        {
+        if self.is_sealed() {
             let bytes = (HEADER_LEN + payload.len() + self.trailer_len()) as u64;
             if newest {
                 self.follow_peers_id(from, header.connection_id);
@@ -337,10 +333,7 @@ impl Connection {
                 if let Some(address) = self.path.on_pong(token) {
                     self.on_path_proven();
                     self.stats.path_changes += 1;
-                    // What the old path was like says nothing about the new one.
-                    self.search.restart();
-                    self.set_mtu(now);
-                    self.ecn.restart();
+                    self.forget_path(now);
                     self.events
                         .push_back(crate::io::Event::PathChanged(address));
                 }
@@ -441,6 +434,31 @@ impl Connection {
             } => {
                 return self.streams.on_data((id, offset, fin), data, flow, events);
             }
+            Frame::Message { .. }
+            | Frame::OrderedMessage { .. }
+            | Frame::Compressed { .. }
+            | Frame::Datagram { .. }
+            | Frame::MessageGivenUp { .. } => return self.act_on_message_frame(frame),
+            Frame::NewConnectionId { sequence, id } => self.remote_ids.on_issued(sequence, id)?,
+            Frame::RetireConnectionId { sequence } => {
+                self.local_ids.on_retired(sequence, sent_to)?;
+            }
+            Frame::ResetStream {
+                id,
+                code,
+                final_size,
+            } => {
+                self.streams
+                    .on_reset(id, (code, final_size), flow, events)?;
+            }
+            Frame::StopSending { id, code } => self.streams.on_stop_sending(id, code, events)?,
+        }
+        Ok(Placed::Yes)
+    }
+
+    fn act_on_message_frame(&mut self, frame: &Frame<'_>) -> Result<Placed, PeerViolation> {
+        let (flow, events) = (&mut self.receive_flow, &mut self.events);
+        match *frame {
             Frame::Message { id, data } => {
                 let named = (id, Label::default());
                 return self.incoming.on_message(named, data, flow, events);
@@ -467,10 +485,6 @@ impl Connection {
                 };
                 return self.incoming.on_message((id, label), data, flow, events);
             }
-            Frame::NewConnectionId { sequence, id } => self.remote_ids.on_issued(sequence, id)?,
-            Frame::RetireConnectionId { sequence } => {
-                self.local_ids.on_retired(sequence, sent_to)?;
-            }
             Frame::MessageGivenUp { id, sent } => {
                 return self.incoming.on_given_up(id, sent, flow);
             }
@@ -478,15 +492,7 @@ impl Connection {
                 let named = (id, Label::default());
                 self.incoming.on_datagram(named, data, events)?;
             }
-            Frame::ResetStream {
-                id,
-                code,
-                final_size,
-            } => {
-                self.streams
-                    .on_reset(id, (code, final_size), flow, events)?;
-            }
-            Frame::StopSending { id, code } => self.streams.on_stop_sending(id, code, events)?,
+            _ => {}
         }
         Ok(Placed::Yes)
     }

@@ -94,7 +94,7 @@ impl Pair {
         while let Some(transmit) = self.ends[end].poll_transmit(self.now, 8, &mut buffer) {
             for datagram in buffer.chunks(transmit.segment_size.unwrap_or(transmit.size)) {
                 self.sent += 1;
-                if !self.loses || self.sent % LOSS != 0 {
+                if !self.loses || !self.sent.is_multiple_of(LOSS) {
                     self.wire.push_back((1 - end, datagram.to_vec()));
                 }
             }

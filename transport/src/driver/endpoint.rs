@@ -50,6 +50,8 @@ struct Inner {
     carriers: CarrierChoice,
     head_start: Duration,
     memory: Mutex<Memory>,
+    /// Bytes of the UDP socket's buffers, and whether trains are tried.
+    socket: (usize, usize, bool),
 }
 
 impl Endpoint {
@@ -63,6 +65,11 @@ impl Endpoint {
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let carriers = options.carriers;
         let (socket, listening) = bind_both(address, &options)?;
+        let socket_options = (
+            options.send_buffer_size,
+            options.receive_buffer_size,
+            options.gso,
+        );
         let local = socket.local_addr()?;
         let mut config = options.config;
         if socket.may_fragment() {
@@ -102,6 +109,7 @@ impl Endpoint {
                 carriers,
                 head_start: options.head_start,
                 memory: Mutex::default(),
+                socket: socket_options,
             }),
         })
     }
@@ -109,7 +117,41 @@ impl Endpoint {
     /// Where the socket is bound.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.inner.shared.local_addr
+        self.inner.shared.local_addr()
+    }
+
+    /// Moves to another local address (port 0: any free one), as when an interface went and another
+    /// came. Connections over UDP go on: each takes a fresh connection ID, so that nobody can tell by
+    /// their packets that both addresses belong together, and their peers prove the new address before
+    /// they send to it. Until then what still comes to the old address is received too.
+    ///
+    /// Connections of the plain profile cannot move, and time out. Streams over TCP and the listening
+    /// TCP socket stay where they are.
+    ///
+    /// # Errors
+    /// What the operating system says about the address; [`io::ErrorKind::InvalidInput`] for one of
+    /// another family than before; [`io::ErrorKind::NotConnected`] after a shutdown. The endpoint then
+    /// stays where it is.
+    pub fn rebind(&self, address: SocketAddr) -> io::Result<()> {
+        let shared = &self.inner.shared;
+        if address.is_ipv4() != shared.local_addr().is_ipv4() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let (send, receive, gso) = self.inner.socket;
+        let socket = Socket::bind(address, send, receive, gso)?;
+        let local = socket.local_addr()?;
+        let taken = shared.act(|state| {
+            let taken = !state.closing && !state.stopped;
+            if taken {
+                state.rebound = Some(socket);
+            }
+            taken
+        });
+        if !taken {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        shared.set_local_addr(local);
+        Ok(())
     }
 
     /// Opens a connection; `initiator` makes the handshake. Dropping the future gives it up.
@@ -129,7 +171,7 @@ impl Endpoint {
         initiator: Box<dyn Initiator>,
     ) -> Result<Connection, ConnectionError> {
         let inner = &*self.inner;
-        let remote = reachable_form(inner.shared.local_addr, remote)?;
+        let remote = reachable_form(inner.shared.local_addr(), remote)?;
         if inner.shared.look(|state| state.closing || state.stopped) {
             return Err(CloseReason::EndpointStopped.into());
         }
@@ -145,7 +187,7 @@ impl Endpoint {
     #[must_use]
     pub fn remembered_carrier(&self, remote: SocketAddr) -> Option<Carrier> {
         let inner = &self.inner;
-        let remote = reachable_form(inner.shared.local_addr, remote).ok()?;
+        let remote = reachable_form(inner.shared.local_addr(), remote).ok()?;
         let now = inner.shared.clock.now();
         inner.memory.lock().recall(now, remote)
     }

@@ -271,6 +271,20 @@ impl Endpoint {
             .map(|slot| &mut slot.connection)
     }
 
+    /// Our own address has changed, and nothing has left from the new one yet: every established
+    /// connection [migrates](Connection::migrate).
+    /// Returns how many could not take a fresh connection ID.
+    pub fn migrate(&mut self, now: Instant) -> usize {
+        let handles: Vec<_> = self.connections.keys().copied().collect();
+        handles
+            .into_iter()
+            .filter(|handle| {
+                let connection = self.connection_mut(*handle);
+                connection.is_some_and(|it| it.is_established() && !it.migrate(now))
+            })
+            .count()
+    }
+
     /// The application lets go of a connection: if still open, it is closed gracefully; its state
     /// is freed when the protocol is done with it.
     pub fn release(&mut self, handle: ConnectionHandle) {

@@ -14,6 +14,7 @@ use crate::trace::{
     Answer, Blocked, ConnectionStart, DropReason, EndpointEvent, LossTrigger, Metrics,
     StreamUpdate, Timer, TraceEvent, TracedPacket,
 };
+use crate::wire::ack::AckFrame;
 use crate::wire::frame::{Compressed, Frame};
 use crate::wire::header::DataKind;
 use crate::wire::params::TransportParams;
@@ -261,20 +262,7 @@ fn body(fields: &mut Object<'_>, packet: &TracedPacket<'_>) {
 fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
     match frame {
         Frame::Padding => fields.text("frame_type", "padding"),
-        Frame::Ack(ack) => {
-            fields.text("frame_type", "ack");
-            fields.millis("ack_delay", ack.delay);
-            let ranges = ack.ranges(largest).flatten();
-            fields.pairs(
-                "acked_ranges",
-                ranges.map(|range| (*range.start(), *range.end())),
-            );
-            if let Some(counts) = ack.ecn {
-                fields.number("ect0", counts.ect0);
-                fields.number("ect1", counts.ect1);
-                fields.number("ce", counts.ce);
-            }
-        }
+        Frame::Ack(ack) => ack_frame(fields, ack, largest),
         Frame::MaxData(limit) => {
             fields.text("frame_type", "max_data");
             fields.number("maximum", *limit);
@@ -331,6 +319,21 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
         | Frame::UncompressedLength(_)
         | Frame::Compressed { .. }
         | Frame::Session { .. } => other_frame(fields, frame),
+    }
+}
+
+fn ack_frame(fields: &mut Object<'_>, ack: &AckFrame<'_>, largest: u64) {
+    fields.text("frame_type", "ack");
+    fields.millis("ack_delay", ack.delay);
+    let ranges = ack.ranges(largest).flatten();
+    fields.pairs(
+        "acked_ranges",
+        ranges.map(|range| (*range.start(), *range.end())),
+    );
+    if let Some(counts) = ack.ecn {
+        fields.number("ect0", counts.ect0);
+        fields.number("ect1", counts.ect1);
+        fields.number("ce", counts.ce);
     }
 }
 

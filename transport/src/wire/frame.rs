@@ -214,8 +214,14 @@ impl Frame<'_> {
                 let kind = if fin { kind::STREAM_FIN } else { kind::STREAM };
                 fields(out, kind, &[id.0, offset], data);
             }
-            Self::Message { id, data } => fields(out, kind::MESSAGE, &[id.0], data),
-            Self::Datagram { id, data } => fields(out, kind::DATAGRAM, &[id.0], data),
+            Self::Message { .. }
+            | Self::Datagram { .. }
+            | Self::OrderedMessage { .. }
+            | Self::Compressed { .. }
+            | Self::MessageLength(_)
+            | Self::MessageOrder(_)
+            | Self::UncompressedLength(_)
+            | Self::MessageGivenUp { .. } => self.emit_about_message(out),
             Self::ResetStream {
                 id,
                 code,
@@ -224,15 +230,7 @@ impl Frame<'_> {
                 fields(out, kind::RESET_STREAM, &[id.0, code, final_size], &[]);
             }
             Self::StopSending { id, code } => fields(out, kind::STOP_SENDING, &[id.0, code], &[]),
-            Self::MessageLength(length) => fields(out, kind::MESSAGE_LENGTH, &[length], &[]),
             Self::Session { offset, data } => fields(out, kind::SESSION, &[offset], data),
-            Self::MessageOrder(order) => fields(out, kind::MESSAGE_ORDER, &[order], &[]),
-            Self::OrderedMessage { id, order, data } => {
-                fields(out, kind::ORDERED_MESSAGE, &[id.0, order], data);
-            }
-            Self::MessageGivenUp { id, sent } => {
-                fields(out, kind::MESSAGE_GIVEN_UP, &[id.0, sent], &[]);
-            }
             Self::NewConnectionId { sequence, id } => {
                 fields(
                     out,
@@ -240,6 +238,25 @@ impl Frame<'_> {
                     &[sequence, u64::from(id.0)],
                     &[],
                 );
+            }
+            Self::RetireConnectionId { sequence } => {
+                fields(out, kind::RETIRE_CONNECTION_ID, &[sequence], &[]);
+            }
+        }
+    }
+
+    /// The frames that are messages or say something of one.
+    fn emit_about_message(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Message { id, data } => fields(out, kind::MESSAGE, &[id.0], data),
+            Self::Datagram { id, data } => fields(out, kind::DATAGRAM, &[id.0], data),
+            Self::MessageLength(length) => fields(out, kind::MESSAGE_LENGTH, &[length], &[]),
+            Self::MessageOrder(order) => fields(out, kind::MESSAGE_ORDER, &[order], &[]),
+            Self::OrderedMessage { id, order, data } => {
+                fields(out, kind::ORDERED_MESSAGE, &[id.0, order], data);
+            }
+            Self::MessageGivenUp { id, sent } => {
+                fields(out, kind::MESSAGE_GIVEN_UP, &[id.0, sent], &[]);
             }
             Self::UncompressedLength(length) => {
                 fields(out, kind::UNCOMPRESSED_LENGTH, &[length], &[]);
@@ -260,9 +277,7 @@ impl Frame<'_> {
                     fields(out, kind::COMPRESSED_DATAGRAM, &[id.0, length], data);
                 }
             },
-            Self::RetireConnectionId { sequence } => {
-                fields(out, kind::RETIRE_CONNECTION_ID, &[sequence], &[]);
-            }
+            _ => {}
         }
     }
 }
@@ -379,14 +394,16 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             fin: kind == kind::STREAM_FIN,
             data: value.take_rest(),
         },
-        kind::MESSAGE => Frame::Message {
-            id: MessageId(value.varint()?),
-            data: value.take_rest(),
-        },
-        kind::DATAGRAM => Frame::Datagram {
-            id: MessageId(value.varint()?),
-            data: value.take_rest(),
-        },
+        kind::MESSAGE
+        | kind::DATAGRAM
+        | kind::MESSAGE_LENGTH
+        | kind::MESSAGE_ORDER
+        | kind::ORDERED_MESSAGE
+        | kind::MESSAGE_GIVEN_UP
+        | kind::UNCOMPRESSED_LENGTH
+        | kind::COMPRESSED_MESSAGE
+        | kind::COMPRESSED_DATAGRAM
+        | kind::COMPRESSED_ORDERED => about_message(kind, &mut value)?,
         kind::RESET_STREAM => Frame::ResetStream {
             id: StreamId(value.varint()?),
             code: value.varint()?,
@@ -396,20 +413,9 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             id: StreamId(value.varint()?),
             code: value.varint()?,
         },
-        kind::MESSAGE_LENGTH => Frame::MessageLength(value.varint()?),
         kind::SESSION => Frame::Session {
             offset: value.varint()?,
             data: value.take_rest(),
-        },
-        kind::MESSAGE_ORDER => Frame::MessageOrder(value.varint()?),
-        kind::ORDERED_MESSAGE => Frame::OrderedMessage {
-            id: MessageId(value.varint()?),
-            order: value.varint()?,
-            data: value.take_rest(),
-        },
-        kind::MESSAGE_GIVEN_UP => Frame::MessageGivenUp {
-            id: MessageId(value.varint()?),
-            sent: value.varint()?,
         },
         kind::NEW_CONNECTION_ID => Frame::NewConnectionId {
             sequence: value.varint()?,
@@ -420,15 +426,38 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
         kind::RETIRE_CONNECTION_ID => Frame::RetireConnectionId {
             sequence: value.varint()?,
         },
-        kind::UNCOMPRESSED_LENGTH => Frame::UncompressedLength(value.varint()?),
-        kind::COMPRESSED_MESSAGE | kind::COMPRESSED_DATAGRAM | kind::COMPRESSED_ORDERED => {
-            compressed(kind, value.take_rest())?
-        }
         FIRST_SKIPPABLE.. => return Ok(None),
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
     };
     value.finish().map_err(|_| DecodeError::Frame)?;
     Ok(Some(frame))
+}
+
+/// The value of a frame that is a message or says something of one.
+fn about_message<'a>(kind: u8, value: &mut Cursor<'a>) -> Result<Frame<'a>, DecodeError> {
+    Ok(match kind {
+        kind::MESSAGE => Frame::Message {
+            id: MessageId(value.varint()?),
+            data: value.take_rest(),
+        },
+        kind::DATAGRAM => Frame::Datagram {
+            id: MessageId(value.varint()?),
+            data: value.take_rest(),
+        },
+        kind::MESSAGE_LENGTH => Frame::MessageLength(value.varint()?),
+        kind::MESSAGE_ORDER => Frame::MessageOrder(value.varint()?),
+        kind::ORDERED_MESSAGE => Frame::OrderedMessage {
+            id: MessageId(value.varint()?),
+            order: value.varint()?,
+            data: value.take_rest(),
+        },
+        kind::MESSAGE_GIVEN_UP => Frame::MessageGivenUp {
+            id: MessageId(value.varint()?),
+            sent: value.varint()?,
+        },
+        kind::UNCOMPRESSED_LENGTH => Frame::UncompressedLength(value.varint()?),
+        _ => return compressed(kind, value.take_rest()),
+    })
 }
 
 /// A compressed message of this type of frame.

@@ -256,7 +256,7 @@ mod tests {
             (limits::WINDOW_MAX, |it, value| it.max_message_size = value),
             (limits::WINDOW_MAX, |it, value| it.max_datagram_size = value),
             (1 << 14, |it, value| {
-                it.max_ack_delay = Duration::from_millis(value)
+                it.max_ack_delay = Duration::from_millis(value);
             }),
         ];
         for (max, set) in bounded {
