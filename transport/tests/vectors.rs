@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use dunlin_transport::wire::ack::{self, EcnCounts};
-use dunlin_transport::wire::frame::{self, Frame, Frames};
+use dunlin_transport::wire::frame::{self, Compressed, Frame, Frames};
 use dunlin_transport::wire::params::TransportParams;
 use dunlin_transport::wire::{Cursor, Flags, HEADER_LEN, Header, PacketType, varint, version};
 use dunlin_transport::{ConnectionId, MessageId, StreamDirection, StreamId, TransportConfig};
@@ -130,6 +130,28 @@ fn frames() {
         ),
         ("frame/stop-sending", Frame::StopSending { id, code: 8 }),
         ("frame/message-length", Frame::MessageLength(3_000)),
+        (
+            "frame/uncompressed-length",
+            Frame::UncompressedLength(3_000),
+        ),
+        (
+            "frame/compressed-message",
+            Frame::Compressed {
+                kind: Compressed::Reliable,
+                id: MessageId(64),
+                length: 100,
+                data: &[1, 2, 3, 0xff, 4],
+            },
+        ),
+        (
+            "frame/compressed-ordered",
+            Frame::Compressed {
+                kind: Compressed::Ordered(2),
+                id: MessageId(1),
+                length: 100,
+                data: &[1, 2, 3, 0xff, 4],
+            },
+        ),
     ] {
         let mut bytes = Vec::new();
         frame.emit(&mut bytes);

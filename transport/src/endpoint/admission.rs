@@ -27,7 +27,7 @@ use crate::time::Instant;
 pub(crate) struct Prefix([u8; 6]);
 
 impl Prefix {
-    pub(super) fn of(address: SocketAddr) -> Self {
+    pub(crate) fn of(address: SocketAddr) -> Self {
         match address.ip().to_canonical() {
             IpAddr::V4(v4) => {
                 let [a, b, c, _] = v4.octets();
@@ -239,7 +239,7 @@ impl Budget {
     }
 }
 
-fn is_loopback(from: SocketAddr) -> bool {
+pub(crate) fn is_loopback(from: SocketAddr) -> bool {
     from.ip().to_canonical().is_loopback()
 }
 

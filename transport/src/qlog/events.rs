@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::frames::{ack_frame, compressed};
 use super::json::Object;
 use crate::congestion::CongestionKind;
 use crate::connection::state::State;
@@ -14,8 +15,7 @@ use crate::trace::{
     Answer, Blocked, ConnectionStart, DropReason, EndpointEvent, LossTrigger, Metrics,
     StreamUpdate, Timer, TraceEvent, TracedPacket,
 };
-use crate::wire::ack::AckFrame;
-use crate::wire::frame::{Compressed, Frame};
+use crate::wire::frame::Frame;
 use crate::wire::header::DataKind;
 use crate::wire::params::TransportParams;
 use crate::wire::{Flags, PacketType};
@@ -322,21 +322,6 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
     }
 }
 
-fn ack_frame(fields: &mut Object<'_>, ack: &AckFrame<'_>, largest: u64) {
-    fields.text("frame_type", "ack");
-    fields.millis("ack_delay", ack.delay);
-    let ranges = ack.ranges(largest).flatten();
-    fields.pairs(
-        "acked_ranges",
-        ranges.map(|range| (*range.start(), *range.end())),
-    );
-    if let Some(counts) = ack.ecn {
-        fields.number("ect0", counts.ect0);
-        fields.number("ect1", counts.ect1);
-        fields.number("ce", counts.ce);
-    }
-}
-
 /// Frames about messages and connection IDs; nothing for others.
 fn other_frame(fields: &mut Object<'_>, frame: &Frame<'_>) {
     match frame {
@@ -355,27 +340,7 @@ fn other_frame(fields: &mut Object<'_>, frame: &Frame<'_>) {
             message(fields, "ordered_message", id.0, data);
             fields.number("order", *order);
         }
-        Frame::UncompressedLength(length) => {
-            fields.text("frame_type", "uncompressed_length");
-            fields.number("length", *length);
-        }
-        Frame::Compressed {
-            kind,
-            id,
-            length,
-            data,
-        } => {
-            let (name, order) = match kind {
-                Compressed::Reliable => ("compressed_message", None),
-                Compressed::Ordered(order) => ("compressed_ordered_message", Some(*order)),
-                Compressed::Unreliable => ("compressed_datagram", None),
-            };
-            message(fields, name, id.0, data);
-            if let Some(order) = order {
-                fields.number("order", order);
-            }
-            fields.number("uncompressed_length", *length);
-        }
+        Frame::UncompressedLength(_) | Frame::Compressed { .. } => compressed(fields, frame),
         Frame::MessageGivenUp { id, sent } => {
             fields.text("frame_type", "message_given_up");
             fields.number("message_id", id.0);
@@ -400,7 +365,7 @@ fn session(fields: &mut Object<'_>, offset: u64, data: &[u8]) {
     fields.number("length", data.len() as u64);
 }
 
-fn message(fields: &mut Object<'_>, kind: &str, id: u64, data: &[u8]) {
+pub(super) fn message(fields: &mut Object<'_>, kind: &str, id: u64, data: &[u8]) {
     fields.text("frame_type", kind);
     fields.number("message_id", id);
     fields.number("length", data.len() as u64);

@@ -113,7 +113,10 @@ impl TcpSide {
     pub(super) fn accept(&self, io: TcpStream) -> io::Result<()> {
         let (link, shared) = self.share(io, true)?;
         let until = self.clock.now() + self.parts.config.transport.handshake_timeout;
-        match self.registry.admit(&shared, Some(until)) {
+        match self
+            .registry
+            .admit(&shared, Some((link.remote_addr(), until)))
+        {
             // Admitted first: whoever ends the endpoint closes the queue and then looks for
             // streams, so one of the two notices.
             Some(_) if self.meeting.incoming.is_closed() => {}
