@@ -82,6 +82,8 @@ targets! {
     flow_control: dunlin_transport::fuzzing::flow_control, 4, KIB;
     messages_in: dunlin_transport::fuzzing::messages_in, 512, 64 * KIB;
     messages_out: dunlin_transport::fuzzing::messages_out, 512, 64 * KIB;
+    compression: dunlin_transport::fuzzing::compression, 8, 512 * KIB;
+    carrier_framing: dunlin_transport::fuzzing::carrier_framing, 16, 512 * KIB;
     streams_pair: dunlin_transport::fuzzing::streams_pair, 2_048, 512 * KIB;
     streams_hostile: dunlin_transport::fuzzing::streams_hostile, 1_024, 256 * KIB;
     stream_fairness: dunlin_transport::fuzzing::stream_fairness, 2_048, 64 * KIB;

@@ -20,15 +20,26 @@ const DELAY: Duration = Duration::from_millis(20);
 /// Connection IDs by the client's address, in each direction.
 type Seen = Arc<Mutex<[BTreeMap<SocketAddr, Vec<[u8; 4]>>; 2]>>;
 
-/// Notes the connection ID of each packet in one direction.
+/// Bytes 2 to 27 of sealed packets, which are masked, by the client's address, in each direction.
+type Masked = Arc<Mutex<[BTreeMap<SocketAddr, Vec<[u8; 26]>>; 2]>>;
+
+/// Notes the connection ID and the masked part of each packet in one direction.
 struct Watcher {
     seen: Seen,
+    masked: Masked,
     direction: usize,
 }
 
 impl Middlebox for Watcher {
     fn on_datagram(&mut self, _: Instant, datagram: &mut Datagram, _: &mut Vec<Datagram>) -> bool {
         let client = [datagram.from, datagram.to][self.direction];
+        if let Some(header) = datagram.bytes.get(2..28).and_then(|it| it.try_into().ok()) {
+            let mut masked = self.masked.lock().expect("no panic");
+            masked[self.direction]
+                .entry(client)
+                .or_default()
+                .push(header);
+        }
         if let Some(id) = datagram.bytes.get(28..32).and_then(|id| id.try_into().ok()) {
             let mut seen = self.seen.lock().expect("no panic");
             let ids = seen[self.direction].entry(client).or_default();
@@ -65,6 +76,7 @@ impl Application for End {
 struct Scene {
     net: Net<End>,
     seen: Seen,
+    masked: Masked,
     sent: usize,
 }
 
@@ -78,14 +90,18 @@ impl Scene {
             let endpoint = profile.endpoint(node, &config, node == 1, &mut rng.split(0));
             net.add(endpoint, End::default());
         }
-        let seen = Seen::default();
+        let (seen, masked) = (Seen::default(), Masked::default());
         for direction in 0..2 {
-            let seen = Arc::clone(&seen);
+            let (seen, masked) = (Arc::clone(&seen), Arc::clone(&masked));
             net.link(direction, 1 - direction, &[Element::delay(DELAY)]);
             net.intercept(
                 direction,
                 1 - direction,
-                Box::new(Watcher { seen, direction }),
+                Box::new(Watcher {
+                    seen,
+                    masked,
+                    direction,
+                }),
             );
         }
         let initiator = profile.initiator(0, 1, &mut rng);
@@ -96,7 +112,12 @@ impl Scene {
                 .expect("one connection");
         })
         .expect("no failure");
-        let mut scene = Self { net, seen, sent: 0 };
+        let mut scene = Self {
+            net,
+            seen,
+            masked,
+            sent: 0,
+        };
         scene.run(Duration::from_millis(500));
         scene
     }
@@ -138,6 +159,19 @@ impl Scene {
         self.net.rebind_at(self.net.now(), 0, address);
         self.run(Duration::from_millis(1));
         address
+    }
+
+    /// Whether a run of four bytes stands in the same place of the masked part of packets of both paths.
+    fn shares_masked_bytes(&self, direction: usize, paths: [SocketAddr; 2]) -> bool {
+        let masked = self.masked.lock().expect("no panic");
+        let [before, after] = paths.map(|path| masked[direction].get(&path).expect("used"));
+        before.iter().any(|old| {
+            after.iter().any(|new| {
+                old.windows(4)
+                    .zip(new.windows(4))
+                    .any(|(old, new)| old == new)
+            })
+        })
     }
 
     fn ids(&self, direction: usize, client: SocketAddr) -> Vec<[u8; 4]> {
@@ -224,4 +258,37 @@ fn what_is_counted_of_a_path_begins_anew_on_the_next() {
     assert!(path.since > first.since);
     assert!(path.packets_sent > 0 && path.packets_sent < whole.packets_sent);
     assert!(first.packets_sent + path.packets_sent <= whole.packets_sent);
+}
+
+/// What a driver calls when it is bound to another address: everything at once. The peer proves
+/// the new address, and no four bytes of any header are the same on both paths.
+#[test]
+fn a_migration_leaves_nothing_that_links_the_paths() {
+    let mut scene = Scene::new(6);
+    let first = Net::<End>::address_of(0);
+    scene.talk();
+    let second = scene.rebind(5);
+    let linkable = scene.net.with(0, |now, endpoint, _| endpoint.migrate(now));
+    assert_eq!(linkable.expect("no failure"), Some(0));
+    // Nothing is to be said: the migration itself tells the peer.
+    scene.run(Duration::from_millis(200));
+    assert_eq!(scene.call(1, |it| it.remote_address()), second);
+    scene.talk();
+    for direction in 0..2 {
+        assert_eq!(scene.shared(direction, [first, second]), 0);
+        assert!(!scene.shares_masked_bytes(direction, [first, second]));
+    }
+}
+
+/// Who migrates more often than the peer can give fresh IDs keeps the last one, and is told so.
+#[test]
+fn a_migration_without_spare_ids_is_reported_as_linkable() {
+    let mut scene = Scene::new(7);
+    scene.talk();
+    let linkable = scene.net.with(0, |now, endpoint, _| {
+        (0..20).map(|_| endpoint.migrate(now)).collect::<Vec<_>>()
+    });
+    let linkable = linkable.expect("no failure").expect("a living node");
+    assert_eq!((linkable[0], linkable[19]), (0, 1));
+    scene.talk();
 }

@@ -57,6 +57,9 @@ pub struct TransportConfig {
     pub initial_window_packets: u64,
     /// The congestion controller (CUBIC: RFC 9438, what most of the internet runs; ADR 0121).
     pub controller: ControllerChoice,
+    /// Tell the peer that it may compress messages to us. Without the feature `lz4` it is not told. Off:
+    /// who does not expect compressed messages need not spend time on them.
+    pub accept_compression: bool,
     /// First packet number; None: random below 2^31. Set by tests of wrap-around.
     pub first_packet_number: Option<u32>,
 }
@@ -82,6 +85,7 @@ impl Default for TransportConfig {
             initial_rtt: Duration::from_millis(333),
             initial_window_packets: 10,
             controller: ControllerChoice::Cubic,
+            accept_compression: false,
             first_packet_number: None,
         }
     }

@@ -43,6 +43,16 @@ pub enum PeerViolation {
     /// was never issued or is in use.
     #[error("connection IDs were issued or returned against the rules")]
     ConnectionId,
+    /// Bytes of a stream, or of the session layer's channel, came again and were others.
+    #[error("the same bytes of a stream came twice and differ")]
+    ContradictingData,
+    /// A newer packet granted less credit, or fewer streams, than an older one.
+    #[error("took back credit that was granted")]
+    LimitShrank,
+    /// A compressed message that was not asked for, that is no shorter than what it stands for, or that
+    /// does not become what it claims to.
+    #[error("a compressed message is not what it claims to be")]
+    Compression,
     /// The transport parameters are malformed or out of range.
     #[error("transport parameters out of range")]
     TransportParameters,
@@ -80,6 +90,9 @@ impl PeerViolation {
             Self::TooManyConnections => 0x0d,
             Self::MessageOrder => 0x0e,
             Self::ConnectionId => 0x0f,
+            Self::ContradictingData => 0x10,
+            Self::LimitShrank => 0x11,
+            Self::Compression => 0x12,
         }
     }
 }

@@ -11,13 +11,60 @@
 use core::time::Duration;
 
 use crate::error::PeerViolation;
+use crate::ids::PacketNumber;
 use crate::planted::{self, Bug};
 use crate::time::Instant;
+
+/// A limit as frames tell it: it never shrinks (`docs/wire.md` W-FLW-5).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Granted {
+    limit: u64,
+    /// The newest packet that told it.
+    told_in: PacketNumber,
+}
+
+impl Granted {
+    /// What the handshake granted.
+    #[must_use]
+    pub(crate) const fn new(limit: u64) -> Self {
+        Self {
+            limit,
+            told_in: PacketNumber(0),
+        }
+    }
+
+    /// The limit.
+    #[must_use]
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The packet `number` tells a limit. An old packet may tell an old one.
+    ///
+    /// # Errors
+    /// [`PeerViolation::LimitShrank`]: of two packets the newer tells less.
+    pub(crate) fn on_told(
+        &mut self,
+        number: PacketNumber,
+        limit: u64,
+    ) -> Result<(), PeerViolation> {
+        if (number > self.told_in && limit < self.limit)
+            || (number < self.told_in && limit > self.limit)
+        {
+            return Err(PeerViolation::LimitShrank);
+        }
+        self.limit = self.limit.max(limit);
+        self.told_in = self.told_in.max(number);
+        Ok(())
+    }
+}
 
 /// What we may send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SendFlow {
     limit: u64,
+    /// What MAX_DATA told.
+    told: Granted,
     sent: u64,
     shift: u8,
 }
@@ -28,6 +75,7 @@ impl SendFlow {
     pub(crate) const fn new(limit: u64, shift: u8) -> Self {
         Self {
             limit,
+            told: Granted::new(limit),
             sent: 0,
             shift,
         }
@@ -44,9 +92,18 @@ impl SendFlow {
         self.sent += bytes;
     }
 
-    /// A MAX_DATA frame came. Limits never shrink.
-    pub(crate) fn on_max_data(&mut self, limit: u64) {
+    /// A MAX_DATA frame came, in the packet `number`.
+    ///
+    /// # Errors
+    /// [`PeerViolation::LimitShrank`].
+    pub(crate) fn on_max_data(
+        &mut self,
+        number: PacketNumber,
+        limit: u64,
+    ) -> Result<(), PeerViolation> {
+        self.told.on_told(number, limit)?;
         self.limit = self.limit.max(limit);
+        Ok(())
     }
 
     /// A header came: restores the limit whose low bits it carries. Older headers carry lower
@@ -284,6 +341,33 @@ mod tests {
         flow.on_consumed(8);
         assert_eq!(flow.on_received(8), Ok(()));
         assert_eq!(flow.on_received(u64::MAX), Err(PeerViolation::FlowControl));
+    }
+
+    #[test]
+    fn a_newer_packet_that_grants_less_takes_credit_back() {
+        let told = |steps: &[(u64, u64)]| {
+            let mut granted = Granted::new(100);
+            let results = steps
+                .iter()
+                .map(|(number, limit)| granted.on_told(PacketNumber(*number), *limit));
+            results
+                .collect::<Result<Vec<()>, _>>()
+                .map(|_| granted.limit())
+        };
+        assert_eq!(
+            told(&[(5, 200), (7, 300), (6, 250)]),
+            Ok(300),
+            "one overtaken"
+        );
+        assert_eq!(told(&[(5, 200), (7, 200), (6, 200)]), Ok(200), "told again");
+        let shrank = Err(PeerViolation::LimitShrank);
+        assert_eq!(told(&[(5, 99)]), shrank, "less than the handshake");
+        assert_eq!(told(&[(5, 200), (6, 199)]), shrank);
+        assert_eq!(
+            told(&[(6, 199), (5, 200)]),
+            shrank,
+            "in whatever order they come"
+        );
     }
 
     #[test]

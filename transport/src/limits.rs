@@ -95,6 +95,9 @@ pub const CARRIER_STREAMS_MAX: usize = 4_096;
 /// TCP streams whose peer has not completed a handshake; the oldest makes room for a newer one.
 /// Guess: as many as half-open handshakes are before the endpoint counts as under load.
 pub const CARRIER_STREAMS_UNPROVEN_MAX: usize = 256;
+/// The same of one prefix (IPv4 /24, IPv6 /48; loopback excepted): the oldest of them makes room. A
+/// quarter of all.
+pub const CARRIER_STREAMS_UNPROVEN_PER_PREFIX: usize = 64;
 /// Datagrams that a TCP stream may bring before its handshake is complete; the stream is closed at
 /// one more. Guess: an initiator sends its SYN about five times in ten seconds, twice over when it
 /// was asked for a token.

@@ -81,6 +81,9 @@ pub struct SendOptions {
     pub delivery: Delivery,
     /// How urgent it is.
     pub priority: Priority,
+    /// Whether it may travel compressed.
+    #[cfg(feature = "lz4")]
+    pub compress: bool,
 }
 
 impl SendOptions {
@@ -90,7 +93,30 @@ impl SendOptions {
         Self {
             delivery,
             priority: Priority::MESSAGE,
+            #[cfg(feature = "lz4")]
+            compress: false,
         }
+    }
+
+    /// The same, and the message travels compressed when the peer takes that and it gets shorter. It
+    /// costs time where it is sent and where it is received, in proportion to its length.
+    ///
+    /// Never for secrets, nor for anything in one message with secrets: the length of what is sent
+    /// tells how much of one part is repeated in another, and who can choose one part reads the other
+    /// off it byte by byte (CRIME, BREACH), whatever the encryption.
+    #[cfg(feature = "lz4")]
+    #[must_use]
+    pub const fn with_compression(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+
+    /// Whether the message may travel compressed.
+    pub(crate) const fn wants_compression(&self) -> bool {
+        #[cfg(feature = "lz4")]
+        return self.compress;
+        #[cfg(not(feature = "lz4"))]
+        false
     }
 
     /// The same with another priority.

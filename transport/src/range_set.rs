@@ -119,6 +119,17 @@ impl RangeSet {
         Some(start..cut)
     }
 
+    /// What of `range` is in the set, lowest first.
+    pub(crate) fn within(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let reaching = self.ranges.range(..range.start).next_back();
+        let inside = self.ranges.range(range.start..range.end.max(range.start));
+        reaching
+            .into_iter()
+            .chain(inside)
+            .map(move |(&start, &end)| start.max(range.start)..end.min(range.end))
+            .filter(|part| !part.is_empty())
+    }
+
     /// The ranges, lowest first.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = Range<u64>> + '_ {
         self.ranges.iter().map(|(&start, &end)| start..end)

@@ -10,7 +10,7 @@ mod toy;
 
 use dunlin_transport::connection::state::State;
 use dunlin_transport::wire::{Flags, Header, PacketType};
-use dunlin_transport::{Delivery, Event, Side, Stats};
+use dunlin_transport::{CloseReason, Delivery, Event, PeerViolation, Side, Stats};
 
 use toy::Scene;
 
@@ -240,4 +240,27 @@ fn counters(scene: &Scene, seal: Seal) -> Stats {
         stats.bytes_received = 0;
     }
     stats
+}
+
+#[test]
+fn too_many_forgeries_end_the_connection_and_are_named() {
+    let mut scene = Scene::established(Side::Responder);
+    let forge = |scene: &mut Scene| {
+        let mut header = Header::new(PacketType::Ping, scene.victim_cid);
+        header.sequence = scene.next_number;
+        let packet = toy::sealed(scene.peer_key ^ 1, header, &[0; 8]);
+        scene.hand_over(packet);
+    };
+    for _ in 1..toy::FORGERIES_MAX {
+        forge(&mut scene);
+    }
+    assert!(scene.events().is_empty() && scene.victim().is_established());
+    forge(&mut scene);
+    let violation = PeerViolation::IntegrityLimit;
+    let closed = scene.events().into_iter().find_map(|event| match event {
+        Event::Closed(reason) => Some(reason),
+        _ => None,
+    });
+    assert_eq!(closed, Some(CloseReason::Violation(violation)));
+    assert_eq!(scene.transmit(), [PacketType::Rst]);
 }

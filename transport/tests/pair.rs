@@ -640,3 +640,120 @@ fn datagrams_pass_or_vanish_and_expired_ones_never_leave() {
             .all(|(got, size)| *got == bytes(size))
     );
 }
+
+/// Compression of messages, between two ends that are both ours.
+#[cfg(feature = "lz4")]
+mod compression {
+    use super::*;
+    use dunlin_transport::SendOptions;
+
+    fn pair(seed: u64, accepts: bool) -> Pair {
+        let mut config = EndpointConfig::default();
+        config.transport.accept_compression = accepts;
+        Pair::connected(seed, &config)
+    }
+
+    /// A text of `length` bytes that compresses well.
+    fn text(length: usize) -> Vec<u8> {
+        let words = b"the quick brown fox jumps over the lazy dog; ".iter();
+        words.copied().cycle().take(length).collect()
+    }
+
+    fn compressed(delivery: Delivery) -> SendOptions {
+        SendOptions::new(delivery).with_compression(true)
+    }
+
+    #[test]
+    fn compressed_messages_of_all_kinds_arrive_as_they_were_over_a_bad_link() {
+        for seed in 0..10 {
+            let mut pair = pair(seed, true);
+            (pair.loss, pair.corrupt, pair.duplicate) = (50, 10, 20);
+            let sizes = [0, 63, 64, 700, 1_344, 5_000, 70_000, 400_000, 1_000];
+            let deliveries = [Delivery::Reliable, Delivery::Ordered];
+            for (index, size) in sizes.into_iter().enumerate() {
+                for delivery in deliveries {
+                    // What does not compress travels as it is, in between.
+                    let data = if index % 3 == 2 {
+                        bytes(size)
+                    } else {
+                        text(size)
+                    };
+                    pair.conn(0)
+                        .send_message(data, compressed(delivery))
+                        .unwrap();
+                }
+            }
+            let mut got = Vec::new();
+            pair.run(|pair| {
+                got.extend(std::iter::from_fn(|| pair.conn(1).receive_message()).map(|m| m.data));
+                got.len() == 2 * sizes.len()
+            });
+            let mut expected: Vec<_> = (0..sizes.len())
+                .map(|index| match index % 3 {
+                    2 => bytes(sizes[index]),
+                    _ => text(sizes[index]),
+                })
+                .flat_map(|data| [data.clone(), data])
+                .collect();
+            got.sort();
+            expected.sort();
+            assert!(got == expected, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn compressed_datagrams_arrive_as_they_were() {
+        let mut pair = pair(1, true);
+        for size in [100, 1_300, 40_000] {
+            let delivery = Delivery::Unreliable { expires: None };
+            pair.conn(0)
+                .send_message(text(size), compressed(delivery))
+                .unwrap();
+        }
+        let mut got = Vec::new();
+        pair.run(|pair| {
+            got.extend(std::iter::from_fn(|| pair.conn(1).receive_datagram()).map(|m| m.data));
+            got.len() == 3
+        });
+        got.sort_by_key(Vec::len);
+        assert!(
+            got.iter()
+                .zip([100, 1_300, 40_000])
+                .all(|(got, size)| *got == text(size))
+        );
+    }
+
+    /// Bytes that leave for one long text.
+    fn cost(accepts: bool, options: SendOptions) -> u64 {
+        let mut pair = pair(1, accepts);
+        let before = pair.conn(0).stats().bytes_sent;
+        pair.conn(0).send_message(text(200_000), options).unwrap();
+        pair.run(|pair| pair.conn(1).receive_message().is_some());
+        pair.conn(0).stats().bytes_sent - before
+    }
+
+    #[test]
+    fn nothing_is_compressed_unless_both_ends_want_it() {
+        let wanted = compressed(Delivery::Reliable);
+        assert!(cost(true, wanted) < 20_000);
+        assert!(
+            cost(false, wanted) > 200_000,
+            "the peer did not announce it"
+        );
+        assert!(
+            cost(true, Delivery::Reliable.into()) > 200_000,
+            "nobody asked for it"
+        );
+    }
+
+    #[test]
+    fn what_is_too_long_uncompressed_is_too_long() {
+        let mut pair = pair(1, true);
+        let limit = EndpointConfig::default().transport.max_message_size;
+        let length = usize::try_from(limit).unwrap() + 1;
+        let refused = pair
+            .conn(0)
+            .send_message(text(length), compressed(Delivery::Reliable));
+        assert!(refused.is_err());
+    }
+}

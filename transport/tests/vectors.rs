@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dunlin_transport::send::ack_frequency::AckRequest;
 use dunlin_transport::wire::ack::{self, EcnCounts};
-use dunlin_transport::wire::frame::{self, Frame, Frames};
+use dunlin_transport::wire::frame::{self, Compressed, Frame, Frames};
 use dunlin_transport::wire::params::TransportParams;
 use dunlin_transport::wire::{
     Cursor, Flags, HEADER_LEN, Header, PacketType, reset, varint, version,
@@ -154,6 +154,28 @@ fn frames() {
             },
         ),
         ("frame/immediate-ack", Frame::ImmediateAck),
+        (
+            "frame/uncompressed-length",
+            Frame::UncompressedLength(3_000),
+        ),
+        (
+            "frame/compressed-message",
+            Frame::Compressed {
+                kind: Compressed::Reliable,
+                id: MessageId(64),
+                length: 100,
+                data: &[1, 2, 3, 0xff, 4],
+            },
+        ),
+        (
+            "frame/compressed-ordered",
+            Frame::Compressed {
+                kind: Compressed::Ordered(2),
+                id: MessageId(1),
+                length: 100,
+                data: &[1, 2, 3, 0xff, 4],
+            },
+        ),
     ] {
         let mut bytes = Vec::new();
         frame.emit(&mut bytes);

@@ -39,13 +39,15 @@ local FRAMES = {
     [16] = "MESSAGE_GIVEN_UP", [17] = "NEW_CONNECTION_ID", [18] = "RETIRE_CONNECTION_ID",
     [19] = "ACK_FREQUENCY", [20] = "IMMEDIATE_ACK",
     [21] = "RESET_TOKEN",
+    [24] = "UNCOMPRESSED_LENGTH", [25] = "COMPRESSED_MESSAGE", [26] = "COMPRESSED_DATAGRAM",
+    [27] = "COMPRESSED_ORDERED",
 }
 local PARAMS = {
     [0] = "connection ID", [1] = "idle timeout (ms)", [2] = "connection credit",
     [3] = "credit of each stream", [4] = "bidirectional streams", [5] = "unidirectional streams",
     [6] = "longest reliable message", [7] = "longest datagram", [8] = "longest UDP payload",
     [9] = "max_ack_delay (ms)", [10] = "window_shift",
-    [11] = "min_ack_delay (µs)",
+    [11] = "min_ack_delay (µs)", [16] = "compression",
 }
 local ERRORS = {
     [1] = "malformed packet", [2] = "acknowledged a packet that was never sent", [3] = "flow control",
@@ -53,6 +55,7 @@ local ERRORS = {
     [8] = "message too large", [9] = "transport parameters", [10] = "integrity limit",
     [11] = "packet numbers used up", [12] = "malformed message of the session layer",
     [13] = "too many connections of one peer", [14] = "order of messages", [15] = "connection IDs",
+    [16] = "contradicting data", [17] = "a limit that shrank", [18] = "compression",
 }
 local CIPHERS = { [1] = "AES-128-GCM", [2] = "ChaCha20-Poly1305", [3] = "AES-256-GCM" }
 
@@ -150,6 +153,7 @@ field("message_id", U64, "message.id", "Message number")
 field("message_reliable", BOOL, "message.reliable", "Reliable")
 field("message_len", U64, "message.length", "Length of the message")
 field("message_order", U64, "message.order", "Place among the ordered ones")
+field("message_uncompressed", U64, "message.uncompressed", "Length before compression")
 field("id_sequence", U64, "id.sequence", "Number of the connection ID")
 field("id_issued", U64, "id.issued", "Connection ID")
 field("reset_token", BYTES, "reset.token", "Stateless-reset token")
@@ -581,6 +585,19 @@ local function frame_body(kind, c, tree, context)
     elseif kind == 21 then
         c:number(tree, "id_issued")
         tree:add(f.reset_token, c:take(16))
+    elseif kind == 24 then
+        c:number(tree, "message_uncompressed")
+    elseif kind >= 25 and kind <= 27 then
+        c:number(tree, "message_id")
+        if kind == 27 then
+            c:number(tree, "message_order")
+        end
+        c:number(tree, "message_uncompressed")
+        tree:add(f.message_reliable, kind ~= 26):set_generated()
+        local data = c:rest()
+        if data then
+            tree:add(f.message_data, data)
+        end
     end
 end
 

@@ -168,7 +168,12 @@ pub(super) fn run(kind: u64, turn: u64) -> Result<(), Failure> {
             two_totals,
             Some(PeerViolation::FragmentMismatch),
         ),
-        5 => contradicting_copies(turn, &mut rng),
+        5 => play(
+            turn,
+            &mut rng,
+            contradicting_copies,
+            Some(PeerViolation::ContradictingData),
+        ),
         6 => too_many_messages(turn, &mut rng),
         7 => flood_of_pings(turn, &mut rng),
         8 => falling_marks(turn, &mut rng),
@@ -324,45 +329,36 @@ fn two_totals(voice: &mut Voice, rng: &mut Rng) -> Script {
     ]
 }
 
-/// A second copy of bytes says otherwise: the first one counts.
-fn contradicting_copies(turn: u64, rng: &mut Rng) -> Result<(), Failure> {
+/// A second copy of bytes that were not read says otherwise.
+fn contradicting_copies(voice: &mut Voice, rng: &mut Rng) -> Script {
     let id = StreamId::new(Side::Initiator, StreamDirection::Unidirectional, 0);
     let length = rng.between(30, 600);
     let (from, to) = (
         rng.between(2, length / 2),
         rng.between(length / 2 + 1, length),
     );
-    let mut pair = pair(turn, rng, move |voice| {
-        let mut genuine = vec![0; usize::try_from(length).unwrap_or(0)];
-        fill(stream_key(Side::Initiator, id), 0, &mut genuine);
-        let [start, end] = [from, to].map(|at| usize::try_from(at).unwrap_or(0));
-        let first = genuine.get(start..end).unwrap_or_default().to_vec();
-        let mut forged = genuine;
-        forged.get_mut(start..end).unwrap_or_default().fill(0xee);
-        let ahead = Frame::Stream {
-            id,
-            offset: from,
-            fin: false,
-            data: &first,
-        };
-        let all = Frame::Stream {
-            id,
-            offset: 0,
-            fin: true,
-            data: &forged,
-        };
-        vec![
-            (Duration::ZERO, voice.frames(&[ahead])),
-            (MS, voice.frames(&[all])),
-        ]
-    })?;
-    pair.run_until(Instant::ZERO + Duration::from_secs(2))?;
-    let read = pair.agent(1).read().get(&id).map(|read| read.received);
-    if read == Some(length) {
-        return Ok(());
-    }
-    let detail = format!("{read:?} of {length}: {:?}", pair.close_reason(1));
-    Err(pair.unexpected(1, "a stream that came was not read", detail))
+    let mut genuine = vec![0; usize::try_from(length).unwrap_or(0)];
+    fill(stream_key(Side::Initiator, id), 0, &mut genuine);
+    let [start, end] = [from, to].map(|at| usize::try_from(at).unwrap_or(0));
+    let first = genuine.get(start..end).unwrap_or_default().to_vec();
+    let mut forged = genuine;
+    forged.get_mut(start..end).unwrap_or_default().fill(0xee);
+    let ahead = Frame::Stream {
+        id,
+        offset: from,
+        fin: false,
+        data: &first,
+    };
+    let all = Frame::Stream {
+        id,
+        offset: 0,
+        fin: true,
+        data: &forged,
+    };
+    vec![
+        (Duration::ZERO, voice.frames(&[ahead])),
+        (MS, voice.frames(&[all])),
+    ]
 }
 
 /// One message more in reassembly than the limit is not received.

@@ -10,6 +10,7 @@ mod numbers;
 mod off_path;
 mod paths;
 mod peer;
+mod violations;
 mod words;
 
 /// How often an attack is tried: `DUNLIN_ATTACKS` multiplies it (10 makes 10^6 of 10^5).

@@ -116,8 +116,9 @@ fn seed_a_bad_checksum_raises_through_the_handler() {
     );
 }
 
-/// Received bytes were decompressed without a bound. Here nothing is compressed: what a message
-/// holds is what travelled, and a length that says more allocates nothing.
+/// Received bytes were decompressed without a bound. Here what a message holds is what travelled, and
+/// a length that says more allocates nothing. (Of messages that may be compressed, which the
+/// application has to allow: `attacks::violations`.)
 #[test]
 fn seed_decompression_has_no_cap() {
     let mut duel = duel();

@@ -10,7 +10,8 @@ use crate::error::{ApiMisuse, CloseReason, ReadError, SendMessageError, WriteErr
 use crate::ids::{MessageId, Side, StreamDirection, StreamId};
 use crate::io::{Delivery, Event, Message};
 use crate::limits;
-use crate::messages::outgoing;
+use crate::messages::compression;
+use crate::messages::outgoing::{self, Packed};
 use crate::options::{Priority, SendOptions};
 use crate::planted::{self, Bug};
 use crate::protect::PeerIdentity;
@@ -135,8 +136,25 @@ impl Connection {
     ) -> Result<MessageId, SendMessageError> {
         let options = options.into();
         self.check_message(data.len(), options)?;
-        let part_max = self.part_max(options.delivery);
-        Ok(self.outgoing.push(data, part_max, &options))
+        let packed = self.pack(data, options);
+        let part_max = self.part_max(options.delivery, packed.uncompressed.is_some());
+        Ok(self.outgoing.push(packed, part_max, &options))
+    }
+
+    /// A message as it travels: compressed if that is wanted, welcome and shorter.
+    fn pack(&self, data: Vec<u8>, options: SendOptions) -> Packed {
+        let welcome = self.peer_params.is_some_and(|params| params.takes_lz4);
+        if !welcome || !options.wants_compression() {
+            return data.into();
+        }
+        let longest = outgoing::longest(self.part_max(options.delivery, true));
+        match compression::compress(&data).filter(|it| it.len() as u64 <= longest) {
+            Some(compressed) => Packed {
+                uncompressed: Some(data.len() as u64),
+                data: compressed,
+            },
+            None => data.into(),
+        }
     }
 
     /// What [`Self::send_message`] would say to `length` bytes, before they are given away. After
@@ -156,7 +174,7 @@ impl Connection {
             true => params.max_message_size,
             false => params.max_datagram_size,
         });
-        let limit = accepted.min(outgoing::longest(self.part_max(delivery)));
+        let limit = accepted.min(outgoing::longest(self.part_max(delivery, false)));
         if length as u64 > limit {
             return Err(SendMessageError::TooLarge { length, limit });
         }

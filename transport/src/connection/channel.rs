@@ -85,6 +85,9 @@ impl SessionChannel {
         if end > self.incoming.read_offset() + SESSION_WINDOW {
             return Err(PeerViolation::SessionChannel);
         }
+        if self.incoming.contradicts(offset, data) {
+            return Err(PeerViolation::ContradictingData);
+        }
         Ok(match self.incoming.insert(offset, data) {
             Ok(_) => Placed::Yes,
             Err(_) => Placed::No,

@@ -15,6 +15,7 @@ use super::state::State;
 use crate::error::PeerViolation;
 use crate::ids::ConnectionId;
 use crate::limits::{CONNECTION_IDS_MAX, RETIRED_IDS_MAX};
+use crate::time::Instant;
 use crate::wire::frame::Frame;
 
 /// IDs that we chose. The one of the handshake has the sequence number 0.
@@ -272,10 +273,7 @@ impl Connection {
     /// Whether the endpoint is to choose another connection ID for this connection. In the plain
     /// profile nobody changes path (W-PTH-3), so nobody needs one.
     pub(crate) fn wants_connection_id(&self) -> bool {
-        let protection = self.protection.as_ref();
-        self.state == State::Established
-            && protection.is_some_and(|protection| protection.is_sealed())
-            && self.local_ids.wants_more()
+        self.state == State::Established && self.is_sealed() && self.local_ids.wants_more()
     }
 
     /// The endpoint routes packets to `id` here from now on.
@@ -302,6 +300,25 @@ impl Connection {
             self.remote_ids.leave_for(fresh);
             true
         })
+    }
+
+    /// Our own address has changed, because we wanted it to (RFC 9000 §9.2), and nothing has left from
+    /// the new one yet: packets bear a fresh connection ID, one leaves at once, so that the peer can
+    /// prove the new path, and what was learned of the old path's packet size and marks is forgotten.
+    /// False: there was no fresh ID, and who sees both paths can tell that they belong together.
+    ///
+    /// Without effect, and false, in the plain profile, where nobody changes path, and before the
+    /// handshake is complete.
+    pub fn migrate(&mut self, now: Instant) -> bool {
+        if !self.state.is_transferring() || !self.is_sealed() {
+            return false;
+        }
+        let took_fresh = self.use_fresh_id();
+        self.forget_path(now);
+        self.ping = true;
+        // Whatever else is on its way and fills the window may be lost with the old path.
+        self.probes = self.probes.max(1);
+        took_fresh
     }
 
     /// The next frame about connection IDs.

@@ -16,14 +16,14 @@ use crate::messages::outgoing::Part;
 use crate::options::URGENCIES;
 use crate::time::Instant;
 use crate::wire::extension::LENGTH_LEN;
-use crate::wire::frame::{self, Frame};
+use crate::wire::frame::{self, Compressed, Frame};
 use crate::wire::{Flags, HEADER_LEN, PacketType};
 
 /// A piece of a stream shares a packet only when at least this many of its bytes fit; smaller
 /// shreds cost more in headers than they save. A guess.
 const SHARED_PIECE_MIN: usize = 64;
-/// Bytes of a MESSAGE_ORDER frame, at most.
-pub(super) const ORDER_LEN: usize = 10;
+/// Bytes of a MESSAGE_ORDER or UNCOMPRESSED_LENGTH frame, at most.
+pub(super) const LABEL_LEN: usize = 10;
 
 impl Connection {
     /// Puts the next thing to send into the packet's body: of the most urgent a datagram, or a
@@ -75,8 +75,8 @@ impl Connection {
         if !whole {
             overhead += FRAGMENT_OVERHEAD - HEADER_LEN - LENGTH_LEN;
         }
-        if part.order.is_some() {
-            overhead += ORDER_LEN;
+        for number in [part.label.order, part.label.uncompressed] {
+            overhead += number.map_or(0, |_| LABEL_LEN);
         }
         if part.len + overhead > draft.data_room(0) {
             return false;
@@ -96,8 +96,11 @@ impl Connection {
         if !whole {
             Frame::MessageLength(part.message_len).emit(&mut draft.frames);
         }
-        if let Some(order) = part.order {
+        if let Some(order) = part.label.order {
             Frame::MessageOrder(order).emit(&mut draft.frames);
+        }
+        if let Some(length) = part.label.uncompressed {
+            Frame::UncompressedLength(length).emit(&mut draft.frames);
         }
         self.outgoing.take(&part, buf);
         self.count_part(draft, &part);
@@ -208,23 +211,44 @@ impl Connection {
     }
 
     fn add_shared_part(&mut self, draft: &mut Draft, part: Part, data: usize) -> bool {
-        let overhead = match part.order {
-            Some(order) => frame::ordered_message_overhead(part.id, order, part.len),
-            None => frame::message_overhead(part.id, part.len),
-        };
-        if part.total > 1 || part.len + overhead > draft.data_room(data) {
+        if part.total > 1 || part.len + shared_overhead(&part) > draft.data_room(data) {
             return false;
         }
         let mut bytes = Vec::with_capacity(part.len);
         self.outgoing.take(&part, &mut bytes);
         let (id, data) = (part.id, &bytes[..]);
-        let frame = match part.order {
-            _ if !part.reliable => Frame::Datagram { id, data },
-            Some(order) => Frame::OrderedMessage { id, order, data },
-            None => Frame::Message { id, data },
+        let frame = match (part.label.uncompressed, part.label.order) {
+            (Some(length), _) => Frame::Compressed {
+                kind: compressed_kind(&part),
+                id,
+                length,
+                data,
+            },
+            (None, _) if !part.reliable => Frame::Datagram { id, data },
+            (None, Some(order)) => Frame::OrderedMessage { id, order, data },
+            (None, None) => Frame::Message { id, data },
         };
         frame.emit(&mut draft.frames);
         self.count_part(draft, &part);
         true
+    }
+}
+
+/// Bytes beside its own that a whole message needs to share a packet, at most.
+fn shared_overhead(part: &Part) -> usize {
+    match (part.label.uncompressed, part.label.order) {
+        (Some(length), _) => {
+            frame::compressed_overhead(compressed_kind(part), part.id, length, part.len)
+        }
+        (None, Some(order)) => frame::ordered_message_overhead(part.id, order, part.len),
+        (None, None) => frame::message_overhead(part.id, part.len),
+    }
+}
+
+fn compressed_kind(part: &Part) -> Compressed {
+    match part.label.order {
+        _ if !part.reliable => Compressed::Unreliable,
+        Some(order) => Compressed::Ordered(order),
+        None => Compressed::Reliable,
     }
 }

@@ -41,6 +41,8 @@ mod statistics;
 mod timers;
 mod tracing;
 mod transmit;
+#[cfg(test)]
+mod wraps;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -53,6 +55,7 @@ use crate::congestion::{Controller, Setup};
 use crate::flow::{ReceiveFlow, SendFlow};
 use crate::ids::{ConnectionId, PacketNumber, Side};
 use crate::io::{Delivery, Event};
+use crate::messages::compression;
 use crate::messages::incoming::IncomingMessages;
 use crate::messages::outgoing::OutgoingMessages;
 use crate::protect::{Established, Initiator, PacketProtection, PeerIdentity};
@@ -205,9 +208,9 @@ impl Connection {
         self.events.clear();
     }
 
-    /// Proven, and one more than a peer may have.
-    pub(crate) fn refuse_surplus(&mut self, now: Instant) {
-        self.on_violation(now, crate::PeerViolation::TooManyConnections);
+    /// The same for a rule that the peer broke before it had a connection.
+    pub(crate) fn refuse_for(&mut self, now: Instant, violation: crate::PeerViolation) {
+        self.on_violation(now, violation);
         self.events.clear();
     }
 
@@ -265,7 +268,8 @@ impl Connection {
             unsampled: None,
             streams: Streams::new(side, &config),
             outgoing: OutgoingMessages::default(),
-            incoming: IncomingMessages::new(config.max_message_size, config.max_datagram_size),
+            incoming: IncomingMessages::new(config.max_message_size, config.max_datagram_size)
+                .taking_compressed(config.accept_compression && compression::IS_AVAILABLE),
             send_flow: SendFlow::new(0, 0),
             receive_flow: ReceiveFlow::new(
                 config.initial_receive_window,
@@ -333,12 +337,19 @@ impl Connection {
 
     /// Bytes of a message that fit a packet, its own frames taken into account. A message is cut
     /// once, so for packets that pass whatever becomes of the path.
-    fn part_max(&self, delivery: Delivery) -> usize {
+    fn part_max(&self, delivery: Delivery, compressed: bool) -> usize {
         let order = match delivery {
-            Delivery::Ordered => fill::ORDER_LEN,
+            Delivery::Ordered => fill::LABEL_LEN,
             Delivery::Reliable | Delivery::Until { .. } | Delivery::Unreliable { .. } => 0,
         };
-        self.search.base() - transmit::FRAGMENT_OVERHEAD - order - self.trailer_len()
+        let labels = order + if compressed { fill::LABEL_LEN } else { 0 };
+        self.search.base() - transmit::FRAGMENT_OVERHEAD - labels - self.trailer_len()
+    }
+
+    /// Whether keys protect its packets.
+    fn is_sealed(&self) -> bool {
+        let protection = self.protection.as_ref();
+        protection.is_some_and(|protection| protection.is_sealed())
     }
 
     fn trailer_len(&self) -> usize {

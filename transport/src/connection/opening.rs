@@ -144,8 +144,14 @@ pub(crate) fn peer_params(
     established: &Established,
     cid: ConnectionId,
 ) -> Result<TransportParams, HandshakeError> {
-    let params = TransportParams::decode(&established.peer_params)
-        .map_err(|_| HandshakeError::Rejected("transport parameters out of range"))?;
+    let params = TransportParams::decode(&established.peer_params).map_err(|_| {
+        let reason = "transport parameters out of range";
+        // Only keys prove that it was the peer who said so.
+        match established.protection.is_sealed() {
+            true => HandshakeError::Fatal(reason),
+            false => HandshakeError::Rejected(reason),
+        }
+    })?;
     if params.connection_id != cid {
         return Err(HandshakeError::Rejected(
             "connection ID differs from the authenticated one",

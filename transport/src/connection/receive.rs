@@ -11,6 +11,7 @@ use crate::error::{CloseReason, PeerViolation};
 use crate::ids::{ConnectionId, PacketNumber, reconstruct};
 use crate::io::EcnMark;
 use crate::limits::QUEUED_PONGS_MAX;
+use crate::messages::Label;
 use crate::messages::incoming::Position;
 use crate::planted::{self, Bug};
 use crate::protect::{Flow, HandshakeError, OpenError, Random};
@@ -20,7 +21,7 @@ use crate::time::Instant;
 use crate::trace::DropReason;
 use crate::wire::ack::AckFrame;
 use crate::wire::extension;
-use crate::wire::frame::{Frame, Frames};
+use crate::wire::frame::{Compressed, Frame, Frames};
 use crate::wire::header::DataKind;
 use crate::wire::{Cursor, DecodeError, Flags, HEADER_LEN, Header, PacketType};
 
@@ -116,7 +117,8 @@ impl Connection {
             self.trace_dropped(now, from, DropReason::Profile, datagram.len());
             return 0;
         }
-        let header = match Header::parse(datagram, protection.checksum_salt(Flow::Incoming)) {
+        // What a header of the peer's own means is judged when the packet has opened.
+        let header = match Header::read(datagram, protection.checksum_salt(Flow::Incoming)) {
             Ok(header) if header.flags.contains(Flags::SEALED) == protection.is_sealed() => header,
             unreadable => {
                 protection.unmask(datagram);
@@ -222,7 +224,7 @@ impl Connection {
             self.on_straggler();
             return;
         }
-        let arrival = match self.act(now, from, header, payload) {
+        let arrival = match self.act(now, from, (number, header), payload) {
             Ok(Some(arrival)) => Arrival { ecn, ..arrival },
             Ok(None) => {
                 let bytes = HEADER_LEN + payload.len() + self.trailer_len();
@@ -240,11 +242,7 @@ impl Connection {
             .is_none_or(|largest| number > largest);
         self.received.mark(now, number, arrival);
         self.timers.on_received(now);
-        if self
-            .protection
-            .as_ref()
-            .is_some_and(|protection| protection.is_sealed())
-        {
+        if self.is_sealed() {
             let bytes = (HEADER_LEN + payload.len() + self.trailer_len()) as u64;
             if newest {
                 self.follow_peers_id(from, header.connection_id);
@@ -260,9 +258,10 @@ impl Connection {
         &mut self,
         now: Instant,
         from: SocketAddr,
-        header: &Header,
+        (number, header): (PacketNumber, &Header),
         payload: &[u8],
     ) -> Result<Option<Arrival>, PeerViolation> {
+        header.check()?;
         let (data, frames) = if header.flags.contains(Flags::EXTENSION) {
             extension::split(payload)?
         } else {
@@ -296,7 +295,7 @@ impl Connection {
             let frame = frame?;
             let placed = match frame {
                 Frame::Session { offset, data } => self.on_session_frame(now, offset, data)?,
-                _ => self.act_on_frame(&frame, header.connection_id)?,
+                _ => self.act_on_frame(&frame, (number, header.connection_id))?,
             };
             if placed == Placed::No {
                 return Ok(None);
@@ -308,6 +307,7 @@ impl Connection {
                 Frame::Stream { fin: true, .. }
                     | Frame::Message { .. }
                     | Frame::OrderedMessage { .. }
+                    | Frame::Compressed { .. }
                     | Frame::Datagram { .. }
             );
         }
@@ -337,10 +337,7 @@ impl Connection {
                     // The answer to a FIN went where the peer is not any more.
                     self.closing.fin_ack |= self.state == State::TimeWait;
                     self.stats.path_changes += 1;
-                    // What the old path was like says nothing about the new one.
-                    self.search.restart();
-                    self.set_mtu(now);
-                    self.ecn.restart();
+                    self.forget_path(now);
                     self.begin_path_stats(now);
                     self.events
                         .push_back(crate::io::Event::PathChanged(address));
@@ -374,9 +371,9 @@ impl Connection {
             }
             DataKind::Message => {
                 let id = self.incoming.full_id(header.fragment_id, true);
-                let order = packet.message_order()?;
+                let label = packet.label()?;
                 self.incoming.on_message(
-                    (id, order),
+                    (id, label),
                     data,
                     &mut self.receive_flow,
                     &mut self.events,
@@ -384,7 +381,8 @@ impl Connection {
             }
             DataKind::Datagram => {
                 let id = self.incoming.full_id(header.fragment_id, false);
-                self.incoming.on_datagram(id, data, &mut self.events)?;
+                let named = (id, packet.label()?);
+                self.incoming.on_datagram(named, data, &mut self.events)?;
                 Ok(Placed::Yes)
             }
         }
@@ -398,7 +396,7 @@ impl Connection {
             index: header.fragment_index,
             total: header.fragment_total,
             length: packet.message_length()?,
-            order: packet.message_order()?,
+            label: packet.label()?,
         };
         if reliable {
             let (flow, events) = (&mut self.receive_flow, &mut self.events);
@@ -409,11 +407,11 @@ impl Connection {
         Ok(Placed::Yes)
     }
 
-    /// `sent_to` is the connection ID on the packet.
+    /// The packet's number, and the connection ID that it was sent to.
     fn act_on_frame(
         &mut self,
         frame: &Frame<'_>,
-        sent_to: ConnectionId,
+        (number, sent_to): (PacketNumber, ConnectionId),
     ) -> Result<Placed, PeerViolation> {
         let (flow, events) = (&mut self.receive_flow, &mut self.events);
         match *frame {
@@ -422,17 +420,20 @@ impl Connection {
             | Frame::Ack(_)
             | Frame::MessageLength(_)
             | Frame::MessageOrder(_)
+            | Frame::UncompressedLength(_)
             | Frame::ImmediateAck
             | Frame::Session { .. } => {}
             Frame::AckFrequency { sequence, request } => {
                 self.received.on_request(sequence, request);
             }
-            Frame::MaxData(limit) => self.send_flow.on_max_data(limit),
+            Frame::MaxData(limit) => self.send_flow.on_max_data(number, limit)?,
             Frame::MaxStreamData { id, limit } => {
-                self.streams.on_max_stream_data(id, limit, events)?;
+                self.streams
+                    .on_max_stream_data(id, (number, limit), events)?;
             }
             Frame::MaxStreams { direction, count } => {
-                self.streams.on_max_streams(direction, count, events);
+                self.streams
+                    .on_max_streams(direction, (number, count), events)?;
             }
             Frame::Stream {
                 id,
@@ -442,22 +443,16 @@ impl Connection {
             } => {
                 return self.streams.on_data((id, offset, fin), data, flow, events);
             }
-            Frame::Message { id, data } => {
-                return self.incoming.on_message((id, None), data, flow, events);
-            }
-            Frame::OrderedMessage { id, order, data } => {
-                let place = (id, Some(order));
-                return self.incoming.on_message(place, data, flow, events);
-            }
+            Frame::Message { .. }
+            | Frame::OrderedMessage { .. }
+            | Frame::Compressed { .. }
+            | Frame::Datagram { .. }
+            | Frame::MessageGivenUp { .. } => return self.act_on_message_frame(frame),
             Frame::NewConnectionId { sequence, id } => self.remote_ids.on_issued(sequence, id)?,
             Frame::RetireConnectionId { sequence } => {
                 self.local_ids.on_retired(sequence, sent_to)?;
             }
             Frame::ResetToken { id, token } => self.reset_tokens.on_told(id, token),
-            Frame::MessageGivenUp { id, sent } => {
-                return self.incoming.on_given_up(id, sent, flow);
-            }
-            Frame::Datagram { id, data } => self.incoming.on_datagram(id, data, events)?,
             Frame::ResetStream {
                 id,
                 code,
@@ -467,6 +462,47 @@ impl Connection {
                     .on_reset(id, (code, final_size), flow, events)?;
             }
             Frame::StopSending { id, code } => self.streams.on_stop_sending(id, code, events)?,
+        }
+        Ok(Placed::Yes)
+    }
+
+    fn act_on_message_frame(&mut self, frame: &Frame<'_>) -> Result<Placed, PeerViolation> {
+        let (flow, events) = (&mut self.receive_flow, &mut self.events);
+        match *frame {
+            Frame::Message { id, data } => {
+                let named = (id, Label::default());
+                return self.incoming.on_message(named, data, flow, events);
+            }
+            Frame::OrderedMessage { id, order, data } => {
+                let named = (id, label(Some(order), None));
+                return self.incoming.on_message(named, data, flow, events);
+            }
+            Frame::Compressed {
+                kind,
+                id,
+                length,
+                data,
+            } => {
+                let length = Some(length);
+                let label = match kind {
+                    Compressed::Reliable => label(None, length),
+                    Compressed::Ordered(order) => label(Some(order), length),
+                    Compressed::Unreliable => {
+                        let named = (id, label(None, length));
+                        self.incoming.on_datagram(named, data, events)?;
+                        return Ok(Placed::Yes);
+                    }
+                };
+                return self.incoming.on_message((id, label), data, flow, events);
+            }
+            Frame::MessageGivenUp { id, sent } => {
+                return self.incoming.on_given_up(id, sent, flow);
+            }
+            Frame::Datagram { id, data } => {
+                let named = (id, Label::default());
+                self.incoming.on_datagram(named, data, events)?;
+            }
+            _ => {}
         }
         Ok(Placed::Yes)
     }
@@ -491,17 +527,28 @@ impl<'a> Opened<'a> {
         Err(DecodeError::Body)
     }
 
-    fn message_order(&self) -> Result<Option<u64>, DecodeError> {
+    /// What the frames say of the message in the body.
+    fn label(&self) -> Result<Label, DecodeError> {
+        let mut label = Label::default();
         for frame in Frames::new(self.frames) {
-            if let Frame::MessageOrder(order) = frame? {
-                return Ok(Some(order));
+            match frame? {
+                Frame::MessageOrder(order) => label.order = Some(order),
+                Frame::UncompressedLength(length) => label.uncompressed = Some(length),
+                _ => {}
             }
         }
-        Ok(None)
+        Ok(label)
     }
 
     /// The 8-byte token that is the body of PING and PONG; what follows is padding.
     fn token(&self) -> Result<u64, DecodeError> {
         Cursor::new(self.data).u64().map_err(|_| DecodeError::Body)
+    }
+}
+
+const fn label(order: Option<u64>, uncompressed: Option<u64>) -> Label {
+    Label {
+        order,
+        uncompressed,
     }
 }

@@ -52,4 +52,11 @@ impl Connection {
             self.trace(now, &TraceEvent::MtuUpdated { old, new });
         }
     }
+
+    /// What the old path was like says nothing about the new one.
+    pub(super) fn forget_path(&mut self, now: Instant) {
+        self.search.restart();
+        self.set_mtu(now);
+        self.ecn.restart();
+    }
 }

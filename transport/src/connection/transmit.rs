@@ -57,6 +57,9 @@ impl Connection {
         if self.state == State::Closed {
             return None;
         }
+        if let Some(violation) = self.incoming.violation() {
+            self.on_violation(now, violation);
+        }
         if let Some(transmit) = self.poll_off_path(now, buf) {
             return Some(transmit);
         }

@@ -24,6 +24,7 @@ use super::options::{EndpointOptions, OsRandom};
 use super::socket::Socket;
 use super::state::{Meeting, Shared, State};
 use super::task::EndpointTask;
+use crate::endpoint::admission::Admission;
 use crate::error::CloseReason;
 use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
 use crate::protect::Initiator;
@@ -49,6 +50,8 @@ struct Inner {
     carriers: CarrierChoice,
     head_start: Duration,
     memory: Mutex<Memory>,
+    /// Bytes of the UDP socket's buffers, and whether trains are tried.
+    socket: (usize, usize, bool),
 }
 
 impl Endpoint {
@@ -62,6 +65,11 @@ impl Endpoint {
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let carriers = options.carriers;
         let (socket, listening) = bind_both(address, &options)?;
+        let socket_options = (
+            options.send_buffer_size,
+            options.receive_buffer_size,
+            options.gso,
+        );
         let local = socket.local_addr()?;
         let mut config = options.config;
         if socket.may_fragment() {
@@ -69,6 +77,7 @@ impl Endpoint {
             config.transport.mtu_max = config.transport.mtu;
         }
         let parts = Parts {
+            gate: Common::new(Box::new(Admission::new(&config))),
             config,
             acceptor: options.acceptor.map(Common::new),
             random: Common::new(options.random.unwrap_or_else(|| Box::new(OsRandom))),
@@ -76,7 +85,8 @@ impl Endpoint {
             tap: options.tap.map(Common::new),
         };
         let (clock, meeting) = (Clock::start(), Arc::<Meeting>::default());
-        let core = parts.core(parts.config.clone(), carriers.allows(Carrier::Udp));
+        let answers = carriers.allows(Carrier::Udp);
+        let core = parts.core(parts.config.clone(), (Carrier::Udp, answers));
         let met = Arc::clone(&meeting);
         let shared = Arc::new(Shared::new(core, clock, local, Carrier::Udp, met));
         let mtu = parts.config.transport.clone().clamped().mtu;
@@ -99,6 +109,7 @@ impl Endpoint {
                 carriers,
                 head_start: options.head_start,
                 memory: Mutex::default(),
+                socket: socket_options,
             }),
         })
     }
@@ -106,7 +117,41 @@ impl Endpoint {
     /// Where the socket is bound.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.inner.shared.local_addr
+        self.inner.shared.local_addr()
+    }
+
+    /// Moves to another local address (port 0: any free one), as when an interface went and another
+    /// came. Connections over UDP go on: each takes a fresh connection ID, so that nobody can tell by
+    /// their packets that both addresses belong together, and their peers prove the new address before
+    /// they send to it. Until then what still comes to the old address is received too.
+    ///
+    /// Connections of the plain profile cannot move, and time out. Streams over TCP and the listening
+    /// TCP socket stay where they are.
+    ///
+    /// # Errors
+    /// What the operating system says about the address; [`io::ErrorKind::InvalidInput`] for one of
+    /// another family than before; [`io::ErrorKind::NotConnected`] after a shutdown. The endpoint then
+    /// stays where it is.
+    pub fn rebind(&self, address: SocketAddr) -> io::Result<()> {
+        let shared = &self.inner.shared;
+        if address.is_ipv4() != shared.local_addr().is_ipv4() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let (send, receive, gso) = self.inner.socket;
+        let socket = Socket::bind(address, send, receive, gso)?;
+        let local = socket.local_addr()?;
+        let taken = shared.act(|state| {
+            let taken = !state.closing && !state.stopped;
+            if taken {
+                state.rebound = Some(socket);
+            }
+            taken
+        });
+        if !taken {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        shared.set_local_addr(local);
+        Ok(())
     }
 
     /// Opens a connection; `initiator` makes the handshake. Dropping the future gives it up.
@@ -126,7 +171,7 @@ impl Endpoint {
         initiator: Box<dyn Initiator>,
     ) -> Result<Connection, ConnectionError> {
         let inner = &*self.inner;
-        let remote = reachable_form(inner.shared.local_addr, remote)?;
+        let remote = reachable_form(inner.shared.local_addr(), remote)?;
         if inner.shared.look(|state| state.closing || state.stopped) {
             return Err(CloseReason::EndpointStopped.into());
         }
@@ -142,7 +187,7 @@ impl Endpoint {
     #[must_use]
     pub fn remembered_carrier(&self, remote: SocketAddr) -> Option<Carrier> {
         let inner = &self.inner;
-        let remote = reachable_form(inner.shared.local_addr, remote).ok()?;
+        let remote = reachable_form(inner.shared.local_addr(), remote).ok()?;
         let now = inner.shared.clock.now();
         inner.memory.lock().recall(now, remote)
     }

@@ -44,14 +44,26 @@ pub(super) trait Link: Send + Unpin + 'static {
     /// Sends what was taken. Pending: the system takes no more now, and the rest is kept.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Another socket takes its place. Only UDP has one to offer.
+    fn rebind(&mut self, socket: Socket);
+
     /// Tells the log why the link failed.
     fn log(error: &io::Error);
 }
+
+/// Batches in a row that came to the new socket alone, after which nobody is taken to send to the one
+/// before any more. A guess: many round trips, of each of many connections.
+const BATCHES_ALONE: u32 = 1_000;
 
 /// A UDP socket and the batches that wait for it.
 pub(super) struct UdpLink {
     socket: Socket,
     outgoing: Outgoing,
+    /// The socket before the last change of address, for what is still on its way to it, and the
+    /// batches that came to the other one since.
+    previous: Option<(Socket, u32)>,
+    /// What was received last came from `previous`.
+    from_previous: bool,
 }
 
 impl UdpLink {
@@ -60,6 +72,28 @@ impl UdpLink {
         Self {
             socket,
             outgoing: Outgoing::default(),
+            previous: None,
+            from_previous: false,
+        }
+    }
+
+    /// The same from the socket that was used before, if there is one.
+    fn poll_previous(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some((previous, alone)) = &mut self.previous else {
+            return Poll::Pending;
+        };
+        match previous.poll_receive(cx) {
+            Poll::Ready(Ok(count)) => {
+                *alone = 0;
+                self.from_previous = true;
+                Poll::Ready(Ok(count))
+            }
+            // Its interface may be gone: that is why there is another one.
+            Poll::Ready(Err(_)) => {
+                self.previous = None;
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
         }
     }
 }
@@ -68,7 +102,17 @@ impl Link for UdpLink {
     const FAILED: CloseReason = CloseReason::EndpointStopped;
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.socket.poll_receive(cx).map(|result| match result {
+        self.from_previous = false;
+        let Poll::Ready(result) = self.socket.poll_receive(cx) else {
+            return self.poll_previous(cx);
+        };
+        if let Some((_, alone)) = &mut self.previous {
+            *alone += 1;
+            if *alone > BATCHES_ALONE {
+                self.previous = None;
+            }
+        }
+        Poll::Ready(match result {
             // An answer of the network to something we sent (Windows): nothing was received.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
             other => other,
@@ -76,7 +120,11 @@ impl Link for UdpLink {
     }
 
     fn feed(&mut self, received: usize, mut handle: impl FnMut(Arrived<'_>)) -> io::Result<()> {
-        for (from, ecn, to, bytes) in self.socket.datagrams(received) {
+        let socket = match &mut self.previous {
+            Some((previous, _)) if self.from_previous => previous,
+            _ => &mut self.socket,
+        };
+        for (from, ecn, to, bytes) in socket.datagrams(received) {
             handle(Arrived {
                 from,
                 ecn,
@@ -97,6 +145,13 @@ impl Link for UdpLink {
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.poll_send(cx, &mut self.outgoing)
+    }
+
+    /// What waits to be sent is lost: it bears what was used on the old path.
+    fn rebind(&mut self, socket: Socket) {
+        let previous = std::mem::replace(&mut self.socket, socket);
+        self.previous = Some((previous, 0));
+        self.outgoing = Outgoing::default();
     }
 
     fn log(error: &io::Error) {

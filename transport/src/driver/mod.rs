@@ -67,6 +67,9 @@ mod stream;
 mod task;
 mod wake;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use carrier::carrier_framing;
 pub use carrier::{Carrier, CarrierChoice};
 pub use connection::Connection;
 pub use endpoint::Endpoint;

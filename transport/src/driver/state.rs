@@ -12,6 +12,7 @@ use super::carrier::Carrier;
 use super::clock::Clock;
 use super::connection::Connection;
 use super::incoming::Incoming;
+use super::socket::Socket;
 use super::wake::{Signal, Signals, Wakes};
 use crate::Instant;
 use crate::error::CloseReason;
@@ -34,7 +35,7 @@ pub(super) struct Shared {
     /// Time of this endpoint.
     pub(super) clock: Clock,
     /// Where the socket is bound.
-    pub(super) local_addr: SocketAddr,
+    local_addr: Mutex<SocketAddr>,
     /// What the socket is.
     pub(super) carrier: Carrier,
     /// The endpoint's.
@@ -59,12 +60,23 @@ impl Shared {
                 stop: false,
                 stopped: false,
                 handles_gone: false,
+                rebound: None,
             }),
             clock,
-            local_addr,
+            local_addr: Mutex::new(local_addr),
             carrier,
             meeting,
         }
+    }
+
+    /// Where the socket is bound.
+    pub(super) fn local_addr(&self) -> SocketAddr {
+        *self.local_addr.lock()
+    }
+
+    /// It is bound elsewhere from now on.
+    pub(super) fn set_local_addr(&self, address: SocketAddr) {
+        *self.local_addr.lock() = address;
     }
 
     /// Runs `act` under the lock and wakes the task, which sends what came of it.
@@ -100,6 +112,8 @@ pub(super) struct State {
     pub(super) stopped: bool,
     /// The application dropped its last endpoint handle.
     pub(super) handles_gone: bool,
+    /// The socket to use from now on.
+    pub(super) rebound: Option<Socket>,
 }
 
 /// A connection as its handles see it.

@@ -1,4 +1,12 @@
-//! The two halves of a stream.
+//! The two halves of a stream. Each ends by itself, in order or not:
+//!
+//! | who | does | the other end |
+//! |---|---|---|
+//! | sender | [`SendStream::finish`] | reads everything and then the end |
+//! | sender | [`SendStream::reset`] with a code | reads [`ReadError::Reset`] with it |
+//! | receiver | [`RecvStream::stop`] with a code | writes [`WriteError::Stopped`] with it |
+//!
+//! The other half goes on: so a request can be ended and its answer still be read.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,10 +26,54 @@ use crate::options::Priority;
 /// The sending half of a stream. Writing waits while the peer or the network takes no more.
 ///
 /// Dropping it before [`SendStream::finish`] or a shutdown resets the stream with code 0.
+///
+/// ```
+/// use dunlin_transport::driver::{Endpoint, EndpointOptions};
+/// use dunlin_transport::plain::{PlainAcceptor, PlainInitiator};
+/// use dunlin_transport::{ReadError, WriteError};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let any_port = "127.0.0.1:0".parse()?;
+/// # let options = EndpointOptions::default().with_acceptor(Box::new(PlainAcceptor::new()));
+/// # let server = Endpoint::bind(any_port, options)?;
+/// # let client = Endpoint::bind(any_port, EndpointOptions::default())?;
+/// # let dialling = client.connect(server.local_addr(), Box::new(PlainInitiator::new()));
+/// # let (ours, theirs) = tokio::join!(dialling, server.accept());
+/// # let (ours, theirs) = (ours?, theirs.expect("the endpoint is running"));
+/// let (mut send, mut receive) = ours.open_stream().await?;
+/// send.write_some(b"question").await?;
+/// let (mut answer, mut question) = theirs.accept_stream().await?;
+/// // Our half ends; theirs goes on.
+/// send.finish().await?;
+/// answer.write_some(b"an answer that").await?;
+/// // They abandon it, and say why with a code that both applications know.
+/// answer.reset(42)?;
+/// let mut buffer = [0; 100];
+/// let read = loop {
+///     match receive.read_some(&mut buffer).await {
+///         Ok(1..) => {}
+///         other => break other,
+///     }
+/// };
+/// assert_eq!(read, Err(ReadError::Reset(42)));
+///
+/// let mut unwanted = ours.open_uni().await?;
+/// unwanted.write_some(b"long").await?;
+/// // The other way round: who reads has enough.
+/// theirs.accept_uni().await?.stop(7)?;
+/// assert_eq!(unwanted.stopped().await?, Some(7));
+/// assert_eq!(unwanted.write_some(b"er").await, Err(WriteError::Stopped(7)));
+/// # drop(question.read_some(&mut buffer).await?);
+/// # Ok(())
+/// # }
+/// ```
 pub struct SendStream {
     connection: Arc<ConnectionRef>,
     id: StreamId,
     finished: bool,
+    /// Abandoned here: nothing will be delivered any more.
+    was_reset: bool,
 }
 
 impl SendStream {
@@ -31,6 +83,7 @@ impl SendStream {
             connection: Arc::clone(connection),
             id,
             finished: false,
+            was_reset: false,
         }
     }
 
@@ -40,11 +93,26 @@ impl SendStream {
         self.id
     }
 
+    /// Writes as much as is taken now, and waits while that is nothing. As the `write` of
+    /// [`AsyncWrite`], with an error that has the peer's code.
+    ///
+    /// # Errors
+    /// The peer stopped reading, the stream is finished or was reset, or the connection is over.
+    pub async fn write_some(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        if data.is_empty() {
+            return Ok(0);
+        }
+        poll_fn(|cx| self.poll_write_typed(cx, data)).await
+    }
+
     /// Ends the stream and waits until the peer's transport has acknowledged all of it.
     ///
     /// # Errors
     /// The peer stopped reading, the stream was reset, or the connection ended first.
     pub async fn finish(&mut self) -> Result<(), WriteError> {
+        if self.was_reset {
+            return Err(ApiMisuse::AlreadyFinished.into());
+        }
         self.end()?;
         match self.watch().await? {
             None => Ok(()),
@@ -73,7 +141,7 @@ impl SendStream {
     /// # Errors
     /// The stream is finished and forgotten.
     pub fn reset(&mut self, code: u64) -> Result<(), ApiMisuse> {
-        self.finished = true;
+        (self.finished, self.was_reset) = (true, true);
         self.connection
             .act(|connection, _| connection.reset(self.id, code).map_err(WriteError::Misuse))
             .or_else(|error| match error {
@@ -82,11 +150,15 @@ impl SendStream {
             })
     }
 
-    /// Waits until the peer stops reading (its code), or until everything was delivered (None).
+    /// Waits until the peer stops reading (its code), or until everything was delivered (None; also when
+    /// the stream was reset here, for then nothing will be).
     ///
     /// # Errors
     /// The connection ended first.
     pub async fn stopped(&mut self) -> Result<Option<u64>, CloseReason> {
+        if self.was_reset {
+            return Ok(None);
+        }
         self.watch().await
     }
 
@@ -233,6 +305,18 @@ impl RecvStream {
                 ReadError::Misuse(misuse) => Err(misuse),
                 _ => Ok(()),
             })
+    }
+
+    /// Reads what is there, and waits while that is nothing; 0 bytes into a buffer with room are the
+    /// end. As the `read` of [`AsyncRead`], with an error that has the peer's code.
+    ///
+    /// # Errors
+    /// The peer reset the stream, or the connection is over and everything that had come was read.
+    pub async fn read_some(&mut self, out: &mut [u8]) -> Result<usize, ReadError> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        poll_fn(|cx| self.poll_read_typed(cx, out)).await
     }
 
     fn poll_read_typed(

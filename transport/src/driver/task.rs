@@ -74,6 +74,7 @@ impl<L: Link> EndpointTask<L> {
 
     /// One round: send what waits, receive a batch, let the core work on it.
     fn round(&mut self, cx: &mut Context<'_>) -> std::io::Result<Round> {
+        self.move_if_told();
         if let Poll::Ready(result) = self.link.poll_send(cx) {
             result?;
         }
@@ -89,6 +90,19 @@ impl<L: Link> EndpointTask<L> {
         round
     }
 
+    /// The endpoint was bound to another address: what leaves from now on leaves from there.
+    fn move_if_told(&mut self) {
+        let Self { shared, link, .. } = self;
+        let now = shared.clock.now();
+        shared.look(|state| {
+            if let Some(socket) = state.rebound.take() {
+                link.rebind(socket);
+                let linkable = state.core.migrate(now);
+                tracing::debug!(linkable, "moved to another local address");
+            }
+        });
+    }
+
     /// The part of a round that holds the lock.
     fn work(&mut self, cx: &Context<'_>, received: usize) -> std::io::Result<Round> {
         let Self {
@@ -102,7 +116,7 @@ impl<L: Link> EndpointTask<L> {
         let now = shared.clock.now();
         let most = self.datagrams_per_batch;
         let (fed, round, incoming, closing) = shared.look(|state| {
-            let (fed, datagrams) = feed(link, received, shared.local_addr, (state, tap, now));
+            let (fed, datagrams) = feed(link, received, shared.local_addr(), (state, tap, now));
             if state
                 .core
                 .poll_timeout()
@@ -115,7 +129,7 @@ impl<L: Link> EndpointTask<L> {
                 link.fill(|buffer| {
                     let transmit = state.core.poll_transmit(now, most, buffer);
                     if let (Some(tap), Some(sent)) = (&mut *tap, transmit) {
-                        let way = (Flow::Outgoing, shared.local_addr, sent.destination);
+                        let way = (Flow::Outgoing, shared.local_addr(), sent.destination);
                         let segment = sent.segment_size.unwrap_or(sent.size).max(1);
                         for datagram in buffer.chunks(segment) {
                             see(&mut **tap, now, way, sent.ecn, datagram);

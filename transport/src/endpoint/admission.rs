@@ -15,18 +15,19 @@ use alloc::collections::BTreeMap;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use crate::config::EndpointConfig;
 use crate::limits::{
-    HANDSHAKES_BURST, HANDSHAKES_PER_SECOND, PREFIX_HANDSHAKES_BURST, PREFIX_HANDSHAKES_PER_SECOND,
-    PREFIXES_MAX,
+    CONNECTIONS_MAX, HANDSHAKES_BURST, HANDSHAKES_PER_SECOND, PREFIX_HANDSHAKES_BURST,
+    PREFIX_HANDSHAKES_PER_SECOND, PREFIXES_MAX,
 };
 use crate::time::Instant;
 
 /// A group of addresses that one party is likely to have: an IPv4 /24 or an IPv6 /48.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) struct Prefix([u8; 6]);
+pub(crate) struct Prefix([u8; 6]);
 
 impl Prefix {
-    pub(super) fn of(address: SocketAddr) -> Self {
+    pub(crate) fn of(address: SocketAddr) -> Self {
         match address.ip().to_canonical() {
             IpAddr::V4(v4) => {
                 let [a, b, c, _] = v4.octets();
@@ -95,16 +96,88 @@ const EACH: Rate = Rate {
 
 /// What a SYN may cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Allowance {
+pub(crate) enum Allowance {
     /// It may be answered.
     Answer,
     /// It may be answered when a token proves its address.
     Proof,
 }
 
+/// Decides who gets work and places. An endpoint with several cores has one for all of them.
+pub(crate) trait Gate: Send {
+    /// What a SYN from here may cost now.
+    fn allowance(&mut self, now: Instant, from: SocketAddr) -> Allowance;
+
+    /// A SYN from an unproven address was answered.
+    fn on_answered(&mut self, now: Instant, from: SocketAddr);
+
+    /// Whether a SYN whose address is proven may be answered; if so, it is paid for.
+    fn pay_proven(&mut self, now: Instant, from: SocketAddr) -> bool;
+
+    /// Whether one more peer may come from here.
+    fn has_place(&self, from: SocketAddr) -> bool;
+
+    /// A connection takes its place. False: the peer has as many as one peer may have.
+    fn take(&mut self, place: &Place) -> bool;
+
+    /// It is over.
+    fn free(&mut self, place: &Place);
+}
+
+/// Budgets and places, within the settings of an endpoint.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    budget: Budget,
+    places: Places,
+    max: usize,
+    max_per_prefix: usize,
+    max_per_peer: usize,
+}
+
+impl Admission {
+    /// Everything is there yet.
+    pub(crate) fn new(config: &EndpointConfig) -> Self {
+        Self {
+            budget: Budget::default(),
+            places: Places::default(),
+            max: config.max_connections.min(CONNECTIONS_MAX),
+            max_per_prefix: config.max_connections_per_prefix,
+            max_per_peer: config.max_connections_per_peer,
+        }
+    }
+}
+
+impl Gate for Admission {
+    fn allowance(&mut self, now: Instant, from: SocketAddr) -> Allowance {
+        self.budget.allowance(now, from)
+    }
+
+    fn on_answered(&mut self, now: Instant, from: SocketAddr) {
+        self.budget.on_answered(now, from);
+    }
+
+    fn pay_proven(&mut self, now: Instant, from: SocketAddr) -> bool {
+        self.budget.pay_proven(now, from)
+    }
+
+    fn has_place(&self, from: SocketAddr) -> bool {
+        self.places.all < self.max && self.places.of_prefix(Prefix::of(from)) < self.max_per_prefix
+    }
+
+    fn take(&mut self, place: &Place) -> bool {
+        let held = place.name.map_or(0, |name| self.places.of_name(&name));
+        self.places.take(place);
+        held < self.max_per_peer
+    }
+
+    fn free(&mut self, place: &Place) {
+        self.places.free(place);
+    }
+}
+
 /// The budgets of an endpoint.
 #[derive(Debug)]
-pub(super) struct Budget {
+struct Budget {
     all: Bucket,
     unproven: Buckets,
     proven: Buckets,
@@ -122,7 +195,7 @@ impl Default for Budget {
 
 impl Budget {
     /// What a SYN from here may cost now.
-    pub(super) fn allowance(&mut self, now: Instant, from: SocketAddr) -> Allowance {
+    fn allowance(&mut self, now: Instant, from: SocketAddr) -> Allowance {
         if is_loopback(from) {
             return Allowance::Answer;
         }
@@ -137,7 +210,7 @@ impl Budget {
     }
 
     /// A SYN from an unproven address was answered.
-    pub(super) fn on_answered(&mut self, now: Instant, from: SocketAddr) {
+    fn on_answered(&mut self, now: Instant, from: SocketAddr) {
         if is_loopback(from) {
             return;
         }
@@ -146,7 +219,7 @@ impl Budget {
     }
 
     /// Whether a SYN whose address is proven may be answered; if so, it is paid for.
-    pub(super) fn pay_proven(&mut self, now: Instant, from: SocketAddr) -> bool {
+    fn pay_proven(&mut self, now: Instant, from: SocketAddr) -> bool {
         if is_loopback(from) {
             return true;
         }
@@ -166,7 +239,7 @@ impl Budget {
     }
 }
 
-fn is_loopback(from: SocketAddr) -> bool {
+pub(crate) fn is_loopback(from: SocketAddr) -> bool {
     from.ip().to_canonical().is_loopback()
 }
 
@@ -213,32 +286,35 @@ impl Buckets {
 }
 
 /// A name that the session layer gave a peer.
-pub(super) type PeerName = [u8; 32];
+pub(crate) type PeerName = [u8; 32];
 
 /// Incoming connections by where they come from and whose they are.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+struct Places {
+    all: usize,
     by_prefix: BTreeMap<Prefix, usize>,
     by_name: BTreeMap<PeerName, usize>,
 }
 
 impl Places {
-    pub(super) fn of_prefix(&self, prefix: Prefix) -> usize {
+    fn of_prefix(&self, prefix: Prefix) -> usize {
         self.by_prefix.get(&prefix).copied().unwrap_or(0)
     }
 
-    pub(super) fn of_name(&self, name: &PeerName) -> usize {
+    fn of_name(&self, name: &PeerName) -> usize {
         self.by_name.get(name).copied().unwrap_or(0)
     }
 
-    pub(super) fn take(&mut self, place: &Place) {
+    fn take(&mut self, place: &Place) {
+        self.all += 1;
         *self.by_prefix.entry(place.prefix).or_insert(0) += 1;
         if let Some(name) = place.name {
             *self.by_name.entry(name).or_insert(0) += 1;
         }
     }
 
-    pub(super) fn free(&mut self, place: &Place) {
+    fn free(&mut self, place: &Place) {
+        self.all = self.all.saturating_sub(1);
         decrease(&mut self.by_prefix, &place.prefix);
         if let Some(name) = &place.name {
             decrease(&mut self.by_name, name);
@@ -248,7 +324,7 @@ impl Places {
 
 /// What one incoming connection counts as.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) prefix: Prefix,
     pub(super) name: Option<PeerName>,
 }

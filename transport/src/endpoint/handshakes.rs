@@ -8,9 +8,10 @@ use super::half_open::HalfOpen;
 use super::{Endpoint, fresh_cid};
 use crate::connection::Connection;
 use crate::connection::opening::{peer_params, read_plain, write_plain};
+use crate::error::PeerViolation;
 use crate::ids::ConnectionId;
 use crate::planted::{self, Bug};
-use crate::protect::{Syn, SynDecision, Verdict};
+use crate::protect::{HandshakeError, Syn, SynDecision, Verdict};
 use crate::time::Instant;
 use crate::trace::{Answer, DropReason};
 use crate::wire::params::TransportParams;
@@ -29,17 +30,21 @@ impl Endpoint {
             self.reply_within((now, from), Answer::SynAck, reply, length);
             return;
         }
-        if self.connections.len() >= self.config.max_connections
-            || self.places.of_prefix(Prefix::of(from)) >= self.config.max_connections_per_prefix
-        {
+        if self.connections.len() >= self.config.max_connections || !self.gate.has_place(from) {
             self.trace_dropped(now, from, DropReason::Refused, packet);
             return;
         }
         let Some(acceptor) = &self.acceptor else {
             return;
         };
-        let under_load = self.half_open.len() >= self.config.half_open_under_load
-            || self.budget.allowance(now, from) == Allowance::Proof;
+        // Whoever spends this budget spends his own: it is asked before the work.
+        if self.addresses_are_proven && !self.gate.pay_proven(now, from) {
+            self.trace_dropped(now, from, DropReason::Refused, packet);
+            return;
+        }
+        let under_load = !self.addresses_are_proven
+            && (self.half_open.len() >= self.config.half_open_under_load
+                || self.gate.allowance(now, from) == Allowance::Proof);
         let syn = Syn {
             from,
             payload,
@@ -57,12 +62,12 @@ impl Endpoint {
                 self.reply_within((now, from), Answer::Retry, reply, length);
             }
             // A session layer that answers under load has seen a proof of the address.
-            SynDecision::Accept(_) if under_load && !self.budget.pay_proven(now, from) => {
+            SynDecision::Accept(_) if under_load && !self.gate.pay_proven(now, from) => {
                 self.trace_dropped(now, from, DropReason::Refused, packet);
             }
             SynDecision::Accept(responder) => {
-                if !under_load {
-                    self.budget.on_answered(now, from);
+                if !under_load && !self.addresses_are_proven {
+                    self.gate.on_answered(now, from);
                 }
                 let next_number = self.first_number();
                 let (answered, answered_at) = (0, now);
@@ -116,8 +121,11 @@ impl Endpoint {
                 return 0;
             }
         };
-        let Ok(params) = peer_params(&established, half.remote_cid) else {
-            return 0;
+        let (params, are_valid) = match peer_params(&established, half.remote_cid) {
+            Ok(params) => (params, true),
+            // A proven peer, which is told.
+            Err(HandshakeError::Fatal(_)) => (TransportParams::least(half.remote_cid), false),
+            Err(HandshakeError::Rejected(_)) => return 0,
         };
         let Some(half) = self.half_open.remove(cid) else {
             return 0;
@@ -129,23 +137,23 @@ impl Endpoint {
             prefix: Prefix::of(half.from),
             name: established.peer_name,
         };
-        let held = place.name.map_or(0, |name| self.places.of_name(&name));
         let accepted = (established, &params, rtt);
         // The address that got our SYN_ACK is proven. If this came from another one, the packets
         // that follow it begin a change of path.
         let mut connection =
             Connection::accepted(now, transport, numbers, half.from, accepted, payload);
-        let surplus = held >= self.config.max_connections_per_peer;
+        let surplus = !self.gate.take(&place);
         if let Some((code, reason)) = refusal {
             connection.refuse(now, code, reason);
+        } else if !are_valid {
+            connection.refuse_for(now, PeerViolation::TransportParameters);
         } else if surplus {
-            connection.refuse_surplus(now);
+            connection.refuse_for(now, PeerViolation::TooManyConnections);
         }
         let handle = self.add(now, cid, connection);
         if let Some(slot) = self.connections.get_mut(&handle) {
-            slot.released = refusal.is_some() || surplus;
+            slot.released = refusal.is_some() || surplus || !are_valid;
             slot.place = Some(place);
-            self.places.take(&place);
         }
         self.supply_ids(handle);
         self.supply_reset_token(handle);

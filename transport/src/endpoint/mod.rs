@@ -5,7 +5,7 @@
 //! connection), then drain [`Endpoint::poll_event`] and [`Endpoint::poll_transmit`], then wait until
 //! [`Endpoint::poll_timeout`].
 
-mod admission;
+pub(crate) mod admission;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod half_open;
@@ -34,7 +34,7 @@ use crate::time::Instant;
 use crate::trace::{Answer, DropReason, Observer};
 use crate::wire::header::route;
 use crate::wire::{DecodeError, version};
-use admission::{Budget, Place, Places};
+use admission::{Admission, Gate, Place};
 use half_open::HalfOpenTable;
 use stateless::Resets;
 
@@ -61,8 +61,9 @@ pub struct Endpoint {
     connections: BTreeMap<ConnectionHandle, Slot>,
     routes: BTreeMap<ConnectionId, ConnectionHandle>,
     half_open: HalfOpenTable,
-    budget: Budget,
-    places: Places,
+    gate: Box<dyn Gate>,
+    /// What carries the datagrams has proven where they come from.
+    addresses_are_proven: bool,
     resets: Resets,
     /// Our own handshakes that nobody has answered yet.
     opening: BTreeSet<ConnectionHandle>,
@@ -91,14 +92,14 @@ impl Endpoint {
         config.max_connections = config.max_connections.min(CONNECTIONS_MAX);
         config.max_half_open = config.max_half_open.clamp(1, HALF_OPEN_MAX);
         Self {
+            gate: Box::new(Admission::new(&config)),
+            addresses_are_proven: false,
             config,
             random,
             acceptor,
             connections: BTreeMap::new(),
             routes: BTreeMap::new(),
             half_open: HalfOpenTable::default(),
-            budget: Budget::default(),
-            places: Places::default(),
             resets: Resets::default(),
             opening: BTreeSet::new(),
             next_handle: 0,
@@ -109,6 +110,15 @@ impl Endpoint {
             replies: VecDeque::new(),
             observer: None,
         }
+    }
+
+    /// Work and places are those of `gate`. `proven`: what carries the datagrams proves addresses, as TCP
+    /// does.
+    #[cfg(any(test, feature = "tokio"))]
+    #[must_use]
+    pub(crate) fn with_gate(mut self, gate: Box<dyn Gate>, proven: bool) -> Self {
+        (self.gate, self.addresses_are_proven) = (gate, proven);
+        self
     }
 
     /// From now on `observer` is asked about every connection that begins.
@@ -267,6 +277,20 @@ impl Endpoint {
             .map(|slot| &mut slot.connection)
     }
 
+    /// Our own address has changed, and nothing has left from the new one yet: every established
+    /// connection [migrates](Connection::migrate).
+    /// Returns how many could not take a fresh connection ID.
+    pub fn migrate(&mut self, now: Instant) -> usize {
+        let handles: Vec<_> = self.connections.keys().copied().collect();
+        handles
+            .into_iter()
+            .filter(|handle| {
+                let connection = self.connection_mut(*handle);
+                connection.is_some_and(|it| it.is_established() && !it.migrate(now))
+            })
+            .count()
+    }
+
     /// The application lets go of a connection: if still open, it is closed gracefully; its state
     /// is freed when the protocol is done with it.
     pub fn release(&mut self, handle: ConnectionHandle) {
@@ -284,6 +308,9 @@ impl Endpoint {
     pub(crate) fn lose_all(&mut self, now: Instant, reason: &CloseReason) {
         for (handle, slot) in &mut self.connections {
             slot.connection.lose(reason.clone());
+            if let Some(place) = slot.place.take() {
+                self.gate.free(&place);
+            }
             slot.connection.trace_settled(now);
             self.eventful.insert(*handle);
         }
@@ -455,7 +482,7 @@ impl Endpoint {
                 }
             }
             if let Some(place) = slot.place.take() {
-                self.places.free(&place);
+                self.gate.free(&place);
             }
             self.resets.rename(handle, slot.resettable.take(), None);
             // Of a connection that never got through the gate nobody knows.
@@ -490,6 +517,17 @@ impl Endpoint {
         let configured = self.config.transport.first_packet_number;
         let number = configured.unwrap_or_else(|| self.random.next_u32() >> 1);
         PacketNumber(u64::from(number))
+    }
+}
+
+/// Places belong to the gate, which may outlive this.
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        for slot in self.connections.values_mut() {
+            if let Some(place) = slot.place.take() {
+                self.gate.free(&place);
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use core::time::Duration;
 use crate::flow::SendFlow;
 use crate::ids::{MessageId, PacketNumber};
 use crate::limits::REPLAY_WINDOW_PACKETS;
+use crate::messages::Label;
 use crate::messages::incoming::{IncomingMessages, Position};
 use crate::recv::assembler::Assembler;
 use crate::recv::packets::{Arrival, ReceivedPackets};
@@ -115,7 +116,7 @@ fn messages_are_put_together_in_every_order_of_their_fragments() {
                     index: *index as u16,
                     total,
                     length,
-                    order: None,
+                    label: Label::default(),
                 };
                 let data = message.chunks(size).nth(*index).unwrap();
                 incoming

@@ -11,6 +11,7 @@ use crate::flow::ReceiveFlow;
 use crate::ids::MessageId;
 use crate::io::Delivery;
 use crate::limits::{DATAGRAMS_IN_REASSEMBLY_MAX, MESSAGES_IN_REASSEMBLY_MAX};
+use crate::messages::Label;
 use crate::messages::fragment_size;
 use crate::messages::incoming::{IncomingMessages, Position};
 use crate::messages::outgoing::{OutgoingMessages, Part};
@@ -72,7 +73,7 @@ pub fn messages_in(data: &[u8]) {
                     index: index % 12,
                     total: (total % 12).max(2),
                     length: u64::from(length) % (LONGEST + 200),
-                    order: None,
+                    label: Label::default(),
                 };
                 run.claim(at, usize::from(data) * 4, reliable)
             }
@@ -137,7 +138,7 @@ impl Receiver {
             index: u16::from(index) % total,
             total,
             length,
-            order: None,
+            label: Label::default(),
         };
         let size = fragment_size(length, total);
         let rest = length.saturating_sub(u64::from(at.index) * size);
@@ -149,14 +150,19 @@ impl Receiver {
         let data: Vec<u8> = (0..length).map(|at| pattern(number, at)).collect();
         let id = MessageId(number);
         if !reliable {
-            let result = self.messages.on_datagram(id, &data, &mut self.events);
+            let result = self
+                .messages
+                .on_datagram((id, Label::default()), &data, &mut self.events);
             assert_eq!(result, Ok(()));
             self.waiting_datagrams.push_back((number, length));
             return true;
         }
-        let result = self
-            .messages
-            .on_message((id, None), &data, &mut self.flow, &mut self.events);
+        let result = self.messages.on_message(
+            (id, Label::default()),
+            &data,
+            &mut self.flow,
+            &mut self.events,
+        );
         if self.open.contains_key(&number) {
             assert_eq!(result, Err(PeerViolation::FragmentMismatch));
             return false;

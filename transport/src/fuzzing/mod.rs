@@ -9,15 +9,19 @@
 
 mod bytes;
 pub mod codecs;
+mod compression;
 mod messages;
 mod numbers;
 mod recovery;
 mod streams;
 mod streams_alone;
 
+#[cfg(feature = "tokio")]
+pub use crate::driver::carrier_framing;
 pub use crate::endpoint::fuzzing::half_open;
 pub use bytes::{assembler, send_buffer};
 pub use codecs::{ack_ranges, frames, header, params, wire_parts};
+pub use compression::compression;
 pub use messages::{messages_in, messages_out};
 pub use numbers::{range_set, received_packets};
 pub use recovery::{flow_control, loss_recovery, pacer};

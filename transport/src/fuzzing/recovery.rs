@@ -357,7 +357,9 @@ pub fn flow_control(data: &[u8]) {
                 assert!(!receiver.wants_announcement());
                 headers.push(receiver.header_window());
                 if heard {
-                    sender.on_max_data(limit);
+                    sender
+                        .on_max_data(PacketNumber(0), limit)
+                        .expect("no packet is newer than another");
                 }
             }
         }

@@ -11,7 +11,7 @@ use super::{operations, pattern};
 use crate::config::TransportConfig;
 use crate::error::{PeerViolation, ReadError};
 use crate::flow::ReceiveFlow;
-use crate::ids::{ConnectionId, Side, StreamDirection, StreamId};
+use crate::ids::{ConnectionId, PacketNumber, Side, StreamDirection, StreamId};
 use crate::io::Event;
 use crate::send::buffer::Piece;
 use crate::streams::{Control, Placed, Streams};
@@ -382,10 +382,12 @@ impl End {
             }
             Control::Stop { id, code } => self.streams.on_stop_sending(id, code, events)?,
             Control::Credit { id, limit } => {
-                self.streams.on_max_stream_data(id, limit, events)?;
+                let told = (PacketNumber(0), limit);
+                self.streams.on_max_stream_data(id, told, events)?;
             }
             Control::Grant { direction, count } => {
-                self.streams.on_max_streams(direction, count, events);
+                let told = (PacketNumber(0), count);
+                self.streams.on_max_streams(direction, told, events)?;
             }
         }
         Ok(Placed::Yes)

@@ -10,7 +10,7 @@ use super::streams::{WINDOW, config, direction, streams};
 use super::{operations, pattern};
 use crate::error::{PeerViolation, ReadError};
 use crate::flow::ReceiveFlow;
-use crate::ids::{ConnectionId, Side, StreamId};
+use crate::ids::{ConnectionId, PacketNumber, Side, StreamId};
 use crate::io::Event;
 use crate::options::Priority;
 use crate::send::buffer::Piece;
@@ -143,15 +143,19 @@ impl Victim {
             }
             Hostile::Stop { id } => self.streams.on_stop_sending(peers(id), 2, events)?,
             Hostile::Credit { id, limit } => {
-                self.streams
-                    .on_max_stream_data(peers(id), limit.into(), events)?;
+                self.streams.on_max_stream_data(
+                    peers(id),
+                    (PacketNumber(0), limit.into()),
+                    events,
+                )?;
             }
             Hostile::Grant {
                 unidirectional,
                 count,
             } => {
+                let told = (PacketNumber(0), count.into());
                 self.streams
-                    .on_max_streams(direction(unidirectional), count.into(), events);
+                    .on_max_streams(direction(unidirectional), told, events)?;
             }
             Hostile::Open { unidirectional } => {
                 self.streams.open(direction(unidirectional));

@@ -41,6 +41,9 @@ proptest! {
         super::ack_ranges(&data);
         super::frames(&data);
         super::params(&data);
+        super::compression(&data);
+        #[cfg(feature = "tokio")]
+        super::carrier_framing(&data);
     }
 }
 

@@ -31,6 +31,12 @@ pub(super) struct OutgoingDatagrams {
 }
 
 impl OutgoingDatagrams {
+    /// As if `count` datagrams had been sent.
+    #[cfg(test)]
+    pub(super) const fn go_on_with(&mut self, count: u64) {
+        self.next_id = count;
+    }
+
     pub(super) fn push(
         &mut self,
         parted: Parted,

@@ -3,8 +3,8 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use super::fragment_size;
-use super::sequence::Sequence;
+use super::sequence::{Held, Sequence};
+use super::{Label, compression, fragment_size};
 use crate::error::PeerViolation;
 use crate::flow::ReceiveFlow;
 use crate::ids::{MessageId, reconstruct};
@@ -23,7 +23,7 @@ use crate::streams::Placed;
 struct Partial {
     length: u64,
     total: u16,
-    order: Option<u64>,
+    label: Label,
     assembler: Assembler,
 }
 
@@ -38,8 +38,8 @@ pub(crate) struct Position {
     pub total: u16,
     /// Bytes of the message.
     pub length: u64,
-    /// Its place among the ordered ones.
-    pub order: Option<u64>,
+    /// What else is said of it.
+    pub label: Label,
 }
 
 impl Position {
@@ -70,11 +70,15 @@ pub(crate) struct IncomingMessages {
     pages: usize,
     /// Ordered ones whose turn has not come.
     sequence: Sequence,
-    ready: VecDeque<Message>,
+    ready: VecDeque<Held>,
     highest_datagram: u64,
     partial_datagrams: BTreeMap<MessageId, Partial>,
-    ready_datagrams: VecDeque<Message>,
+    ready_datagrams: VecDeque<Held>,
     dropped_datagrams: u64,
+    /// The peer was told that it may compress messages.
+    takes_compressed: bool,
+    /// A compressed message became something else than it claimed, when its turn came.
+    violation: Option<PeerViolation>,
 }
 
 impl IncomingMessages {
@@ -95,7 +99,28 @@ impl IncomingMessages {
             partial_datagrams: BTreeMap::new(),
             ready_datagrams: VecDeque::new(),
             dropped_datagrams: 0,
+            takes_compressed: false,
+            violation: None,
         }
+    }
+
+    /// The same, and compressed ones too if `yes`.
+    #[must_use]
+    pub(crate) const fn taking_compressed(mut self, yes: bool) -> Self {
+        self.takes_compressed = yes;
+        self
+    }
+
+    /// What was wrong with a message that was to be delivered.
+    #[must_use]
+    pub(crate) const fn violation(&self) -> Option<PeerViolation> {
+        self.violation
+    }
+
+    /// As if `count` messages and as many datagrams had come.
+    #[cfg(test)]
+    pub(crate) const fn go_on_with(&mut self, count: u64) {
+        (self.highest, self.highest_datagram) = (count - 1, count - 1);
     }
 
     /// The message whose low 32 bits a header carries.
@@ -109,31 +134,29 @@ impl IncomingMessages {
         MessageId(reconstruct(low, near))
     }
 
-    /// A whole reliable message came, with its place among the ordered ones if it is one of them.
+    /// A whole reliable message came.
     ///
     /// # Errors
     /// The rule that the peer broke.
     pub(crate) fn on_message(
         &mut self,
-        (id, order): (MessageId, Option<u64>),
+        (id, label): (MessageId, Label),
         data: &[u8],
         flow: &mut ReceiveFlow,
         events: &mut VecDeque<Event>,
     ) -> Result<Placed, PeerViolation> {
-        if data.len() as u64 > self.max_message {
-            return Err(PeerViolation::MessageTooLarge);
-        }
+        self.check_length(data.len() as u64, label, self.max_message)?;
         if self.partial.contains_key(&id) {
             return Err(PeerViolation::FragmentMismatch);
         }
         if self.done.contains(id.0) {
             return Ok(Placed::Yes);
         }
-        if !self.may_complete(id, order) {
+        if !self.may_complete(id, label) {
             return Ok(Placed::No);
         }
         flow.on_received(data.len() as u64)?;
-        self.complete((id, order), data.to_vec(), events)?;
+        self.complete((id, label), data.to_vec(), events)?;
         Ok(Placed::Yes)
     }
 
@@ -148,9 +171,7 @@ impl IncomingMessages {
         flow: &mut ReceiveFlow,
         events: &mut VecDeque<Event>,
     ) -> Result<Placed, PeerViolation> {
-        if at.length > self.max_message {
-            return Err(PeerViolation::MessageTooLarge);
-        }
+        self.check_length(at.length, at.label, self.max_message)?;
         let offset = at.offset_of(data)?;
         if self.done.contains(at.id.0) {
             return Ok(Placed::Yes);
@@ -164,11 +185,11 @@ impl IncomingMessages {
             self.begun += at.length;
             flow.reserve(self.begun);
         }
-        let may_complete = self.may_complete(at.id, at.order);
+        let may_complete = self.may_complete(at.id, at.label);
         let Some(partial) = self.partial.get_mut(&at.id) else {
             return Ok(Placed::No);
         };
-        partial.check(&at)?;
+        partial.check(&at, offset, data)?;
         if !may_complete && partial.would_complete(data.len()) {
             return Ok(Placed::No);
         }
@@ -187,7 +208,7 @@ impl IncomingMessages {
         if let Some(data) = partial.take_complete() {
             self.partial.remove(&at.id);
             self.begun -= at.length;
-            self.complete((at.id, at.order), data, events)?;
+            self.complete((at.id, at.label), data, events)?;
         }
         Ok(Placed::Yes)
     }
@@ -195,18 +216,16 @@ impl IncomingMessages {
     /// A whole datagram came.
     ///
     /// # Errors
-    /// [`PeerViolation::MessageTooLarge`].
+    /// The rule that the peer broke.
     pub(crate) fn on_datagram(
         &mut self,
-        id: MessageId,
+        (id, label): (MessageId, Label),
         data: &[u8],
         events: &mut VecDeque<Event>,
     ) -> Result<(), PeerViolation> {
-        if data.len() as u64 > self.max_datagram {
-            return Err(PeerViolation::MessageTooLarge);
-        }
+        self.check_length(data.len() as u64, label, self.max_datagram)?;
         self.highest_datagram = self.highest_datagram.max(id.0);
-        self.complete_datagram(id, data.to_vec(), events);
+        self.complete_datagram((id, label), data.to_vec(), events);
         Ok(())
     }
 
@@ -220,9 +239,7 @@ impl IncomingMessages {
         data: &[u8],
         events: &mut VecDeque<Event>,
     ) -> Result<(), PeerViolation> {
-        if at.length > self.max_datagram {
-            return Err(PeerViolation::MessageTooLarge);
-        }
+        self.check_length(at.length, at.label, self.max_datagram)?;
         let offset = at.offset_of(data)?;
         self.highest_datagram = self.highest_datagram.max(at.id.0);
         if !self.partial_datagrams.contains_key(&at.id) {
@@ -243,26 +260,57 @@ impl IncomingMessages {
         let Some(partial) = self.partial_datagrams.get_mut(&at.id) else {
             return Ok(());
         };
-        partial.check(&at)?;
+        partial.check(&at, offset, data)?;
         if partial.assembler.insert(offset, data).is_ok()
             && let Some(data) = partial.take_complete()
         {
             self.partial_datagrams.remove(&at.id);
-            self.complete_datagram(at.id, data, events);
+            self.complete_datagram((at.id, at.label), data, events);
         }
         Ok(())
     }
 
     /// The next reliable message; its credit goes back to the peer.
     pub(crate) fn pop(&mut self, flow: &mut ReceiveFlow) -> Option<Message> {
-        let message = self.ready.pop_front()?;
-        flow.on_consumed(message.data.len() as u64);
-        Some(message)
+        let held = self.ready.pop_front()?;
+        flow.on_consumed(held.message.data.len() as u64);
+        self.deliver(held)
     }
 
     /// The next datagram.
     pub(crate) fn pop_datagram(&mut self) -> Option<Message> {
-        self.ready_datagrams.pop_front()
+        let held = self.ready_datagrams.pop_front()?;
+        self.deliver(held)
+    }
+
+    /// What the application gets. A compressed message is made whole only now: so what is held is never
+    /// more than what came.
+    fn deliver(&mut self, held: Held) -> Option<Message> {
+        let Held {
+            mut message,
+            uncompressed,
+        } = held;
+        if let Some(length) = uncompressed {
+            match compression::decompress(&message.data, length) {
+                Ok(data) => message.data = data,
+                Err(violation) => {
+                    self.violation.get_or_insert(violation);
+                    return None;
+                }
+            }
+        }
+        Some(message)
+    }
+
+    /// Whether a message of `length` bytes, of which this is said, is within its limit `max`.
+    fn check_length(&self, length: u64, label: Label, max: u64) -> Result<(), PeerViolation> {
+        match label.uncompressed {
+            Some(uncompressed) => {
+                compression::check(uncompressed, length, (max, self.takes_compressed))
+            }
+            None if length > max => Err(PeerViolation::MessageTooLarge),
+            None => Ok(()),
+        }
     }
 
     /// Datagrams given up in reassembly or because the application was too slow.
@@ -294,7 +342,7 @@ impl IncomingMessages {
         let mut came = 0;
         if let Some(partial) = self.partial.get(&id) {
             came = partial.assembler.stored();
-            if sent < came || sent > partial.length || partial.order.is_some() {
+            if sent < came || sent > partial.length || partial.label.order.is_some() {
                 return Err(PeerViolation::FragmentMismatch);
             }
         }
@@ -310,10 +358,12 @@ impl IncomingMessages {
     }
 
     /// Whether the bounds allow `id` to be completed.
-    fn may_complete(&self, id: MessageId, order: Option<u64>) -> bool {
+    fn may_complete(&self, id: MessageId, label: Label) -> bool {
         self.ready.len() < RECEIVED_MESSAGES_MAX
             && self.may_be_done(id)
-            && order.is_none_or(|order| self.sequence.has_room(order))
+            && label
+                .order
+                .is_none_or(|order| self.sequence.has_room(order))
     }
 
     /// Whether `id` can be remembered as done.
@@ -324,7 +374,7 @@ impl IncomingMessages {
 
     fn complete(
         &mut self,
-        (id, order): (MessageId, Option<u64>),
+        (id, label): (MessageId, Label),
         data: Vec<u8>,
         events: &mut VecDeque<Event>,
     ) -> Result<(), PeerViolation> {
@@ -334,15 +384,18 @@ impl IncomingMessages {
             self.done.remove(0..self.highest.saturating_sub(16));
         }
         let was_empty = self.ready.is_empty();
-        let message = Message {
-            id,
-            reliable: true,
-            data,
+        let held = Held {
+            message: Message {
+                id,
+                reliable: true,
+                data,
+            },
+            uncompressed: label.uncompressed,
         };
-        match order {
-            None => self.ready.push_back(message),
+        match label.order {
+            None => self.ready.push_back(held),
             Some(order) => {
-                self.sequence.insert(order, message)?;
+                self.sequence.insert(order, held)?;
                 self.ready
                     .extend(core::iter::from_fn(|| self.sequence.pop()));
             }
@@ -353,7 +406,12 @@ impl IncomingMessages {
         Ok(())
     }
 
-    fn complete_datagram(&mut self, id: MessageId, data: Vec<u8>, events: &mut VecDeque<Event>) {
+    fn complete_datagram(
+        &mut self,
+        (id, label): (MessageId, Label),
+        data: Vec<u8>,
+        events: &mut VecDeque<Event>,
+    ) {
         if self.ready_datagrams.is_empty() {
             events.push_back(Event::DatagramReceived);
         }
@@ -361,10 +419,13 @@ impl IncomingMessages {
             self.ready_datagrams.pop_front();
             self.dropped_datagrams += 1;
         }
-        self.ready_datagrams.push_back(Message {
-            id,
-            reliable: false,
-            data,
+        self.ready_datagrams.push_back(Held {
+            message: Message {
+                id,
+                reliable: false,
+                data,
+            },
+            uncompressed: label.uncompressed,
         });
     }
 }
@@ -382,19 +443,21 @@ impl Partial {
         Self {
             length: at.length,
             total: at.total,
-            order: at.order,
+            label: at.label,
             assembler: Assembler::default(),
         }
     }
 
-    fn check(&self, at: &Position) -> Result<(), PeerViolation> {
-        if (self.length, self.total, self.order) == (at.length, at.total, at.order)
-            || planted::is(Bug::FragmentOfOtherTotal)
-        {
-            Ok(())
-        } else {
-            Err(PeerViolation::FragmentMismatch)
+    /// Whether a fragment with `data` at `offset` fits those that came.
+    fn check(&self, at: &Position, offset: u64, data: &[u8]) -> Result<(), PeerViolation> {
+        let same = (self.length, self.total, self.label) == (at.length, at.total, at.label);
+        if !same && !planted::is(Bug::FragmentOfOtherTotal) {
+            return Err(PeerViolation::FragmentMismatch);
         }
+        if !planted::is(Bug::OverlapWritesTwice) && self.assembler.contradicts(offset, data) {
+            return Err(PeerViolation::FragmentMismatch);
+        }
+        Ok(())
     }
 
     fn would_complete(&self, more: usize) -> bool {

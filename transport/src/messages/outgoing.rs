@@ -8,7 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use super::datagrams::OutgoingDatagrams;
-use super::fragment_size;
+use super::{Label, fragment_size};
 use crate::ids::MessageId;
 use crate::io::Delivery;
 use crate::limits::QUEUED_MESSAGES_MAX;
@@ -17,10 +17,29 @@ use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
 use crate::time::Instant;
 
+/// The bytes of a message as they travel.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    /// The bytes.
+    pub data: Vec<u8>,
+    /// Their length before they were compressed.
+    pub uncompressed: Option<u64>,
+}
+
+impl From<Vec<u8>> for Packed {
+    fn from(data: Vec<u8>) -> Self {
+        Self {
+            data,
+            uncompressed: None,
+        }
+    }
+}
+
 /// The bytes of a message, cut into fragments.
 #[derive(Debug)]
 pub(super) struct Parted {
     data: Vec<u8>,
+    uncompressed: Option<u64>,
     /// Number of fragments; 1: whole.
     total: u16,
 }
@@ -59,8 +78,8 @@ pub(crate) struct Part {
     pub is_new: bool,
     /// From 0, the most urgent, to 7.
     pub urgency: usize,
-    /// Its place among the ordered ones.
-    pub order: Option<u64>,
+    /// What else is said of the message.
+    pub label: Label,
 }
 
 /// All outgoing messages of a connection.
@@ -114,6 +133,13 @@ impl OutgoingMessages {
         self.begun_max = longest;
     }
 
+    /// As if `count` messages and as many datagrams had been sent and acknowledged.
+    #[cfg(test)]
+    pub(crate) const fn go_on_with(&mut self, count: u64) {
+        self.next_id = count;
+        self.datagrams.go_on_with(count);
+    }
+
     /// Bytes of reliable messages not yet acknowledged.
     #[must_use]
     pub(crate) const fn buffered(&self) -> u64 {
@@ -136,7 +162,7 @@ impl OutgoingMessages {
     /// that is not unreliable, room.
     pub(crate) fn push(
         &mut self,
-        data: Vec<u8>,
+        data: impl Into<Packed>,
         part_max: usize,
         options: &SendOptions,
     ) -> MessageId {
@@ -273,7 +299,7 @@ impl OutgoingMessages {
             self.remove_fresh(part.urgency, part.id);
         }
         if done {
-            self.ordered.0 -= usize::from(part.order.is_some());
+            self.ordered.0 -= usize::from(part.label.order.is_some());
         } else if incremental {
             self.fresh[part.urgency].push_back(part.id);
         }
@@ -383,10 +409,12 @@ impl OutgoingMessages {
 
 impl Parted {
     /// Cuts `data` into fragments of at most `part_max` bytes.
-    pub(super) fn new(data: Vec<u8>, part_max: usize) -> Self {
+    pub(super) fn new(data: impl Into<Packed>, part_max: usize) -> Self {
+        let Packed { data, uncompressed } = data.into();
         let total = data.len().div_ceil(part_max.max(1)).max(1);
         Self {
             data,
+            uncompressed,
             total: u16::try_from(total).unwrap_or(u16::MAX),
         }
     }
@@ -408,7 +436,10 @@ impl Parted {
             message_len: self.data.len() as u64,
             is_new: false,
             urgency: 0,
-            order: None,
+            label: Label {
+                order: None,
+                uncompressed: self.uncompressed,
+            },
         }
     }
 
@@ -419,11 +450,15 @@ impl Parted {
 
 impl Outgoing {
     fn part(&self, id: MessageId, index: u16, is_new: bool) -> Part {
+        let part = self.parted.part(id, index);
         Part {
             is_new,
             urgency: self.priority.slot(),
-            order: self.order,
-            ..self.parted.part(id, index)
+            label: Label {
+                order: self.order,
+                ..part.label
+            },
+            ..part
         }
     }
 }

@@ -6,12 +6,21 @@ use crate::error::PeerViolation;
 use crate::io::Message;
 use crate::limits::RECEIVED_MESSAGES_MAX;
 
+/// A complete message, as it came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Held {
+    /// The message; compressed, if it came so.
+    pub(super) message: Message,
+    /// Its length when it is not compressed any more.
+    pub(super) uncompressed: Option<u64>,
+}
+
 /// Complete ordered messages of which an earlier one is missing. Their bytes keep the credit they
 /// took; how many there may be is bounded beside.
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
     next: u64,
-    waiting: BTreeMap<u64, Message>,
+    waiting: BTreeMap<u64, Held>,
 }
 
 impl Sequence {
@@ -24,7 +33,7 @@ impl Sequence {
     ///
     /// # Errors
     /// [`PeerViolation::MessageOrder`]: another one had this place.
-    pub(super) fn insert(&mut self, order: u64, message: Message) -> Result<(), PeerViolation> {
+    pub(super) fn insert(&mut self, order: u64, message: Held) -> Result<(), PeerViolation> {
         if order < self.next || self.waiting.contains_key(&order) {
             return Err(PeerViolation::MessageOrder);
         }
@@ -33,7 +42,7 @@ impl Sequence {
     }
 
     /// The next message in order, if it is there.
-    pub(super) fn pop(&mut self) -> Option<Message> {
+    pub(super) fn pop(&mut self) -> Option<Held> {
         let message = self.waiting.remove(&self.next)?;
         self.next += 1;
         Some(message)
@@ -46,11 +55,14 @@ mod tests {
     use crate::ids::MessageId;
     use alloc::vec::Vec;
 
-    fn message(id: u64) -> Message {
-        Message {
-            id: MessageId(id),
-            reliable: true,
-            data: Vec::new(),
+    fn message(id: u64) -> Held {
+        Held {
+            message: Message {
+                id: MessageId(id),
+                reliable: true,
+                data: Vec::new(),
+            },
+            uncompressed: None,
         }
     }
 
@@ -63,7 +75,7 @@ mod tests {
         }
         sequence.insert(0, message(10)).unwrap();
         let ids: Vec<_> = core::iter::from_fn(|| sequence.pop())
-            .map(|message| message.id.0)
+            .map(|held| held.message.id.0)
             .collect();
         assert_eq!(ids, [10, 11, 12]);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::frames::{ack_frame, compressed};
 use super::json::Object;
 use crate::congestion::CongestionKind;
 use crate::connection::state::State;
@@ -262,20 +263,7 @@ fn body(fields: &mut Object<'_>, packet: &TracedPacket<'_>) {
 fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
     match frame {
         Frame::Padding => fields.text("frame_type", "padding"),
-        Frame::Ack(ack) => {
-            fields.text("frame_type", "ack");
-            fields.millis("ack_delay", ack.delay);
-            let ranges = ack.ranges(largest).flatten();
-            fields.pairs(
-                "acked_ranges",
-                ranges.map(|range| (*range.start(), *range.end())),
-            );
-            if let Some(counts) = ack.ecn {
-                fields.number("ect0", counts.ect0);
-                fields.number("ect1", counts.ect1);
-                fields.number("ce", counts.ce);
-            }
-        }
+        Frame::Ack(ack) => ack_frame(fields, ack, largest),
         Frame::MaxData(limit) => {
             fields.text("frame_type", "max_data");
             fields.number("maximum", *limit);
@@ -320,6 +308,8 @@ fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
         | Frame::MessageOrder(_)
         | Frame::OrderedMessage { .. }
         | Frame::MessageGivenUp { .. }
+        | Frame::UncompressedLength(_)
+        | Frame::Compressed { .. }
         | Frame::Session { .. } => other_frame(fields, frame),
     }
 }
@@ -358,6 +348,7 @@ fn other_frame(fields: &mut Object<'_>, frame: &Frame<'_>) {
             message(fields, "ordered_message", id.0, data);
             fields.number("order", *order);
         }
+        Frame::UncompressedLength(_) | Frame::Compressed { .. } => compressed(fields, frame),
         Frame::MessageGivenUp { id, sent } => {
             fields.text("frame_type", "message_given_up");
             fields.number("message_id", id.0);
@@ -394,7 +385,7 @@ fn session(fields: &mut Object<'_>, offset: u64, data: &[u8]) {
     fields.number("length", data.len() as u64);
 }
 
-fn message(fields: &mut Object<'_>, kind: &str, id: u64, data: &[u8]) {
+pub(super) fn message(fields: &mut Object<'_>, kind: &str, id: u64, data: &[u8]) {
     fields.text("frame_type", kind);
     fields.number("message_id", id);
     fields.number("length", data.len() as u64);

@@ -7,6 +7,7 @@
 //! many.
 
 mod events;
+mod frames;
 mod json;
 mod sink;
 #[cfg(test)]

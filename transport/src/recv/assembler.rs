@@ -75,6 +75,24 @@ impl Assembler {
         Ok(added)
     }
 
+    /// Whether `data` at `offset` differs from bytes that came before and are still held. Of what was
+    /// read nothing is known any more.
+    #[must_use]
+    pub(crate) fn contradicts(&self, offset: u64, data: &[u8]) -> bool {
+        let end = offset.saturating_add(data.len() as u64);
+        let readable = self.read.max(offset)..self.contiguous.min(end);
+        let ahead = self.ahead.within(offset..end);
+        core::iter::once(readable)
+            .chain(ahead)
+            .filter(|range| !range.is_empty())
+            .any(|range| {
+                self.differs(
+                    range.start,
+                    &data[distance(offset, range.start)..distance(offset, range.end)],
+                )
+            })
+    }
+
     /// Pages that are held.
     #[must_use]
     pub(crate) fn pages_held(&self) -> usize {
@@ -196,6 +214,24 @@ impl Assembler {
         }
     }
 
+    /// Whether the bytes held at `offset` are others than `data`.
+    fn differs(&self, mut offset: u64, mut data: &[u8]) -> bool {
+        let first_page = self.read / PAGE as u64;
+        while !data.is_empty() {
+            let within = within_page(offset);
+            let (now, later) = data.split_at(data.len().min(PAGE - within));
+            let page = self.pages.get(distance(first_page, offset / PAGE as u64));
+            if let Some(Some(page)) = page
+                && page[within..within + now.len()] != *now
+            {
+                return true;
+            }
+            offset += now.len() as u64;
+            data = later;
+        }
+        false
+    }
+
     fn place(&mut self, mut offset: u64, mut data: &[u8]) {
         let first_page = self.read / PAGE as u64;
         while !data.is_empty() {
@@ -267,6 +303,33 @@ mod tests {
         assembler.insert(4, b"xx").unwrap();
         assembler.insert(0, b"aaaaaaaa").unwrap();
         assert_eq!(assembler.take(), b"aaaaxxaa");
+    }
+
+    #[test]
+    fn notices_other_bytes_where_some_are_still_held() {
+        let mut assembler = Assembler::default();
+        assembler.insert(0, &[1; 5_000]).unwrap();
+        assembler.insert(6_000, &[2; 3_000]).unwrap();
+        assert!(
+            !assembler.contradicts(0, &[1; 6_000]),
+            "the gap may be anything"
+        );
+        assert!(!assembler.contradicts(6_000, &[2; 4_000]));
+        for at in [0, 4_095, 4_096, 4_999, 6_000, 8_191, 8_192, 8_999] {
+            assert!(assembler.contradicts(at, &[9]), "at {at}");
+            let mut whole = alloc::vec![1; 5_000];
+            whole.resize(6_000, 7);
+            whole.resize(9_500, 2);
+            assert!(!assembler.contradicts(0, &whole));
+            whole[usize::try_from(at).unwrap()] = 9;
+            assert!(assembler.contradicts(0, &whole), "at {at}");
+        }
+        for at in [5_000, 5_999, 9_000] {
+            assert!(!assembler.contradicts(at, &[9]), "at {at}");
+        }
+        assembler.read(&mut [0; 4_500]);
+        assert!(!assembler.contradicts(4_499, &[9]), "it was read");
+        assert!(assembler.contradicts(4_500, &[9]));
     }
 
     #[test]

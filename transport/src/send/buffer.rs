@@ -48,6 +48,16 @@ pub struct SendBuffer {
 }
 
 impl SendBuffer {
+    /// One whose first `offset` bytes were delivered.
+    #[cfg(test)]
+    pub(crate) fn starting_at(offset: u64) -> Self {
+        Self {
+            base: offset,
+            next: offset,
+            ..Self::default()
+        }
+    }
+
     /// Accepts bytes for sending.
     pub fn write(&mut self, data: &[u8]) {
         debug_assert!(self.end == End::Open, "the caller checks for the end");

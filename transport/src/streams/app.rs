@@ -15,7 +15,7 @@ impl Streams {
     pub(crate) fn open(&mut self, direction: StreamDirection) -> Option<StreamId> {
         let side = self.side;
         let counters = &mut self.counters[index(direction)];
-        if counters.opened >= counters.granted_to_us {
+        if counters.opened >= counters.granted_to_us.limit() {
             counters.wanted = true;
             return None;
         }

@@ -14,6 +14,7 @@ mod statistics;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::config::TransportConfig;
+use crate::flow::Granted;
 use crate::ids::{Side, StreamDirection, StreamId};
 use crate::options::URGENCIES;
 use crate::wire::params::TransportParams;
@@ -29,12 +30,12 @@ const DIRECTIONS: [StreamDirection; 2] = [
 ];
 
 /// Counters of one direction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counters {
     /// Streams we opened.
     opened: u64,
     /// Streams the peer lets us open.
-    granted_to_us: u64,
+    granted_to_us: Granted,
     /// We wanted to open one more.
     wanted: bool,
     /// Streams the peer opened, counted by the highest.
@@ -85,10 +86,14 @@ impl Streams {
     #[must_use]
     pub(crate) fn new(side: Side, config: &TransportConfig) -> Self {
         let counters = |concurrency| Counters {
+            opened: 0,
+            granted_to_us: Granted::new(0),
+            wanted: false,
+            peer_opened: 0,
             granted_to_peer: concurrency,
             announced: concurrency,
             concurrency,
-            ..Counters::default()
+            accept: VecDeque::new(),
         };
         Self {
             side,
@@ -116,14 +121,37 @@ impl Streams {
     /// The handshake told what the peer grants.
     pub(crate) fn on_params(&mut self, params: &TransportParams) {
         self.peer_bidi_window = params.max_stream_data;
-        self.counters[0].granted_to_us = params.max_streams_bidi;
-        self.counters[1].granted_to_us = params.max_streams_uni;
+        self.counters[0].granted_to_us = Granted::new(params.max_streams_bidi);
+        self.counters[1].granted_to_us = Granted::new(params.max_streams_uni);
     }
 
     /// Bytes accepted and not yet acknowledged.
     #[must_use]
     pub(crate) const fn buffered(&self) -> u64 {
         self.buffered
+    }
+
+    /// As if `offset` bytes of a stream had been sent, received and read.
+    #[cfg(test)]
+    pub(crate) fn go_on_at(&mut self, id: StreamId, offset: u64) {
+        if let Some(stream) = self.send.get_mut(&id) {
+            stream.buffer = crate::send::buffer::SendBuffer::starting_at(offset);
+            stream.granted = Granted::new(stream.granted.limit() + offset);
+        }
+        if let Some(stream) = self.recv.get_mut(&id) {
+            stream.go_on_at(offset);
+        }
+    }
+
+    /// As if `count` streams of a direction had been opened, by either end, and were over.
+    #[cfg(test)]
+    pub(crate) fn go_on_with(&mut self, direction: StreamDirection, count: u64) {
+        let counters = &mut self.counters[index(direction)];
+        counters.opened = count;
+        counters.peer_opened = count;
+        counters.granted_to_us = Granted::new(counters.granted_to_us.limit() + count);
+        counters.granted_to_peer += count;
+        counters.announced += count;
     }
 
     fn enqueue(&mut self, id: StreamId) {

@@ -7,7 +7,7 @@ use super::send::SendStream;
 use super::{Placed, Streams, index};
 use crate::error::PeerViolation;
 use crate::flow::ReceiveFlow;
-use crate::ids::{StreamDirection, StreamId, reconstruct};
+use crate::ids::{PacketNumber, StreamDirection, StreamId, reconstruct};
 use crate::io::Event;
 use crate::planted::{self, Bug};
 
@@ -109,38 +109,41 @@ impl Streams {
         Ok(())
     }
 
-    /// A MAX_STREAM_DATA frame came.
+    /// A MAX_STREAM_DATA frame came, in the packet `number`.
     ///
     /// # Errors
     /// The rule that the peer broke.
     pub(crate) fn on_max_stream_data(
         &mut self,
         id: StreamId,
-        limit: u64,
+        (number, limit): (PacketNumber, u64),
         events: &mut VecDeque<Event>,
     ) -> Result<(), PeerViolation> {
         self.open_by_peer(id, events)?;
         if let Some(stream) = self.we_send_on(id)? {
-            stream.limit = stream.limit.max(limit);
+            stream.granted.on_told(number, limit)?;
             self.enqueue(id);
         }
         Ok(())
     }
 
-    /// A MAX_STREAMS frame came.
+    /// A MAX_STREAMS frame came, in the packet `number`.
+    ///
+    /// # Errors
+    /// [`PeerViolation::LimitShrank`].
     pub(crate) fn on_max_streams(
         &mut self,
         direction: StreamDirection,
-        count: u64,
+        (number, count): (PacketNumber, u64),
         events: &mut VecDeque<Event>,
-    ) {
+    ) -> Result<(), PeerViolation> {
         let counters = &mut self.counters[index(direction)];
-        if count > counters.granted_to_us {
-            counters.granted_to_us = count;
-            if core::mem::take(&mut counters.wanted) {
-                events.push_back(Event::StreamsAvailable(direction));
-            }
+        let before = counters.granted_to_us.limit();
+        counters.granted_to_us.on_told(number, count)?;
+        if count > before && core::mem::take(&mut counters.wanted) {
+            events.push_back(Event::StreamsAvailable(direction));
         }
+        Ok(())
     }
 
     /// The peer's first word on a stream of its own opens it, and all lower ones of its kind

@@ -63,6 +63,14 @@ impl RecvStream {
         }
     }
 
+    /// As if `offset` bytes had come and been read.
+    #[cfg(test)]
+    pub(super) fn go_on_at(&mut self, offset: u64) {
+        self.assembler.skip_to(offset);
+        self.highest = offset;
+        self.announced += offset;
+    }
+
     /// Stores a piece. Returns false when it cannot be placed now and must count as not received.
     pub(super) fn on_data(
         &mut self,
@@ -79,6 +87,9 @@ impl RecvStream {
             return Ok(true);
         }
         self.grow(end, flow)?;
+        if !planted::is(Bug::OverlapWritesTwice) && self.assembler.contradicts(offset, data) {
+            return Err(PeerViolation::ContradictingData);
+        }
         if self.stopped {
             self.discard(flow);
         } else if let Err(TooFragmented) = self.assembler.insert(offset, data) {

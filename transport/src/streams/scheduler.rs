@@ -34,7 +34,9 @@ impl Streams {
     pub(crate) fn out_of_credit(&self) -> Option<StreamId> {
         let held = |stream: &SendStream| {
             let sent = stream.buffer.sent();
-            stream.reset.is_none() && sent >= stream.limit && sent < stream.buffer.written()
+            stream.reset.is_none()
+                && sent >= stream.granted.limit()
+                && sent < stream.buffer.written()
         };
         let mut held_back = self.send.iter().filter(|(_, stream)| held(stream));
         held_back.next().map(|(id, _)| *id)

@@ -1,5 +1,6 @@
 //! The sending half of one stream (states of RFC 9000 §3.1).
 
+use crate::flow::Granted;
 use crate::options::Priority;
 use crate::planted::{self, Bug};
 use crate::send::buffer::SendBuffer;
@@ -18,7 +19,7 @@ pub(super) enum Reset {
 pub(super) struct SendStream {
     pub(super) buffer: SendBuffer,
     /// Bytes the peer lets us send on this stream.
-    pub(super) limit: u64,
+    pub(super) granted: Granted,
     /// Abandoned with this code.
     pub(super) reset: Option<(u64, Reset)>,
     /// The peer asked us to stop, with this code.
@@ -34,7 +35,7 @@ impl SendStream {
     pub(super) fn new(limit: u64) -> Self {
         Self {
             buffer: SendBuffer::default(),
-            limit,
+            granted: Granted::new(limit),
             reset: None,
             stopped: None,
             queued: false,
@@ -62,7 +63,7 @@ impl SendStream {
         if planted::is(Bug::StreamLimitIgnored) {
             return by_connection;
         }
-        self.limit.min(by_connection)
+        self.granted.limit().min(by_connection)
     }
 
     /// `sent` more bytes of it leave: whether the next ones are its own too. One that is not

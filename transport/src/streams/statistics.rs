@@ -17,7 +17,7 @@ impl Streams {
             stats.bytes_sent = stream.buffer.sent();
             stats.bytes_sent_again = stream.buffer.sent_again();
             stats.bytes_acknowledged = stream.buffer.acknowledged();
-            stats.send_credit = stream.limit.saturating_sub(stream.buffer.sent());
+            stats.send_credit = stream.granted.limit().saturating_sub(stream.buffer.sent());
         }
         if let Some(stream) = recv {
             let progress = stream.progress();

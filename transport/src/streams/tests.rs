@@ -8,7 +8,7 @@ use super::*;
 use crate::config::TransportConfig;
 use crate::error::{ApiMisuse, PeerViolation, ReadError, WriteError};
 use crate::flow::ReceiveFlow;
-use crate::ids::ConnectionId;
+use crate::ids::{ConnectionId, PacketNumber};
 use crate::io::Event;
 use crate::time::Instant;
 
@@ -67,7 +67,9 @@ fn opens_up_to_the_grant_and_waits_for_more() {
         );
     }
     assert_eq!(f.streams.open(BIDI), None);
-    f.streams.on_max_streams(BIDI, 5, &mut f.events);
+    f.streams
+        .on_max_streams(BIDI, (PacketNumber(1), 5), &mut f.events)
+        .unwrap();
     assert!(matches!(
         f.events.pop_front(),
         Some(Event::StreamsAvailable(BIDI))
@@ -219,7 +221,7 @@ fn streams_take_turns_and_a_full_one_does_not_block_the_others() {
     f.streams.write(a, &[0; 5_000], 10_000).unwrap();
     f.streams.write(b, &[0; 300], 10_000).unwrap();
     f.streams
-        .on_max_stream_data(a, 3_000, &mut f.events)
+        .on_max_stream_data(a, (PacketNumber(1), 3_000), &mut f.events)
         .unwrap();
     let mut order = Vec::new();
     while let Some((id, piece)) = f.streams.poll_piece(u64::MAX, 3, |_, _| 1_100) {
@@ -229,7 +231,7 @@ fn streams_take_turns_and_a_full_one_does_not_block_the_others() {
     assert_eq!(order, [a, b, a, a]);
     assert!(!f.streams.has_work(u64::MAX));
     f.streams
-        .on_max_stream_data(a, 3_100, &mut f.events)
+        .on_max_stream_data(a, (PacketNumber(2), 3_100), &mut f.events)
         .unwrap();
     assert!(f.streams.has_work(u64::MAX) && !f.streams.has_work(0));
     assert_eq!(f.streams.poll_piece(0, 3, |_, _| 300), None);

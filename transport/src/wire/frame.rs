@@ -15,6 +15,9 @@ use crate::send::ack_frequency::AckRequest;
 /// First type that a receiver may skip without understanding it.
 pub const FIRST_SKIPPABLE: u8 = 0x80;
 
+/// Bytes of a [`Frame::ImmediateAck`].
+pub const IMMEDIATE_ACK_LEN: usize = 2;
+
 /// Frame types of version 1.
 mod kind {
     pub(super) const PADDING: u8 = 0x00;
@@ -39,6 +42,21 @@ mod kind {
     pub(super) const ACK_FREQUENCY: u8 = 0x13;
     pub(super) const IMMEDIATE_ACK: u8 = 0x14;
     pub(super) const RESET_TOKEN: u8 = 0x15;
+    pub(super) const UNCOMPRESSED_LENGTH: u8 = 0x18;
+    pub(super) const COMPRESSED_MESSAGE: u8 = 0x19;
+    pub(super) const COMPRESSED_DATAGRAM: u8 = 0x1a;
+    pub(super) const COMPRESSED_ORDERED: u8 = 0x1b;
+}
+
+/// Which kind of message travels compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compressed {
+    /// A reliable one.
+    Reliable,
+    /// An ordered one, with its place.
+    Ordered(u64),
+    /// An unreliable one.
+    Unreliable,
 }
 
 /// One decoded frame.
@@ -145,13 +163,6 @@ pub enum Frame<'a> {
         /// Its number.
         sequence: u64,
     },
-    /// What a stateless reset of this connection bears (`docs/wire.md` W-RST).
-    ResetToken {
-        /// The connection ID that the receiver sends to.
-        id: ConnectionId,
-        /// The token.
-        token: ResetToken,
-    },
     /// How often the sender of this frame wants to be acknowledged (`docs/wire.md` W-ACK-6).
     AckFrequency {
         /// Counts the requests; an earlier one that comes later says nothing.
@@ -161,6 +172,27 @@ pub enum Frame<'a> {
     },
     /// The packet is to be acknowledged at once (`docs/wire.md` W-ACK-7).
     ImmediateAck,
+    /// What a stateless reset of this connection bears (`docs/wire.md` W-RST).
+    ResetToken {
+        /// The connection ID that the receiver sends to.
+        id: ConnectionId,
+        /// The token.
+        token: ResetToken,
+    },
+    /// The message that, or whose fragment, is the packet's body travels compressed; its length before
+    /// that (`docs/wire.md` W-CMP-1).
+    UncompressedLength(u64),
+    /// A whole compressed message that shares the packet.
+    Compressed {
+        /// Which kind of message.
+        kind: Compressed,
+        /// Its number.
+        id: MessageId,
+        /// Its length before it was compressed.
+        length: u64,
+        /// Its bytes, compressed.
+        data: &'a [u8],
+    },
 }
 
 impl Frame<'_> {
@@ -173,6 +205,7 @@ impl Frame<'_> {
                 | Self::Ack(_)
                 | Self::MessageLength(_)
                 | Self::MessageOrder(_)
+                | Self::UncompressedLength(_)
                 | Self::ImmediateAck
         )
     }
@@ -182,21 +215,21 @@ impl Frame<'_> {
     pub fn emit(&self, out: &mut Vec<u8>) {
         match *self {
             Self::Padding | Self::Ack(_) => {}
-            Self::MaxData(limit) => numbers(out, kind::MAX_DATA, &[limit]),
+            Self::MaxData(limit) => fields(out, kind::MAX_DATA, &[limit], &[]),
             Self::MaxStreamData { id, limit } => {
-                numbers(out, kind::MAX_STREAM_DATA, &[id.0, limit]);
+                fields(out, kind::MAX_STREAM_DATA, &[id.0, limit], &[]);
             }
             Self::MaxStreams {
                 direction: StreamDirection::Bidirectional,
                 count,
             } => {
-                numbers(out, kind::MAX_STREAMS_BIDI, &[count]);
+                fields(out, kind::MAX_STREAMS_BIDI, &[count], &[]);
             }
             Self::MaxStreams {
                 direction: StreamDirection::Unidirectional,
                 count,
             } => {
-                numbers(out, kind::MAX_STREAMS_UNI, &[count]);
+                fields(out, kind::MAX_STREAMS_UNI, &[count], &[]);
             }
             Self::Stream {
                 id,
@@ -205,56 +238,76 @@ impl Frame<'_> {
                 data,
             } => {
                 let kind = if fin { kind::STREAM_FIN } else { kind::STREAM };
-                out.push(kind);
-                varint::write(
-                    out,
-                    (varint::len(id.0) + varint::len(offset) + data.len()) as u64,
-                );
-                varint::write(out, id.0);
-                varint::write(out, offset);
-                out.extend_from_slice(data);
+                fields(out, kind, &[id.0, offset], data);
             }
-            Self::Message { id, data } => message(out, kind::MESSAGE, id, data),
-            Self::Datagram { id, data } => message(out, kind::DATAGRAM, id, data),
+            Self::Message { .. }
+            | Self::Datagram { .. }
+            | Self::OrderedMessage { .. }
+            | Self::Compressed { .. }
+            | Self::MessageLength(_)
+            | Self::MessageOrder(_)
+            | Self::UncompressedLength(_)
+            | Self::MessageGivenUp { .. } => self.emit_about_message(out),
             Self::ResetStream {
                 id,
                 code,
                 final_size,
             } => {
-                numbers(out, kind::RESET_STREAM, &[id.0, code, final_size]);
+                fields(out, kind::RESET_STREAM, &[id.0, code, final_size], &[]);
             }
-            Self::StopSending { id, code } => numbers(out, kind::STOP_SENDING, &[id.0, code]),
-            Self::MessageLength(length) => numbers(out, kind::MESSAGE_LENGTH, &[length]),
-            Self::Session { offset, data } => message(out, kind::SESSION, MessageId(offset), data),
-            Self::MessageOrder(order) => numbers(out, kind::MESSAGE_ORDER, &[order]),
-            Self::OrderedMessage { id, order, data } => {
-                let length = varint::len(id.0) + varint::len(order) + data.len();
-                out.push(kind::ORDERED_MESSAGE);
-                varint::write(out, length as u64);
-                varint::write(out, id.0);
-                varint::write(out, order);
-                out.extend_from_slice(data);
-            }
-            Self::MessageGivenUp { id, sent } => {
-                numbers(out, kind::MESSAGE_GIVEN_UP, &[id.0, sent]);
-            }
+            Self::StopSending { id, code } => fields(out, kind::STOP_SENDING, &[id.0, code], &[]),
+            Self::Session { offset, data } => fields(out, kind::SESSION, &[offset], data),
             Self::NewConnectionId { sequence, id } => {
-                numbers(out, kind::NEW_CONNECTION_ID, &[sequence, u64::from(id.0)]);
+                let numbers = [sequence, u64::from(id.0)];
+                fields(out, kind::NEW_CONNECTION_ID, &numbers, &[]);
             }
             Self::RetireConnectionId { sequence } => {
-                numbers(out, kind::RETIRE_CONNECTION_ID, &[sequence]);
+                fields(out, kind::RETIRE_CONNECTION_ID, &[sequence], &[]);
             }
             Self::ResetToken { id, token } => {
-                message(out, kind::RESET_TOKEN, MessageId(id.0.into()), &token);
+                fields(out, kind::RESET_TOKEN, &[u64::from(id.0)], &token);
             }
             Self::AckFrequency { sequence, request } => ack_frequency(out, sequence, &request),
-            Self::ImmediateAck => numbers(out, kind::IMMEDIATE_ACK, &[]),
+            Self::ImmediateAck => fields(out, kind::IMMEDIATE_ACK, &[], &[]),
+        }
+    }
+
+    /// The frames that are messages or say something of one.
+    fn emit_about_message(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Message { id, data } => fields(out, kind::MESSAGE, &[id.0], data),
+            Self::Datagram { id, data } => fields(out, kind::DATAGRAM, &[id.0], data),
+            Self::MessageLength(length) => fields(out, kind::MESSAGE_LENGTH, &[length], &[]),
+            Self::MessageOrder(order) => fields(out, kind::MESSAGE_ORDER, &[order], &[]),
+            Self::OrderedMessage { id, order, data } => {
+                fields(out, kind::ORDERED_MESSAGE, &[id.0, order], data);
+            }
+            Self::MessageGivenUp { id, sent } => {
+                fields(out, kind::MESSAGE_GIVEN_UP, &[id.0, sent], &[]);
+            }
+            Self::UncompressedLength(length) => {
+                fields(out, kind::UNCOMPRESSED_LENGTH, &[length], &[]);
+            }
+            Self::Compressed {
+                kind,
+                id,
+                length,
+                data,
+            } => match kind {
+                Compressed::Reliable => {
+                    fields(out, kind::COMPRESSED_MESSAGE, &[id.0, length], data);
+                }
+                Compressed::Ordered(order) => {
+                    fields(out, kind::COMPRESSED_ORDERED, &[id.0, order, length], data);
+                }
+                Compressed::Unreliable => {
+                    fields(out, kind::COMPRESSED_DATAGRAM, &[id.0, length], data);
+                }
+            },
+            _ => {}
         }
     }
 }
-
-/// Bytes of a [`Frame::ImmediateAck`].
-pub const IMMEDIATE_ACK_LEN: usize = 2;
 
 /// Appends an acknowledgement frame whose value (of [`super::ack::encode`]) is `value`.
 pub fn write_ack(out: &mut Vec<u8>, value: &[u8]) {
@@ -287,6 +340,22 @@ pub const fn message_overhead(id: MessageId, length: usize) -> usize {
 #[must_use]
 pub const fn ordered_message_overhead(id: MessageId, order: u64, length: usize) -> usize {
     1 + varint::len(id.0) + varint::len(order) + varint::len(length as u64 + 16)
+}
+
+/// Bytes that a [`Frame::Compressed`] spends beside its data, at most.
+#[must_use]
+pub const fn compressed_overhead(
+    kind: Compressed,
+    id: MessageId,
+    uncompressed: u64,
+    length: usize,
+) -> usize {
+    let order = match kind {
+        Compressed::Ordered(order) => varint::len(order),
+        Compressed::Reliable | Compressed::Unreliable => 0,
+    };
+    let numbers = varint::len(id.0) + order + varint::len(uncompressed);
+    1 + numbers + varint::len(length as u64 + 24)
 }
 
 /// Decodes the frames of an extension block one after the other; ends after the first error.
@@ -338,14 +407,30 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             id: StreamId(value.varint()?),
             limit: value.varint()?,
         },
-        kind::MAX_STREAMS_BIDI => max_streams(StreamDirection::Bidirectional, &mut value)?,
-        kind::MAX_STREAMS_UNI => max_streams(StreamDirection::Unidirectional, &mut value)?,
+        kind::MAX_STREAMS_BIDI => Frame::MaxStreams {
+            direction: StreamDirection::Bidirectional,
+            count: value.varint()?,
+        },
+        kind::MAX_STREAMS_UNI => Frame::MaxStreams {
+            direction: StreamDirection::Unidirectional,
+            count: value.varint()?,
+        },
         kind::STREAM | kind::STREAM_FIN => Frame::Stream {
             id: StreamId(value.varint()?),
             offset: value.varint()?,
             fin: kind == kind::STREAM_FIN,
             data: value.take_rest(),
         },
+        kind::MESSAGE
+        | kind::DATAGRAM
+        | kind::MESSAGE_LENGTH
+        | kind::MESSAGE_ORDER
+        | kind::ORDERED_MESSAGE
+        | kind::MESSAGE_GIVEN_UP
+        | kind::UNCOMPRESSED_LENGTH
+        | kind::COMPRESSED_MESSAGE
+        | kind::COMPRESSED_DATAGRAM
+        | kind::COMPRESSED_ORDERED => about_message(kind, &mut value)?,
         kind::RESET_STREAM => Frame::ResetStream {
             id: StreamId(value.varint()?),
             code: value.varint()?,
@@ -356,37 +441,18 @@ fn decode<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Frame<'a>>, DecodeError>
             code: value.varint()?,
         },
         FIRST_SKIPPABLE.. => return Ok(None),
-        _ => decode_other(kind, &mut value)?,
+        _ => about_connection(kind, &mut value)?,
     };
     value.finish().map_err(|_| DecodeError::Frame)?;
     Ok(Some(frame))
 }
 
-/// Messages, the session's channel and connection IDs.
-fn decode_other<'a>(kind: u8, value: &mut Cursor<'a>) -> Result<Frame<'a>, DecodeError> {
+/// The value of a frame about the connection itself.
+fn about_connection<'a>(kind: u8, value: &mut Cursor<'a>) -> Result<Frame<'a>, DecodeError> {
     Ok(match kind {
-        kind::MESSAGE => Frame::Message {
-            id: MessageId(value.varint()?),
-            data: value.take_rest(),
-        },
-        kind::DATAGRAM => Frame::Datagram {
-            id: MessageId(value.varint()?),
-            data: value.take_rest(),
-        },
-        kind::MESSAGE_LENGTH => Frame::MessageLength(value.varint()?),
         kind::SESSION => Frame::Session {
             offset: value.varint()?,
             data: value.take_rest(),
-        },
-        kind::MESSAGE_ORDER => Frame::MessageOrder(value.varint()?),
-        kind::ORDERED_MESSAGE => Frame::OrderedMessage {
-            id: MessageId(value.varint()?),
-            order: value.varint()?,
-            data: value.take_rest(),
-        },
-        kind::MESSAGE_GIVEN_UP => Frame::MessageGivenUp {
-            id: MessageId(value.varint()?),
-            sent: value.varint()?,
         },
         kind::NEW_CONNECTION_ID => Frame::NewConnectionId {
             sequence: value.varint()?,
@@ -399,7 +465,14 @@ fn decode_other<'a>(kind: u8, value: &mut Cursor<'a>) -> Result<Frame<'a>, Decod
             id: connection_id(value)?,
             token: value.array()?,
         },
-        kind::ACK_FREQUENCY => decode_ack_frequency(value)?,
+        kind::ACK_FREQUENCY => Frame::AckFrequency {
+            sequence: value.varint()?,
+            request: AckRequest {
+                packets: value.varint()?,
+                delay: Duration::from_micros(value.varint()?),
+                reordering: value.varint()?,
+            },
+        },
         kind::IMMEDIATE_ACK => Frame::ImmediateAck,
         unknown => return Err(DecodeError::UnknownFrame(unknown)),
     })
@@ -410,45 +483,64 @@ fn connection_id(value: &mut Cursor<'_>) -> Result<ConnectionId, DecodeError> {
     id.map(ConnectionId).map_err(|_| DecodeError::Frame)
 }
 
-fn max_streams<'a>(
-    direction: StreamDirection,
-    value: &mut Cursor<'_>,
-) -> Result<Frame<'a>, DecodeError> {
-    let count = value.varint()?;
-    Ok(Frame::MaxStreams { direction, count })
-}
-
-fn decode_ack_frequency<'a>(value: &mut Cursor<'_>) -> Result<Frame<'a>, DecodeError> {
-    let sequence = value.varint()?;
-    let request = AckRequest {
-        packets: value.varint()?,
-        delay: Duration::from_micros(value.varint()?),
-        reordering: value.varint()?,
-    };
-    Ok(Frame::AckFrequency { sequence, request })
-}
-
 fn ack_frequency(out: &mut Vec<u8>, sequence: u64, request: &AckRequest) {
     let micros = u64::try_from(request.delay.as_micros()).unwrap_or(varint::MAX);
     let values = [sequence, request.packets, micros, request.reordering];
-    numbers(out, kind::ACK_FREQUENCY, &values);
+    fields(out, kind::ACK_FREQUENCY, &values, &[]);
 }
 
-fn numbers(out: &mut Vec<u8>, kind: u8, values: &[u64]) {
+/// The value of a frame that is a message or says something of one.
+fn about_message<'a>(kind: u8, value: &mut Cursor<'a>) -> Result<Frame<'a>, DecodeError> {
+    Ok(match kind {
+        kind::MESSAGE => Frame::Message {
+            id: MessageId(value.varint()?),
+            data: value.take_rest(),
+        },
+        kind::DATAGRAM => Frame::Datagram {
+            id: MessageId(value.varint()?),
+            data: value.take_rest(),
+        },
+        kind::MESSAGE_LENGTH => Frame::MessageLength(value.varint()?),
+        kind::MESSAGE_ORDER => Frame::MessageOrder(value.varint()?),
+        kind::ORDERED_MESSAGE => Frame::OrderedMessage {
+            id: MessageId(value.varint()?),
+            order: value.varint()?,
+            data: value.take_rest(),
+        },
+        kind::MESSAGE_GIVEN_UP => Frame::MessageGivenUp {
+            id: MessageId(value.varint()?),
+            sent: value.varint()?,
+        },
+        kind::UNCOMPRESSED_LENGTH => Frame::UncompressedLength(value.varint()?),
+        _ => return compressed(kind, value.take_rest()),
+    })
+}
+
+/// A compressed message of this type of frame.
+fn compressed(kind: u8, value: &[u8]) -> Result<Frame<'_>, DecodeError> {
+    let mut value = Cursor::new(value);
+    let id = MessageId(value.varint()?);
+    let kind = match kind {
+        kind::COMPRESSED_ORDERED => Compressed::Ordered(value.varint()?),
+        kind::COMPRESSED_DATAGRAM => Compressed::Unreliable,
+        _ => Compressed::Reliable,
+    };
+    Ok(Frame::Compressed {
+        kind,
+        id,
+        length: value.varint()?,
+        data: value.take_rest(),
+    })
+}
+
+/// Appends a frame whose value is these numbers and this data.
+fn fields(out: &mut Vec<u8>, kind: u8, numbers: &[u64], data: &[u8]) {
+    let length: usize = numbers.iter().map(|number| varint::len(*number)).sum();
     out.push(kind);
-    varint::write(
-        out,
-        values.iter().map(|value| varint::len(*value) as u64).sum(),
-    );
-    for value in values {
-        varint::write(out, *value);
+    varint::write(out, (length + data.len()) as u64);
+    for number in numbers {
+        varint::write(out, *number);
     }
-}
-
-fn message(out: &mut Vec<u8>, kind: u8, id: MessageId, data: &[u8]) {
-    out.push(kind);
-    varint::write(out, (varint::len(id.0) + data.len()) as u64);
-    varint::write(out, id.0);
     out.extend_from_slice(data);
 }
 
@@ -466,6 +558,7 @@ mod tests {
         fn round_trips(a in number(), b in number(), c in number(), data: Vec<u8>, fin: bool) {
             let id = StreamId(a);
             let direction = id.direction();
+            let compressed = |kind| Frame::Compressed { kind, id: MessageId(a), length: b, data: &data };
             let frames = [
                 Frame::MaxData(a),
                 Frame::MaxStreamData { id, limit: b },
@@ -492,6 +585,10 @@ mod tests {
                     },
                 },
                 Frame::ImmediateAck,
+                Frame::UncompressedLength(a),
+                compressed(Compressed::Reliable),
+                compressed(Compressed::Ordered(c)),
+                compressed(Compressed::Unreliable),
             ];
             let mut out = Vec::new();
             for frame in &frames {
@@ -504,6 +601,10 @@ mod tests {
                     Frame::OrderedMessage { id, order, data } => prop_assert!(
                         out.len() - before
                             <= ordered_message_overhead(id, order, data.len()) + data.len()
+                    ),
+                    Frame::Compressed { kind, id, length, data } => prop_assert!(
+                        out.len() - before
+                            <= compressed_overhead(kind, id, length, data.len()) + data.len()
                     ),
                     Frame::Message { id, data } | Frame::Datagram { id, data } => prop_assert!(
                         out.len() - before <= message_overhead(id, data.len()) + data.len()

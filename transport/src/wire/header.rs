@@ -253,6 +253,16 @@ impl Header {
     /// The first broken rule, in the order of the checks below; [`DecodeError::HeaderChecksum`]
     /// comes right after magic and version, so garbage costs one short CRC.
     pub fn parse(packet: &[u8], salt: u32) -> Result<Self, DecodeError> {
+        let header = Self::read(packet, salt)?;
+        header.check()?;
+        Ok(header)
+    }
+
+    /// The same without [`Self::check`]: for who opens the packet first, to know who wrote it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], but neither [`DecodeError::Flags`] nor [`DecodeError::Fragment`].
+    pub fn read(packet: &[u8], salt: u32) -> Result<Self, DecodeError> {
         let bytes: &[u8; HEADER_LEN] = packet.first_chunk().ok_or(DecodeError::Truncated)?;
         let mut cursor = Cursor::new(bytes);
         if cursor.u8()? != MAGIC {
@@ -271,7 +281,7 @@ impl Header {
         let acknowledgment = cursor.u32()?;
         let window = u16::from_be_bytes(cursor.array()?);
         let _checksum: [u8; 2] = cursor.array()?;
-        let header = Self {
+        Ok(Self {
             kind,
             flags,
             sequence,
@@ -282,9 +292,7 @@ impl Header {
             fragment_index: u16::from_be_bytes(cursor.array()?),
             fragment_total: u16::from_be_bytes(cursor.array()?),
             connection_id: ConnectionId(cursor.u32()?),
-        };
-        header.check()?;
-        Ok(header)
+        })
     }
 
     /// Writes the header with its checksum.
@@ -369,7 +377,12 @@ impl Header {
         self.fragment_total = offset as u16;
     }
 
-    const fn check(&self) -> Result<(), DecodeError> {
+    /// Whether flags and position mean something on this type of packet (`docs/wire.md` W-HDR-5,
+    /// W-HDR-9).
+    ///
+    /// # Errors
+    /// [`DecodeError::Flags`] or [`DecodeError::Fragment`].
+    pub const fn check(&self) -> Result<(), DecodeError> {
         if !Flags::allowed_on(self.kind).contains(self.flags) {
             return Err(DecodeError::Flags);
         }

@@ -11,6 +11,7 @@ use super::{Cursor, DecodeError, varint};
 use crate::config::TransportConfig;
 use crate::ids::ConnectionId;
 use crate::limits;
+use crate::messages::compression;
 use crate::recv::packets::END_DELAY;
 
 /// Largest shift of the header's Window Size. 2^16 units of 2^20 bytes.
@@ -44,7 +45,12 @@ pub struct TransportParams {
     pub min_ack_delay: Duration,
     /// Unit of the Window Size in its headers: 2^shift bytes.
     pub window_shift: u8,
+    /// It takes messages compressed as LZ4 blocks (`docs/wire.md`, chapter "Compression").
+    pub takes_lz4: bool,
 }
+
+/// The parameter that tells which compressions its sender takes: bit 0 is LZ4. Absent: none.
+const COMPRESSION: u64 = 16;
 
 impl TransportParams {
     /// What `config` announces.
@@ -68,6 +74,26 @@ impl TransportParams {
                 END_DELAY
             },
             window_shift: window_shift(config.receive_window),
+            takes_lz4: config.accept_compression && compression::IS_AVAILABLE,
+        }
+    }
+
+    /// What is assumed of a peer whose own parameters cannot be made sense of: it may be told that.
+    pub(crate) const fn least(connection_id: ConnectionId) -> Self {
+        Self {
+            connection_id,
+            idle_timeout: Duration::from_secs(1),
+            max_data: 0,
+            max_stream_data: 0,
+            max_streams_bidi: 0,
+            max_streams_uni: 0,
+            max_message_size: 0,
+            max_datagram_size: 0,
+            max_udp_payload: limits::UDP_PAYLOAD_MIN as u64,
+            max_ack_delay: Duration::ZERO,
+            min_ack_delay: Duration::ZERO,
+            window_shift: 0,
+            takes_lz4: false,
         }
     }
 
@@ -77,7 +103,8 @@ impl TransportParams {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(varint::MAX);
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(varint::MAX);
         let mut out = Vec::with_capacity(limits::TRANSPORT_PARAMS_MAX);
-        for (id, value) in [
+        let compression = self.takes_lz4.then_some((COMPRESSION, 1));
+        let values = [
             (0, u64::from(self.connection_id.0)),
             (1, millis(self.idle_timeout)),
             (2, self.max_data),
@@ -90,7 +117,8 @@ impl TransportParams {
             (9, millis(self.max_ack_delay)),
             (10, u64::from(self.window_shift)),
             (11, micros(self.min_ack_delay)),
-        ] {
+        ];
+        for (id, value) in values.into_iter().chain(compression) {
             varint::write(&mut out, id);
             varint::write(&mut out, varint::len(value) as u64);
             varint::write(&mut out, value);
@@ -107,12 +135,16 @@ impl TransportParams {
             return Err(DecodeError::Parameter);
         }
         let mut values = [None; 12];
+        let mut compression = None;
         let mut cursor = Cursor::new(bytes);
         while cursor.remaining() > 0 {
             let id = cursor.varint()?;
             let length = usize::try_from(cursor.varint()?).map_err(|_| DecodeError::Parameter)?;
             let mut value = Cursor::new(cursor.slice(length)?);
-            let slot = usize::try_from(id).ok().and_then(|id| values.get_mut(id));
+            let slot = match id {
+                COMPRESSION => Some(&mut compression),
+                _ => usize::try_from(id).ok().and_then(|id| values.get_mut(id)),
+            };
             if let Some(slot) = slot {
                 if slot.replace(value.varint()?).is_some() {
                     return Err(DecodeError::Parameter);
@@ -147,6 +179,7 @@ impl TransportParams {
             max_udp_payload,
             max_ack_delay: Duration::from_millis(max_ack_delay),
             min_ack_delay: Duration::from_micros(bounded(11, max_ack_delay * 1_000)?),
+            takes_lz4: compression.is_some_and(|methods: u64| methods & 1 != 0),
             window_shift: u8::try_from(bounded(10, u64::from(WINDOW_SHIFT_MAX))?)
                 .map_err(|_| DecodeError::Parameter)?,
         })
@@ -207,6 +240,58 @@ mod tests {
             bytes.len()
         );
         assert!(TransportParams::decode(&bytes).is_ok());
+    }
+
+    #[test]
+    fn who_says_nothing_of_compression_takes_none() {
+        let mut params = TransportParams::of(&TransportConfig::default(), ConnectionId(5));
+        let bytes = params.encode();
+        assert!(!TransportParams::decode(&bytes).unwrap().takes_lz4);
+        params.takes_lz4 = true;
+        let bytes = params.encode();
+        assert!(bytes.len() <= limits::TRANSPORT_PARAMS_MAX);
+        assert_eq!(TransportParams::decode(&bytes), Ok(params));
+        // Other methods may come; the bit that is known counts.
+        let with = |methods: u8| {
+            let mut other = bytes[..bytes.len() - 1].to_vec();
+            other.push(methods);
+            TransportParams::decode(&other).map(|params| params.takes_lz4)
+        };
+        assert_eq!((with(0x3f), with(0x3e)), (Ok(true), Ok(false)));
+    }
+
+    #[test]
+    fn parameters_at_their_limits_are_accepted_and_one_more_is_rejected() {
+        type Set = fn(&mut TransportParams, u64);
+        let bounded: [(u64, Set); 7] = [
+            (limits::WINDOW_MAX, |it, value| it.max_data = value),
+            (limits::WINDOW_MAX, |it, value| it.max_stream_data = value),
+            (limits::STREAMS_MAX, |it, value| it.max_streams_bidi = value),
+            (limits::STREAMS_MAX, |it, value| it.max_streams_uni = value),
+            (limits::WINDOW_MAX, |it, value| it.max_message_size = value),
+            (limits::WINDOW_MAX, |it, value| it.max_datagram_size = value),
+            (1 << 14, |it, value| {
+                it.max_ack_delay = Duration::from_millis(value);
+            }),
+        ];
+        for (max, set) in bounded {
+            let mut params = TransportParams::of(&TransportConfig::default(), ConnectionId(5));
+            set(&mut params, max);
+            assert_eq!(TransportParams::decode(&params.encode()), Ok(params));
+            set(&mut params, max + 1);
+            let beyond = TransportParams::decode(&params.encode());
+            assert_eq!(beyond, Err(DecodeError::Parameter));
+        }
+        let mut bytes = TransportParams::of(&TransportConfig::default(), ConnectionId(5)).encode();
+        while bytes.len() + 4 < limits::TRANSPORT_PARAMS_MAX {
+            bytes.extend([63, 1, 0]);
+        }
+        let padding = limits::TRANSPORT_PARAMS_MAX - bytes.len() - 2;
+        bytes.extend([62, u8::try_from(padding).unwrap()]);
+        bytes.resize(limits::TRANSPORT_PARAMS_MAX, 0);
+        assert!(TransportParams::decode(&bytes).is_ok());
+        bytes.extend([63, 0]);
+        assert_eq!(TransportParams::decode(&bytes), Err(DecodeError::Parameter));
     }
 
     #[test]

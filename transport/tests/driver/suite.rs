@@ -8,7 +8,7 @@ use std::time::Duration;
 use dunlin_transport::config::EndpointConfig;
 use dunlin_transport::driver::{Carrier, CarrierChoice};
 use dunlin_transport::driver::{Connection, ConnectionError, Endpoint, EndpointOptions};
-use dunlin_transport::error::CloseReason;
+use dunlin_transport::error::{ApiMisuse, CloseReason, ReadError, WriteError};
 use dunlin_transport::plain::{PlainAcceptor, PlainInitiator};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
@@ -333,6 +333,49 @@ async fn dropped_halves_reset_and_stop() -> Result {
     drop(send);
     let error = incoming.read_to_end(&mut Vec::new()).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    Ok(())
+}
+
+#[tokio::test]
+async fn halves_end_on_their_own_and_codes_arrive() -> Result {
+    let (_client, dialled, _server, accepted) = pair(EndpointConfig::default()).await?;
+    let (mut send, mut receive) = dialled.open_stream().await?;
+    assert_eq!(send.write_some(b"question").await, Ok(8));
+    let (mut answer, mut question) = accepted.accept_stream().await?;
+    send.finish().await?;
+    let mut all = Vec::new();
+    question.read_to_end(&mut all).await?;
+    assert_eq!(all, b"question");
+    let after = send.write_some(b"more").await;
+    assert_eq!(after, Err(WriteError::Misuse(ApiMisuse::UnknownStream)));
+    // The other half goes on.
+    answer.write_all(b"part").await?;
+    let mut buffer = [0; 4];
+    receive.read_exact(&mut buffer).await?;
+    answer.reset(42)?;
+    let read = receive.read_some(&mut buffer).await;
+    assert_eq!(read, Err(ReadError::Reset(42)));
+    let finished = answer.finish().await;
+    assert_eq!(
+        finished,
+        Err(WriteError::Misuse(ApiMisuse::AlreadyFinished))
+    );
+    assert_eq!(
+        answer.stopped().await,
+        Ok(None),
+        "it does not wait for ever"
+    );
+    let mut unwanted = dialled.open_uni().await?;
+    unwanted.write_all(b"long").await?;
+    let mut reader = accepted.accept_uni().await?;
+    reader.stop(7)?;
+    assert_eq!(reader.stop(8), Err(ApiMisuse::AlreadyFinished));
+    assert_eq!(unwanted.stopped().await, Ok(Some(7)));
+    assert_eq!(
+        unwanted.write_some(b"er").await,
+        Err(WriteError::Stopped(7))
+    );
+    assert_eq!(unwanted.finish().await, Err(WriteError::Stopped(7)));
     Ok(())
 }
 

@@ -56,9 +56,13 @@ pub(crate) fn plain(mut header: Header, body: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// Forgeries after which a connection has to end.
+pub(crate) const FORGERIES_MAX: u32 = 10_000;
+
 struct Protection {
     seals: u8,
     opens: u8,
+    forgeries: u32,
 }
 
 impl PacketProtection for Protection {
@@ -88,9 +92,13 @@ impl PacketProtection for Protection {
             .split_last_chunk::<TAG_LEN>()
             .ok_or(OpenError::Mismatch)?;
         if *trailer == tag(self.opens, body) {
-            Ok(body.len() - HEADER_LEN)
-        } else {
+            return Ok(body.len() - HEADER_LEN);
+        }
+        self.forgeries += 1;
+        if self.forgeries < FORGERIES_MAX {
             Err(OpenError::Mismatch)
+        } else {
+            Err(OpenError::IntegrityLimit)
         }
     }
 }
@@ -101,7 +109,11 @@ fn established(payload: &[u8], [seals, opens]: [u8; 2]) -> Result<Established, H
         .and_then(|(length, rest)| rest.get(..usize::from(*length)))
         .ok_or(HandshakeError::Rejected("cut off"))?;
     Ok(Established {
-        protection: Box::new(Protection { seals, opens }),
+        protection: Box::new(Protection {
+            seals,
+            opens,
+            forgeries: 0,
+        }),
         peer_params: params.to_vec(),
         peer: Arc::new(()),
         peer_name: None,

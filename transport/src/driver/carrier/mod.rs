@@ -21,12 +21,17 @@
 pub(super) mod common;
 mod controller;
 mod framing;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
 pub(super) mod listener;
 pub(super) mod memory;
 pub(super) mod race;
 pub(super) mod registry;
 pub(super) mod side;
 mod stream;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub use fuzzing::carrier_framing;
 
 use std::fmt;
 

@@ -1,15 +1,18 @@
 //! The TCP streams of an endpoint: how many there may be, and for how long one may stay that has
 //! proved nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::Instant;
 use crate::driver::state::Shared;
+use crate::endpoint::admission::{Prefix, is_loopback};
 use crate::limits::{
     CARRIER_OPENING_DATAGRAMS_MAX, CARRIER_STREAMS_MAX, CARRIER_STREAMS_UNPROVEN_MAX,
+    CARRIER_STREAMS_UNPROVEN_PER_PREFIX,
 };
 
 /// All of an endpoint.
@@ -21,18 +24,19 @@ pub(in crate::driver) struct Registry {
 #[derive(Default)]
 struct Streams {
     all: BTreeMap<u64, Arc<Shared>>,
-    /// Those whose peer has not completed a handshake, in the order they came.
-    unproven: BTreeSet<u64>,
+    /// Those whose peer has not completed a handshake, in the order they came, and from where; None:
+    /// from this machine.
+    unproven: BTreeMap<u64, Option<Prefix>>,
     next: u64,
 }
 
 impl Registry {
-    /// Admits a stream. One that a peer opened is given until `opening_until` for its handshake, and
-    /// at the limit of such the oldest makes room. None: there are too many streams.
+    /// Admits a stream. One that a peer opened, from somewhere, is given until a time for its handshake,
+    /// and at the limit of such the oldest makes room. None: there are too many streams.
     pub(super) fn admit(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
-        opening_until: Option<Instant>,
+        opened: Option<(SocketAddr, Instant)>,
     ) -> Option<Membership> {
         let (id, evicted) = {
             let mut streams = self.streams.lock();
@@ -42,7 +46,8 @@ impl Registry {
             let id = streams.next;
             streams.next += 1;
             streams.all.insert(id, Arc::clone(shared));
-            (id, opening_until.and_then(|_| streams.add_unproven(id)))
+            let evicted = opened.and_then(|(from, _)| streams.add_unproven(id, from));
+            (id, evicted)
         };
         if let Some(evicted) = evicted {
             evicted.act(|state| state.stop = true);
@@ -50,7 +55,7 @@ impl Registry {
         Some(Membership {
             registry: Arc::clone(self),
             id,
-            opening: opening_until.map(|until| Opening {
+            opening: opened.map(|(_, until)| Opening {
                 until,
                 datagrams: 0,
             }),
@@ -67,7 +72,7 @@ impl Registry {
         let unproven: Vec<_> = {
             let mut streams = self.streams.lock();
             let ids = std::mem::take(&mut streams.unproven);
-            ids.iter()
+            ids.keys()
                 .filter_map(|id| streams.all.get(id).cloned())
                 .collect()
         };
@@ -79,11 +84,24 @@ impl Registry {
 
 impl Streams {
     /// Returns the one that has to make room.
-    fn add_unproven(&mut self, id: u64) -> Option<Arc<Shared>> {
-        let full = self.unproven.len() >= CARRIER_STREAMS_UNPROVEN_MAX;
-        let oldest = full.then(|| self.unproven.pop_first()).flatten();
-        self.unproven.insert(id);
+    fn add_unproven(&mut self, id: u64, from: SocketAddr) -> Option<Arc<Shared>> {
+        let prefix = (!is_loopback(from)).then(|| Prefix::of(from));
+        let oldest = self.surplus(prefix);
+        if let Some(oldest) = oldest {
+            self.unproven.remove(&oldest);
+        }
+        self.unproven.insert(id, prefix);
         self.all.get(&oldest?).cloned()
+    }
+
+    /// The oldest that has to go before one more may come from here.
+    fn surplus(&self, prefix: Option<Prefix>) -> Option<u64> {
+        let same = self.unproven.iter().filter(|(_, it)| **it == prefix);
+        if prefix.is_some() && same.clone().count() >= CARRIER_STREAMS_UNPROVEN_PER_PREFIX {
+            return same.map(|(id, _)| *id).next();
+        }
+        let full = self.unproven.len() >= CARRIER_STREAMS_UNPROVEN_MAX;
+        self.unproven.keys().next().copied().filter(|_| full)
     }
 }
 
@@ -157,8 +175,14 @@ mod tests {
         Arc::new(Shared::new(core, clock, local, Carrier::Tcp, meeting))
     }
 
-    fn until(seconds: u64) -> Option<Instant> {
-        Some(Instant::ZERO + Duration::from_secs(seconds))
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    /// Opened by a host of the `index`-th prefix, which has ten seconds.
+    fn opened(index: usize) -> Option<(SocketAddr, Instant)> {
+        let [.., a, b] = index.to_be_bytes();
+        Some((([100, a, b, 1], 4_000).into(), at(10)))
     }
 
     #[test]
@@ -184,7 +208,11 @@ mod tests {
         let mut members = Vec::new();
         for (index, stream) in streams.iter().enumerate() {
             assert!(streams.iter().take(index).skip(1).all(|it| !stopped(it)));
-            members.push(registry.admit(stream, until(10)).expect("below the limit"));
+            members.push(
+                registry
+                    .admit(stream, opened(index))
+                    .expect("below the limit"),
+            );
             // The very first one completes its handshake, and is out of danger.
             if index == 0 {
                 members[0].observe(2, true);
@@ -195,7 +223,7 @@ mod tests {
             "at the limit"
         );
         let one_more = shared();
-        members.push(registry.admit(&one_more, until(10)).expect("room was made"));
+        members.push(registry.admit(&one_more, opened(0)).expect("room was made"));
         let gone: Vec<_> = streams.iter().map(stopped).collect();
         assert_eq!(gone.iter().filter(|gone| **gone).count(), 1);
         assert!(gone[1], "the oldest of the unproven");
@@ -203,11 +231,41 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_that_opens_streams_makes_room_among_its_own() {
+        let registry = Arc::new(Registry::default());
+        let stopped = |stream: &Arc<Shared>| stream.look(|state| state.stop);
+        let other = shared();
+        let mut members = vec![registry.admit(&other, opened(1)).expect("the first")];
+        let mut admit = |stream: &Arc<Shared>| {
+            members.push(registry.admit(stream, opened(0)).expect("below the limit"));
+        };
+        let streams: Vec<_> = (0..=CARRIER_STREAMS_UNPROVEN_PER_PREFIX)
+            .map(|_| shared())
+            .collect();
+        let (one_more, allowed) = streams.split_last().expect("there are some");
+        allowed.iter().for_each(&mut admit);
+        assert!(!streams.iter().any(stopped), "at the limit");
+        admit(one_more);
+        assert!(!stopped(&other), "older, and of another prefix");
+        let gone: Vec<_> = streams.iter().map(stopped).collect();
+        assert!(
+            gone[0] && !gone[1..].contains(&true),
+            "the oldest of its own"
+        );
+        // Who is on this machine is not counted so.
+        let local = (SocketAddr::from(([127, 0, 0, 1], 9)), at(10));
+        let ours: Vec<_> = allowed.iter().map(|_| shared()).collect();
+        for stream in ours.iter().chain([&shared()]) {
+            members.push(registry.admit(stream, Some(local)).expect("room"));
+        }
+        assert!(!ours.iter().any(stopped));
+    }
+
+    #[test]
     fn an_opening_ends_by_time_or_by_too_many_datagrams() {
         let (registry, shared) = (Arc::new(Registry::default()), shared());
-        let at = |seconds| until(seconds).unwrap();
-        let mut member = registry.admit(&shared, until(10)).unwrap();
-        assert!(!member.has_begun() && member.deadline() == until(10));
+        let mut member = registry.admit(&shared, opened(0)).unwrap();
+        assert!(!member.has_begun() && member.deadline() == Some(at(10)));
         assert!(!member.is_expired(at(9)) && member.is_expired(at(10)));
         member.observe(CARRIER_OPENING_DATAGRAMS_MAX, false);
         assert!(!member.is_expired(at(0)));

@@ -18,6 +18,7 @@ use crate::driver::connection::Connection;
 use crate::driver::error::ConnectionError;
 use crate::driver::state::{Meeting, Shared};
 use crate::driver::task::EndpointTask;
+use crate::endpoint::admission::Gate;
 use crate::error::{CloseReason, ConnectError};
 use crate::protect::{Acceptor, Initiator, Random};
 use crate::tap::Tap;
@@ -43,16 +44,23 @@ pub(in crate::driver) struct Parts {
     pub(in crate::driver) random: Common<dyn Random>,
     /// Told what connections do.
     pub(in crate::driver) observer: Option<Common<dyn Observer>>,
+    /// Decides which peers get work and places.
+    pub(in crate::driver) gate: Common<dyn Gate>,
     /// Sees every datagram.
     pub(in crate::driver) tap: Option<Common<dyn Tap>>,
 }
 
 impl Parts {
-    /// A core of these parts; `answers`: to strangers too.
-    pub(in crate::driver) fn core(&self, config: EndpointConfig, answers: bool) -> crate::Endpoint {
+    /// A core of these parts for a carrier; `answers`: to strangers too.
+    pub(in crate::driver) fn core(
+        &self,
+        config: EndpointConfig,
+        (carrier, answers): (Carrier, bool),
+    ) -> crate::Endpoint {
         let acceptor = self.acceptor.clone().filter(|_| answers);
         let acceptor = acceptor.map(|it| Box::new(it) as Box<dyn Acceptor>);
-        let mut core = crate::Endpoint::new(config, Box::new(self.random.clone()), acceptor);
+        let mut core = crate::Endpoint::new(config, Box::new(self.random.clone()), acceptor)
+            .with_gate(Box::new(self.gate.clone()), carrier == Carrier::Tcp);
         if let Some(observer) = &self.observer {
             core.set_observer(Box::new(observer.clone()));
         }
@@ -105,7 +113,10 @@ impl TcpSide {
     pub(super) fn accept(&self, io: TcpStream) -> io::Result<()> {
         let (link, shared) = self.share(io, true)?;
         let until = self.clock.now() + self.parts.config.transport.handshake_timeout;
-        match self.registry.admit(&shared, Some(until)) {
+        match self
+            .registry
+            .admit(&shared, Some((link.remote_addr(), until)))
+        {
             // Admitted first: whoever ends the endpoint closes the queue and then looks for
             // streams, so one of the two notices.
             Some(_) if self.meeting.incoming.is_closed() => {}
@@ -175,7 +186,7 @@ impl TcpSide {
         let link = TcpLink::new(io)?;
         let local = link.local_addr()?;
         let shared = Shared::new(
-            self.parts.core(config, answers),
+            self.parts.core(config, (Carrier::Tcp, answers)),
             self.clock,
             local,
             Carrier::Tcp,

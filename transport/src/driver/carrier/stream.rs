@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use super::framing::{Inbox, Outbox};
 use crate::driver::link::{Arrived, Link};
+use crate::driver::socket::Socket;
 use crate::error::CloseReason;
 use crate::io::Transmit;
 
@@ -123,6 +124,9 @@ impl Link for TcpLink {
         }
         Poll::Ready(Ok(()))
     }
+
+    /// Never asked: a connection stays on its stream (W-TCP-3).
+    fn rebind(&mut self, _: Socket) {}
 
     fn log(error: &io::Error) {
         tracing::debug!(%error, "a TCP stream ended");

@@ -28,7 +28,7 @@ fn scattered_fragments_hold_no_more_pages_than_a_window_fills() {
                 index: page * 256,
                 total: 65_535,
                 length: 16 * 65_535,
-                order: None,
+                label: Label::default(),
             };
             let data = [1; 16];
             let stored = incoming.on_fragment(at, &data, &mut flow, &mut events);
@@ -48,7 +48,7 @@ fn scattered_fragments_hold_no_more_pages_than_a_window_fills() {
         index: 1,
         total: 65_535,
         length: 16 * 65_535,
-        order: None,
+        label: Label::default(),
     };
     let stored = incoming.on_fragment(at, &[1; 16], &mut flow, &mut events);
     assert_eq!(stored, Ok(Placed::Yes));
@@ -66,7 +66,7 @@ fn complete_messages_give_their_pages_back() {
                 index,
                 total: 3,
                 length: 3 * 3_000,
-                order: None,
+                label: Label::default(),
             };
             let stored = incoming.on_fragment(at, &[1; 3_000], &mut flow, &mut events);
             assert_eq!(stored, Ok(Placed::Yes));
@@ -96,7 +96,7 @@ proptest! {
         for (part, bytes) in picks.chain(parts.clone()) {
             let at = Position {
                 id: part.id, index: part.index, total: part.total, length: part.message_len,
-                order: None,
+                label: Label::default(),
             };
             prop_assert_eq!(
                 incoming.on_fragment(at, &bytes, &mut flow, &mut events),
@@ -117,7 +117,7 @@ fn rejects_contradicting_fragments() {
         index: 0,
         total: 3,
         length: 30,
-        order: None,
+        label: Label::default(),
     };
     let mut on = |at, data: &[u8]| incoming.on_fragment(at, data, &mut flow, &mut events);
     assert_eq!(on(at, &[0; 10]), Ok(Placed::Yes));
@@ -151,7 +151,7 @@ fn a_fragment_flood_stays_inside_its_budget() {
         index: 0,
         total: 2,
         length: 20,
-        order: None,
+        label: Label::default(),
     };
     for id in 0..MESSAGES_IN_REASSEMBLY_MAX as u64 {
         let placed = incoming.on_fragment(at(id), &[0; 10], &mut flow, &mut events);
@@ -177,7 +177,7 @@ fn a_datagram_flood_keeps_the_newest() {
             index: 0,
             total: 2,
             length: 20,
-            order: None,
+            label: Label::default(),
         };
         incoming
             .on_datagram_fragment(at, &[0; 10], &mut events)
@@ -190,7 +190,7 @@ fn a_datagram_flood_keeps_the_newest() {
     assert!(!incoming.partial_datagrams.contains_key(&MessageId(0)));
     for id in 100..=100 + RECEIVED_DATAGRAMS_MAX as u64 {
         incoming
-            .on_datagram(MessageId(id), &[1], &mut events)
+            .on_datagram((MessageId(id), Label::default()), &[1], &mut events)
             .unwrap();
     }
     assert_eq!(incoming.ready_datagrams.len(), RECEIVED_DATAGRAMS_MAX);
@@ -205,12 +205,22 @@ fn a_second_copy_of_a_message_is_not_delivered() {
     let (mut incoming, mut flow, mut events) = (incoming(), flow(), VecDeque::new());
     for _ in 0..2 {
         incoming
-            .on_message((MessageId(3), None), b"once", &mut flow, &mut events)
+            .on_message(
+                (MessageId(3), Label::default()),
+                b"once",
+                &mut flow,
+                &mut events,
+            )
             .unwrap();
     }
     assert!(incoming.pop(&mut flow).is_some());
     incoming
-        .on_message((MessageId(3), None), b"once", &mut flow, &mut events)
+        .on_message(
+            (MessageId(3), Label::default()),
+            b"once",
+            &mut flow,
+            &mut events,
+        )
         .unwrap();
     assert!(incoming.pop(&mut flow).is_none());
 }
@@ -220,15 +230,27 @@ fn empty_messages_are_bounded_too() {
     let (mut incoming, mut flow, mut events) = (incoming(), flow(), VecDeque::new());
     for id in 0..RECEIVED_MESSAGES_MAX as u64 {
         incoming
-            .on_message((MessageId(id), None), b"", &mut flow, &mut events)
+            .on_message(
+                (MessageId(id), Label::default()),
+                b"",
+                &mut flow,
+                &mut events,
+            )
             .unwrap();
     }
     let beyond = MessageId(RECEIVED_MESSAGES_MAX as u64);
-    let placed = incoming.on_message((beyond, None), b"", &mut flow, &mut events);
+    let placed = incoming.on_message((beyond, Label::default()), b"", &mut flow, &mut events);
     assert_eq!(placed, Ok(Placed::No));
     incoming.pop(&mut flow);
-    let placed = incoming.on_message((beyond, None), b"", &mut flow, &mut events);
+    let placed = incoming.on_message((beyond, Label::default()), b"", &mut flow, &mut events);
     assert_eq!(placed, Ok(Placed::Yes));
+}
+
+const fn at_place(order: Option<u64>) -> Label {
+    Label {
+        order,
+        uncompressed: None,
+    }
 }
 
 fn half(id: u64, index: u16, order: Option<u64>) -> Position {
@@ -237,7 +259,7 @@ fn half(id: u64, index: u16, order: Option<u64>) -> Position {
         index,
         total: 2,
         length: 20,
-        order,
+        label: at_place(order),
     }
 }
 
@@ -267,7 +289,12 @@ fn a_message_given_up_is_dropped_and_its_credit_given_back() {
 fn giving_up_a_message_that_arrived_changes_nothing() {
     let (mut flow, mut incoming, mut events) = (flow(), incoming(), VecDeque::new());
     incoming
-        .on_message((MessageId(0), None), b"whole", &mut flow, &mut events)
+        .on_message(
+            (MessageId(0), Label::default()),
+            b"whole",
+            &mut flow,
+            &mut events,
+        )
         .unwrap();
     incoming.on_given_up(MessageId(0), 5, &mut flow).unwrap();
     assert_eq!(flow.unread(), 5);
@@ -313,18 +340,33 @@ fn ordered_messages_wait_for_their_turn_and_then_come_together() {
     let (mut flow, mut incoming, mut events) = (flow(), incoming(), VecDeque::new());
     for (id, order, data) in [(0, Some(1), b"b"), (1, None, b"x")] {
         incoming
-            .on_message((MessageId(id), order), data, &mut flow, &mut events)
+            .on_message(
+                (MessageId(id), at_place(order)),
+                data,
+                &mut flow,
+                &mut events,
+            )
             .unwrap();
     }
     assert_eq!(incoming.pop(&mut flow).unwrap().data, b"x");
     assert_eq!(incoming.pop(&mut flow), None);
     events.clear();
     incoming
-        .on_message((MessageId(2), Some(0)), b"a", &mut flow, &mut events)
+        .on_message(
+            (MessageId(2), at_place(Some(0))),
+            b"a",
+            &mut flow,
+            &mut events,
+        )
         .unwrap();
     assert!(matches!(events.pop_front(), Some(Event::MessageReceived)));
     assert_eq!(incoming.pop(&mut flow).unwrap().data, b"a");
     assert_eq!(incoming.pop(&mut flow).unwrap().data, b"b");
-    let again = incoming.on_message((MessageId(3), Some(1)), b"c", &mut flow, &mut events);
+    let again = incoming.on_message(
+        (MessageId(3), at_place(Some(1))),
+        b"c",
+        &mut flow,
+        &mut events,
+    );
     assert_eq!(again, Err(PeerViolation::MessageOrder));
 }

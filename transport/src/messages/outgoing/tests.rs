@@ -166,13 +166,13 @@ fn ordered_messages_leave_in_order_whatever_their_urgency() {
     push(&mut messages, 250, ordered(0));
     push(&mut messages, 50, urgent(4));
     let orders: Vec<_> = core::iter::from_fn(|| sent(&mut messages, u64::MAX))
-        .map(|(part, _)| part.order)
+        .map(|(part, _)| part.label.order)
         .collect();
     let [first, second] = [Some(0), Some(1)];
     assert_eq!(orders, [None, first, first, first, second, second, second]);
     push(&mut messages, 50, ordered(0));
     let (part, _) = sent(&mut messages, u64::MAX).unwrap();
-    assert_eq!((part.urgency, part.order), (0, Some(2)), "none waits");
+    assert_eq!((part.urgency, part.label.order), (0, Some(2)), "none waits");
 }
 
 #[test]
@@ -205,4 +205,18 @@ fn an_expired_message_is_forgotten_and_told_until_it_is_known() {
     messages.on_given_up_acknowledged(begun);
     messages.on_given_up_lost(begun);
     assert!(messages.is_drained() && !messages.has_work(0));
+}
+
+#[test]
+fn messages_that_wait_to_be_acknowledged_are_counted() {
+    let mut messages = OutgoingMessages::default();
+    for _ in 0..QUEUED_MESSAGES_MAX {
+        assert!(messages.has_room());
+        messages.push(Vec::new(), 100, &Delivery::Reliable.into());
+    }
+    assert!(!messages.has_room());
+    while sent(&mut messages, u64::MAX).is_some() {}
+    assert!(!messages.has_room(), "sent is not acknowledged");
+    assert!(messages.on_acknowledged(MessageId(7), 0));
+    assert!(messages.has_room());
 }
