@@ -251,7 +251,11 @@ impl Connection {
                 Item::Control(control) => self.streams.on_control_acknowledged(&control),
                 Item::MaxData | Item::NewId(_) | Item::ResetToken(_) => {}
                 Item::RetiredId(sequence) => self.remote_ids.on_acknowledged(sequence),
-                Item::AckRequest(sequence) => self.ack_frequency.on_acknowledged(sequence),
+                Item::AckRequest(sequence) => {
+                    self.ack_frequency.on_acknowledged(sequence);
+                    self.loss
+                        .set_report_delay(self.ack_frequency.report_delay());
+                }
                 Item::GivenUp(id) => self.outgoing.on_given_up_acknowledged(id),
                 Item::Session { range } => self.session.on_acknowledged(range),
                 // The peer acknowledges a FIN only after acting on it: as good as a FIN_ACK.

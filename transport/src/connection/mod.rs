@@ -152,7 +152,8 @@ pub struct Connection {
     closing: Closing,
     timers: Timers,
     events: VecDeque<Event>,
-    stats: Stats,
+    /// Apart, because the endpoint's table has room for connections that do not exist.
+    stats: Box<Stats>,
     path_start: PathStart,
     /// Tells an observer, if there is one.
     trace: Option<Box<Tracer>>,
@@ -286,7 +287,7 @@ impl Connection {
             closing: Closing::default(),
             timers: Timers::new(now),
             events: VecDeque::new(),
-            stats: Stats::default(),
+            stats: Box::default(),
             path_start: PathStart::new(now),
             trace: None,
             config,

@@ -351,7 +351,7 @@ impl Connection {
                     return Err(DecodeError::Body.into());
                 }
             }
-            // Reserved for NACK-driven recovery (W-TYP-4): valid, acknowledged, without effect.
+            // Without use in version 1 (W-TYP-4): valid, acknowledged, without effect.
             PacketType::FragmentAck | PacketType::Nack => {}
             PacketType::Syn | PacketType::SynAck => return Err(DecodeError::Flags.into()),
         }

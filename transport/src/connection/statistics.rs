@@ -1,23 +1,23 @@
 //! What is counted and measured apart from the whole connection: its path, and each stream.
 
+use alloc::boxed::Box;
+
 use super::Connection;
 use crate::ids::StreamId;
 use crate::stats::{PathStats, Stats, StreamStats};
 use crate::time::Instant;
 
 /// Where the current path began.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct PathStart {
     at: Instant,
-    counted: Stats,
+    /// What had been counted by then; None: it is the first path.
+    counted: Option<Box<Stats>>,
 }
 
 impl PathStart {
-    pub(super) fn new(at: Instant) -> Self {
-        Self {
-            at,
-            counted: Stats::default(),
-        }
+    pub(super) const fn new(at: Instant) -> Self {
+        Self { at, counted: None }
     }
 }
 
@@ -27,9 +27,9 @@ impl Connection {
     #[must_use]
     pub fn path_stats(&self) -> PathStats {
         let now = self.stats();
-        let since = |counter: fn(&Stats) -> u64| {
-            counter(&now).saturating_sub(counter(&self.path_start.counted))
-        };
+        let then = self.path_start.counted.as_deref();
+        let since =
+            |counter: fn(&Stats) -> u64| counter(&now).saturating_sub(then.map_or(0, counter));
         PathStats {
             remote: self.path.remote(),
             since: self.path_start.at,
@@ -70,7 +70,7 @@ impl Connection {
     pub(super) fn begin_path_stats(&mut self, now: Instant) {
         self.path_start = PathStart {
             at: now,
-            counted: self.stats(),
+            counted: Some(Box::new(self.stats())),
         };
     }
 }

@@ -355,6 +355,8 @@ impl Connection {
             Frame::AckFrequency { sequence, request }.emit(&mut draft.frames);
             draft.contents.push(Item::AckRequest(sequence));
             self.stats.ack_requests_sent += 1;
+            self.loss
+                .set_report_delay(self.ack_frequency.report_delay());
             draft.ack_eliciting = true;
         }
     }

@@ -103,6 +103,15 @@ impl AckFrequency {
         self.in_force.delay.max(asked)
     }
 
+    /// How long the peer may keep to itself that a packet came late: not at all before it was asked to
+    /// (`docs/wire.md` W-ACK-6).
+    pub(crate) fn report_delay(&self) -> Duration {
+        if self.next_sequence == 0 {
+            return Duration::ZERO;
+        }
+        self.delay()
+    }
+
     /// Packets after which the peer acknowledges at the latest.
     pub(crate) fn packets(&self) -> u64 {
         let asked = self.pending.map_or(0, |(_, request)| request.packets);
@@ -207,6 +216,7 @@ mod tests {
         let mut frequency = AckFrequency::new(MS, 25 * MS);
         let (first, request) = frequency.poll(&large(160_000)).unwrap();
         assert_eq!((first, request.packets, request.delay), (0, 10, 10 * MS));
+        assert_eq!(frequency.report_delay(), 25 * MS);
         assert_eq!((frequency.delay(), frequency.packets()), (25 * MS, 10));
         assert_eq!(frequency.poll(&large(1_600_000)), None);
         frequency.on_acknowledged(first + 1);
@@ -227,6 +237,7 @@ mod tests {
     fn does_not_ask_before_anything_is_saved_but_takes_back_what_it_asked_for() {
         let mut frequency = AckFrequency::new(MS, 25 * MS);
         assert_eq!(frequency.poll(&SMALL), None);
+        assert_eq!(frequency.report_delay(), Duration::ZERO);
         let (sequence, _) = frequency.poll(&large(48_000)).unwrap();
         frequency.on_acknowledged(sequence);
         assert_eq!(frequency.poll(&SMALL), None, "hardly anything new");

@@ -55,6 +55,8 @@ pub struct LossDetector {
     packet_threshold: u64,
     /// Quarters of the least round trip by which the reordering window has grown.
     window_steps: u32,
+    /// How long the peer may keep to itself that a packet came late.
+    report_delay: Duration,
     /// When it grew last.
     widened: Option<Instant>,
     /// Recovery periods until tolerance goes back.
@@ -76,6 +78,7 @@ impl Default for LossDetector {
             largest_acked: None,
             packet_threshold: PACKET_THRESHOLD,
             window_steps: 0,
+            report_delay: Duration::ZERO,
             widened: None,
             persistence: PERSISTENCE,
             period: None,
@@ -173,13 +176,21 @@ impl LossDetector {
     }
 
     /// Age from which a packet below the largest acknowledged is lost: the round trip and an eighth
-    /// (RFC 9002 §6.1.2), or as much more as the reordering window has grown to.
+    /// (RFC 9002 §6.1.2), what the peer may wait before it reports what came late, or as much more as
+    /// the reordering window has grown to.
     #[must_use]
     pub fn time_threshold(&self, rtt: &RttEstimator) -> Duration {
         let longest = rtt.smoothed().max(rtt.latest());
         let grown = rtt.minimum() * self.window_steps / WINDOW_STEPS_PER_RTT;
-        let window = grown.min(rtt.smoothed()).max(longest / 8);
+        let window = grown
+            .min(rtt.smoothed())
+            .max(longest / 8 + self.report_delay);
         (longest + window).max(GRANULARITY)
+    }
+
+    /// The peer reports a packet that comes late after `delay` at the latest.
+    pub const fn set_report_delay(&mut self, delay: Duration) {
+        self.report_delay = delay;
     }
 
     /// Whether a packet below the largest acknowledged is lost by `thresholds`; if not, its time
@@ -365,6 +376,13 @@ mod tests {
         let (before, after) = (at(89), at(90));
         assert!(!loss.is_lost(&before, PacketNumber(9), sent));
         assert!(loss.is_lost(&after, PacketNumber(9), sent));
+    }
+
+    #[test]
+    fn what_the_peer_may_keep_to_itself_is_waited_for() {
+        let mut loss = LossDetector::default();
+        loss.set_report_delay(10 * MS);
+        assert_eq!(loss.time_threshold(&rtt()), 100 * MS);
     }
 
     const LOST: DeclaredLost = DeclaredLost {
