@@ -176,6 +176,17 @@ fn the_end_that_was_called_hears_it_too() {
 }
 
 #[test]
+fn a_reset_in_answer_to_a_fin_is_as_good_as_its_answer() {
+    let mut scene = Scene::new(true);
+    let handle = scene.ends[0].handle.unwrap();
+    let connection = scene.ends[0].endpoint.connection_mut(handle).unwrap();
+    connection.close(0, "done");
+    scene.ends[1] = End::new(2, 99, true);
+    scene.exchange();
+    assert_eq!(scene.ends[0].closed, Some(CloseReason::Local));
+}
+
+#[test]
 fn another_node_at_the_address_cannot_reset() {
     let mut scene = Scene::new(true);
     scene.ends[1] = End::new(3, 99, true);

@@ -110,7 +110,11 @@ impl Connection {
         let believed = from == self.path.remote()
             && Some(id) == self.resettable_id()
             && self.reset_tokens.is_theirs(id, token);
-        if believed {
+        if believed && self.state == State::FinSent {
+            // All was acknowledged and the FIN may have been answered: the answer was lost, and the
+            // peer is done.
+            self.on_fin_ack();
+        } else if believed {
             self.lose(CloseReason::PeerRestarted);
         }
         believed
