@@ -344,8 +344,8 @@ fn marked_path(seed: u64, rng: &mut Rng) -> Result<(), Failure> {
     let mut pair = MeddledPair::new(&setting, seed, meddler)?;
     pair.run_to_end(Instant::ZERO + setting.delay * 400 + Duration::from_secs(2))?;
     let (stats, marked) = (*pair.stats(0), pair.meddler.marked);
-    if stats.congestion_events > marked || (marked > 0) != (stats.congestion_events > 0) {
-        let detail = format!("{} of {marked} marks", stats.congestion_events);
+    if stats.congestion_signals > marked || (marked > 0) != (stats.congestion_signals > 0) {
+        let detail = format!("{} of {marked} marks", stats.congestion_signals);
         return Err(pair.unexpected(0, "reactions to marks", detail));
     }
     if stats.packets_lost > 0 {
