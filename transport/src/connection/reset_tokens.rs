@@ -93,10 +93,11 @@ impl Connection {
         self.reset_tokens.to_tell = token.is_some();
     }
 
-    /// The peer's connection ID that a stateless reset has to name, if one would be believed.
+    /// The peer's connection ID that a stateless reset has to name, if one would be believed. Not when the
+    /// end is known: who answers stragglers goes on with that.
     pub(crate) fn resettable_id(&self) -> Option<ConnectionId> {
         let id = self.remote_ids.current();
-        (self.state != State::Closed && self.reset_tokens.knows(id)).then_some(id)
+        (self.state.is_transferring() && self.reset_tokens.knows(id)).then_some(id)
     }
 
     /// A stateless reset came. It counts when it comes from where the peer is, names the connection ID
