@@ -131,3 +131,24 @@ impl Endpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_is_compared_with_connections_up_to_the_limit() {
+        let mut resets = Resets::default();
+        let id = ConnectionId(7);
+        for handle in 0..RESET_CANDIDATES_MAX as u64 {
+            resets.rename(ConnectionHandle(handle), None, Some(id));
+        }
+        assert_eq!(resets.candidates(id).count(), RESET_CANDIDATES_MAX);
+        resets.rename(ConnectionHandle(u64::MAX), None, Some(id));
+        assert_eq!(resets.candidates(id).count(), RESET_CANDIDATES_MAX);
+        resets.rename(ConnectionHandle(0), Some(id), Some(ConnectionId(8)));
+        let left: Vec<_> = resets.candidates(id).collect();
+        assert!(!left.contains(&ConnectionHandle(0)));
+        assert_eq!(resets.candidates(ConnectionId(8)).count(), 1);
+    }
+}
