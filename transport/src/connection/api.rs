@@ -228,7 +228,7 @@ impl Connection {
                 .pacing_rate(self.rtt.smoothed())
                 .unwrap_or(0),
             datagrams_dropped: self.outgoing.expired() + self.incoming.dropped_datagrams(),
-            ..*self.stats
+            ..self.stats
         }
     }
 

@@ -152,8 +152,7 @@ pub struct Connection {
     closing: Closing,
     timers: Timers,
     events: VecDeque<Event>,
-    /// Apart, because the endpoint's table has room for connections that do not exist.
-    stats: Box<Stats>,
+    stats: Stats,
     path_start: PathStart,
     /// Tells an observer, if there is one.
     trace: Option<Box<Tracer>>,
@@ -287,7 +286,7 @@ impl Connection {
             closing: Closing::default(),
             timers: Timers::new(now),
             events: VecDeque::new(),
-            stats: Box::default(),
+            stats: Stats::default(),
             path_start: PathStart::new(now),
             trace: None,
             config,

@@ -40,7 +40,8 @@ use stateless::Resets;
 
 /// A connection with what the endpoint knows about it.
 struct Slot {
-    connection: Connection,
+    /// Apart, because the table has room for slots that do not exist.
+    connection: Box<Connection>,
     /// The deadline that stands in the timer set.
     deadline: Option<Instant>,
     /// The application has let go of it.
@@ -264,7 +265,7 @@ impl Endpoint {
     /// A connection.
     #[must_use]
     pub fn connection(&self, handle: ConnectionHandle) -> Option<&Connection> {
-        self.connections.get(&handle).map(|slot| &slot.connection)
+        self.connections.get(&handle).map(|slot| &*slot.connection)
     }
 
     /// A connection, to call it; afterwards it is asked what it has to send.
@@ -274,7 +275,7 @@ impl Endpoint {
         }
         self.connections
             .get_mut(&handle)
-            .map(|slot| &mut slot.connection)
+            .map(|slot| &mut *slot.connection)
     }
 
     /// Our own address has changed, and nothing has left from the new one yet: every established
@@ -371,7 +372,7 @@ impl Endpoint {
         self.next_handle += 1;
         self.routes.insert(cid, handle);
         let slot = Slot {
-            connection,
+            connection: Box::new(connection),
             deadline: None,
             released: false,
             routed: true,

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::frames::{ack_frame, compressed};
+use super::frames::frame;
 use super::json::Object;
 use crate::congestion::CongestionKind;
 use crate::connection::state::State;
 use crate::error::CloseReason;
-use crate::ids::{Side, StreamDirection};
+use crate::ids::Side;
 use crate::io::EcnMark;
 use crate::protect::Flow;
 use crate::time::Instant;
@@ -15,7 +15,6 @@ use crate::trace::{
     Answer, Blocked, ConnectionStart, DropReason, EndpointEvent, LossTrigger, Metrics,
     StreamUpdate, Timer, TraceEvent, TracedPacket,
 };
-use crate::wire::frame::Frame;
 use crate::wire::header::DataKind;
 use crate::wire::params::TransportParams;
 use crate::wire::{Flags, PacketType};
@@ -258,137 +257,6 @@ fn body(fields: &mut Object<'_>, packet: &TracedPacket<'_>) {
         fields.number("total", u64::from(header.fragment_total));
     }
     fields.number("length", packet.body as u64);
-}
-
-fn frame(fields: &mut Object<'_>, frame: &Frame<'_>, largest: u64) {
-    match frame {
-        Frame::Padding => fields.text("frame_type", "padding"),
-        Frame::Ack(ack) => ack_frame(fields, ack, largest),
-        Frame::MaxData(limit) => {
-            fields.text("frame_type", "max_data");
-            fields.number("maximum", *limit);
-        }
-        Frame::MaxStreamData { id, limit } => {
-            fields.text("frame_type", "max_stream_data");
-            fields.number("stream_id", id.0);
-            fields.number("maximum", *limit);
-        }
-        Frame::MaxStreams { direction, count } => max_streams(fields, *direction, *count),
-        Frame::Stream {
-            id,
-            offset,
-            fin,
-            data,
-        } => {
-            fields.text("frame_type", "stream");
-            fields.number("stream_id", id.0);
-            fields.number("offset", *offset);
-            fields.number("length", data.len() as u64);
-            fields.flag("fin", *fin);
-        }
-        Frame::ResetStream {
-            id,
-            code,
-            final_size,
-        } => {
-            fields.text("frame_type", "reset_stream");
-            fields.number("stream_id", id.0);
-            fields.number("code", *code);
-            fields.number("final_size", *final_size);
-        }
-        Frame::StopSending { .. }
-        | Frame::NewConnectionId { .. }
-        | Frame::RetireConnectionId { .. }
-        | Frame::ResetToken { .. }
-        | Frame::AckFrequency { .. }
-        | Frame::ImmediateAck
-        | Frame::Message { .. }
-        | Frame::Datagram { .. }
-        | Frame::MessageLength(_)
-        | Frame::MessageOrder(_)
-        | Frame::OrderedMessage { .. }
-        | Frame::MessageGivenUp { .. }
-        | Frame::UncompressedLength(_)
-        | Frame::Compressed { .. }
-        | Frame::Session { .. } => other_frame(fields, frame),
-    }
-}
-
-fn max_streams(fields: &mut Object<'_>, direction: StreamDirection, count: u64) {
-    fields.text("frame_type", "max_streams");
-    let direction = match direction {
-        StreamDirection::Bidirectional => "bidirectional",
-        StreamDirection::Unidirectional => "unidirectional",
-    };
-    fields.text("stream_type", direction);
-    fields.number("maximum", count);
-}
-
-/// Frames that stop streams, and about messages, connection IDs and acknowledgements; nothing for
-/// others.
-fn other_frame(fields: &mut Object<'_>, frame: &Frame<'_>) {
-    match frame {
-        Frame::StopSending { id, code } => {
-            fields.text("frame_type", "stop_sending");
-            fields.number("stream_id", id.0);
-            fields.number("code", *code);
-        }
-        Frame::Message { id, data } => message(fields, "message", id.0, data),
-        Frame::Datagram { id, data } => message(fields, "datagram", id.0, data),
-        Frame::MessageLength(length) => {
-            fields.text("frame_type", "message_length");
-            fields.number("length", *length);
-        }
-        Frame::Session { offset, data } => session(fields, *offset, data),
-        Frame::MessageOrder(order) => {
-            fields.text("frame_type", "message_order");
-            fields.number("order", *order);
-        }
-        Frame::OrderedMessage { id, order, data } => {
-            message(fields, "ordered_message", id.0, data);
-            fields.number("order", *order);
-        }
-        Frame::UncompressedLength(_) | Frame::Compressed { .. } => compressed(fields, frame),
-        Frame::MessageGivenUp { id, sent } => {
-            fields.text("frame_type", "message_given_up");
-            fields.number("message_id", id.0);
-            fields.number("sent", *sent);
-        }
-        Frame::NewConnectionId { sequence, id } => {
-            fields.text("frame_type", "new_connection_id");
-            fields.number("sequence_number", *sequence);
-            fields.display("connection_id", format_args!("{:08x}", id.0));
-        }
-        Frame::RetireConnectionId { sequence } => {
-            fields.text("frame_type", "retire_connection_id");
-            fields.number("sequence_number", *sequence);
-        }
-        Frame::ResetToken { id, .. } => {
-            fields.text("frame_type", "reset_token");
-            fields.display("connection_id", format_args!("{:08x}", id.0));
-        }
-        Frame::AckFrequency { sequence, request } => {
-            fields.text("frame_type", "ack_frequency");
-            fields.number("sequence_number", *sequence);
-            fields.number("packets", request.packets);
-            fields.millis("delay", request.delay);
-            fields.number("reordering", request.reordering);
-        }
-        Frame::ImmediateAck => fields.text("frame_type", "immediate_ack"),
-        _ => {}
-    }
-}
-
-fn session(fields: &mut Object<'_>, offset: u64, data: &[u8]) {
-    fields.text("frame_type", "session");
-    fields.number("offset", offset);
-    fields.number("length", data.len() as u64);
-}
-
-pub(super) fn message(fields: &mut Object<'_>, kind: &str, id: u64, data: &[u8]) {
-    fields.text("frame_type", kind);
-    fields.number("message_id", id);
-    fields.number("length", data.len() as u64);
 }
 
 fn dropped(
