@@ -727,7 +727,9 @@ mod compression {
     fn cost(accepts: bool, options: SendOptions) -> u64 {
         let mut pair = pair(1, accepts);
         let before = pair.conn(0).stats().bytes_sent;
-        pair.conn(0).send_message(text(200_000), options).expect("open");
+        pair.conn(0)
+            .send_message(text(200_000), options)
+            .expect("open");
         pair.run(|pair| pair.conn(1).receive_message().is_some());
         pair.conn(0).stats().bytes_sent - before
     }
