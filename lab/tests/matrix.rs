@@ -29,8 +29,8 @@ fn cells(line: &str) -> Vec<&str> {
 
 /// `96.7 % (95.1 %)`: median and fifth percentile of shares.
 fn is_measured(cell: &str) -> bool {
-    // Bytes that waited behind a hole since before the measured time count too: 1 Gbit/s × 150 ms has
-    // a window of 18.75 MB, a twentieth of what passes in the 3.5 s.
+    // Bytes that waited behind a hole since before the measured time count too: at 1 Gbit/s × 150 ms
+    // path and queue hold 37.5 MB, a twelfth of what passes in the 3.5 s.
     let share = |text: &str| {
         let number = text.strip_suffix(" %")?;
         number.parse::<f64>().ok().filter(|share| *share <= 106.0)
