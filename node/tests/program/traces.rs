@@ -129,11 +129,10 @@ fn trace_prints_a_table_and_draws_a_page() {
         seen.stdout
     );
     assert!(lines[0].contains("goodput") && lines[0].contains("max cwnd"));
-    assert!(
-        lines[1].contains(" client ") && lines[1].ends_with("local"),
-        "{}",
-        lines[1]
-    );
+    // Both ends close when everything has arrived; on a busy machine either may be the first.
+    let closed_by = lines[1].split_whitespace().next_back().unwrap();
+    assert!(lines[1].contains(" client "), "{}", lines[1]);
+    assert!(["local", "peer"].contains(&closed_by), "{}", lines[1]);
     let html = fs::read_to_string(page).unwrap();
     for chart in [
         "Congestion window",
