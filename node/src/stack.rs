@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use dunlin_session::keyfile::{self, Passphrase, Sealing, load_or_create};
 use dunlin_session::{
-    CryptoProvider, DenyList, Identity, NodeId, PeerInfo, Randomness, Refusal, SessionAcceptor,
-    SessionConfig, SessionInitiator, provider,
+    CryptoProvider, DenyList, Identity, KeyExchange, NodeId, PeerInfo, Randomness, Refusal,
+    SessionAcceptor, SessionConfig, SessionInitiator, provider,
 };
 use dunlin_transport::driver::{
     Carrier, CarrierChoice, Connection, ConnectionError, Endpoint, EndpointOptions, OsRandom,
@@ -47,6 +47,7 @@ pub struct Keys {
     traces: Traces,
     network: Option<String>,
     post_quantum: dunlin_session::PostQuantum,
+    key_exchange: KeyExchange,
     denied: DenyList,
 }
 
@@ -66,6 +67,7 @@ impl Keys {
             traces: Traces::default(),
             network: args.network.clone(),
             post_quantum: args.post_quantum.into(),
+            key_exchange: args.key_exchange.into(),
             denied,
         })
     }
@@ -80,6 +82,7 @@ impl Keys {
             traces: Traces::default(),
             network: None,
             post_quantum: dunlin_session::PostQuantum::default(),
+            key_exchange: KeyExchange::default(),
             denied: DenyList::default(),
         }
     }
@@ -88,6 +91,7 @@ impl Keys {
     fn stranger(&self) -> Self {
         Self {
             network: self.network.clone(),
+            key_exchange: self.key_exchange,
             ..Self::throwaway()
         }
     }
@@ -144,6 +148,7 @@ impl Keys {
         let mut config = SessionConfig {
             key_log: self.traces.key_log(),
             post_quantum: self.post_quantum,
+            key_exchange: self.key_exchange,
             deny_list: self.denied.clone(),
             refusals: Some(refusals()),
             randomness: Some(Randomness::new(|| Box::new(OsRandom))),

@@ -6,11 +6,13 @@ use std::time::Duration;
 use crate::access::{DenyList, PostQuantum, RefusalLogger};
 use crate::error::Refusal;
 use crate::identity::PublicIdentity;
+use crate::key_exchange::KeyExchange;
 use crate::key_log::KeyLogger;
 use crate::limits::{
     KEY_UPDATE_INTERVAL, KEY_UPDATE_PACKETS, REKEY_BYTES, REKEY_INTERVAL, USER_AGENT_MAX,
 };
 use crate::node_id::NodeId;
+use crate::planted::{self, Bug};
 use crate::rekey::{Due, Randomness};
 use crate::suite::CipherSuite;
 
@@ -29,6 +31,9 @@ pub struct SessionConfig {
     pub deny_list: DenyList,
     /// Whether a peer has to prove an ML-DSA-65 key. Default: when it has one.
     pub post_quantum: PostQuantum,
+    /// The key exchange to offer, and the least to accept. Default: hybrid, so a classical one needs
+    /// both ends to be set to it.
+    pub key_exchange: KeyExchange,
     /// Told about the proven peers that we refuse. Default: nobody.
     pub refusals: Option<RefusalLogger>,
     /// Our capabilities, announced to proven peers only; the application gives the bits meaning. At
@@ -67,6 +72,7 @@ impl Default for SessionConfig {
             allow_list: None,
             deny_list: DenyList::default(),
             post_quantum: PostQuantum::default(),
+            key_exchange: KeyExchange::default(),
             refusals: None,
             capabilities: 0,
             require_capabilities: 0,
@@ -84,7 +90,12 @@ impl Default for SessionConfig {
 
 impl SessionConfig {
     /// Whether a proven peer is welcome.
-    pub(crate) fn judge(&self, peer: &PublicIdentity, capabilities: u64) -> Result<(), Refusal> {
+    pub(crate) fn judge(
+        &self,
+        peer: &PublicIdentity,
+        capabilities: u64,
+        key_exchange: KeyExchange,
+    ) -> Result<(), Refusal> {
         let node_id = peer.node_id();
         if self.deny_list.contains(&node_id) {
             return Err(Refusal::Revoked);
@@ -98,6 +109,9 @@ impl SessionConfig {
         }
         if self.post_quantum == PostQuantum::Required && !peer.is_hybrid() {
             return Err(Refusal::ClassicalOnly);
+        }
+        if key_exchange < self.key_exchange && !planted::is(Bug::ClassicalAccepted) {
+            return Err(Refusal::ClassicalKeyExchange);
         }
         if capabilities & self.require_capabilities != self.require_capabilities {
             return Err(Refusal::MissingCapability);
@@ -161,9 +175,15 @@ mod tests {
             require_capabilities: 0b101,
             ..SessionConfig::default()
         };
-        assert_eq!(config.judge(&PEER, 0b111), Ok(()));
-        assert_eq!(config.judge(&PEER, 0b011), Err(Refusal::MissingCapability));
-        assert_eq!(config.judge(&PEER, 0), Err(Refusal::MissingCapability));
+        assert_eq!(config.judge(&PEER, 0b111, KeyExchange::Hybrid), Ok(()));
+        assert_eq!(
+            config.judge(&PEER, 0b011, KeyExchange::Hybrid),
+            Err(Refusal::MissingCapability)
+        );
+        assert_eq!(
+            config.judge(&PEER, 0, KeyExchange::Hybrid),
+            Err(Refusal::MissingCapability)
+        );
     }
 
     #[test]
@@ -173,10 +193,13 @@ mod tests {
             allow_list: list,
             ..SessionConfig::default()
         };
-        assert_eq!(with(None).judge(&PEER, 0), Ok(()));
-        assert_eq!(with(Some(BTreeSet::from([id]))).judge(&PEER, 0), Ok(()));
+        assert_eq!(with(None).judge(&PEER, 0, KeyExchange::Hybrid), Ok(()));
         assert_eq!(
-            with(Some(BTreeSet::new())).judge(&PEER, 0),
+            with(Some(BTreeSet::from([id]))).judge(&PEER, 0, KeyExchange::Hybrid),
+            Ok(())
+        );
+        assert_eq!(
+            with(Some(BTreeSet::new())).judge(&PEER, 0, KeyExchange::Hybrid),
             Err(Refusal::NotAllowed)
         );
     }
@@ -188,9 +211,29 @@ mod tests {
             ..SessionConfig::default()
         };
         config.deny_list.replace([PEER.node_id()]);
-        assert_eq!(config.judge(&PEER, 0), Err(Refusal::Revoked));
+        assert_eq!(
+            config.judge(&PEER, 0, KeyExchange::Hybrid),
+            Err(Refusal::Revoked)
+        );
         config.deny_list.replace([]);
-        assert_eq!(config.judge(&PEER, 0), Ok(()));
+        assert_eq!(config.judge(&PEER, 0, KeyExchange::Hybrid), Ok(()));
+    }
+
+    #[test]
+    fn a_classical_key_exchange_is_accepted_only_where_it_is_set() {
+        use KeyExchange::{Classical, Hybrid};
+        for (setting, used, verdict) in [
+            (Hybrid, Hybrid, Ok(())),
+            (Hybrid, Classical, Err(Refusal::ClassicalKeyExchange)),
+            (Classical, Classical, Ok(())),
+            (Classical, Hybrid, Ok(())),
+        ] {
+            let config = SessionConfig {
+                key_exchange: setting,
+                ..SessionConfig::default()
+            };
+            assert_eq!(config.judge(&PEER, 0, used), verdict);
+        }
     }
 
     #[test]
@@ -208,8 +251,8 @@ mod tests {
                 post_quantum,
                 ..SessionConfig::default()
             };
-            assert_eq!(config.judge(&PEER, 0), classical);
-            assert_eq!(config.judge(&hybrid, 0), Ok(()));
+            assert_eq!(config.judge(&PEER, 0, KeyExchange::Hybrid), classical);
+            assert_eq!(config.judge(&hybrid, 0, KeyExchange::Hybrid), Ok(()));
         }
     }
 }

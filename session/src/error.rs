@@ -15,16 +15,19 @@ pub enum Refusal {
     SecondProofFailed,
     /// The peer's node ID is on our deny list.
     Revoked,
+    /// The peer offered a classical key exchange, and we accept none.
+    ClassicalKeyExchange,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NotAllowed,
         Self::MissingCapability,
         Self::ClassicalOnly,
         Self::SecondProofFailed,
         Self::Revoked,
+        Self::ClassicalKeyExchange,
     ];
 
     /// The application error code on the wire.
@@ -36,6 +39,7 @@ impl Refusal {
             Self::ClassicalOnly => 0x6475_0003,
             Self::SecondProofFailed => 0x6475_0004,
             Self::Revoked => 0x6475_0005,
+            Self::ClassicalKeyExchange => 0x6475_0006,
         }
     }
 
@@ -48,6 +52,7 @@ impl Refusal {
             0x6475_0003 => Some(Self::ClassicalOnly),
             0x6475_0004 => Some(Self::SecondProofFailed),
             0x6475_0005 => Some(Self::Revoked),
+            0x6475_0006 => Some(Self::ClassicalKeyExchange),
             _ => None,
         }
     }
@@ -71,6 +76,9 @@ impl Refusal {
             Self::Revoked => {
                 "this node ID is on the deny list of the peer; ask its operator, or use another identity"
             }
+            Self::ClassicalKeyExchange => {
+                "the peer requires a hybrid (post-quantum) key exchange and this node is set to a classical one; remove `--key-exchange classical` here, or set it at the peer too"
+            }
         }
     }
 
@@ -85,6 +93,9 @@ impl Refusal {
             }
             Self::SecondProofFailed => "the peer's post-quantum signature does not fit its node ID",
             Self::Revoked => "the peer's node ID is on our deny list",
+            Self::ClassicalKeyExchange => {
+                "the peer offers only a classical key exchange, and a hybrid one is required here"
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use dunlin_transport::protect::PeerIdentity;
 
 use crate::hkdf;
 use crate::identity::PublicIdentity;
+use crate::key_exchange::KeyExchange;
 use crate::node_id::NodeId;
 use crate::provider::{CryptoProvider, Secret};
 use crate::suite::CipherSuite;
@@ -26,6 +27,8 @@ pub struct PeerInfo {
     pub user_agent: String,
     /// Version of the session protocol.
     pub version: u8,
+    /// What the secrets came from.
+    pub key_exchange: KeyExchange,
     /// The cipher of the packets.
     pub cipher: CipherSuite,
     pub(crate) exporter: Secret,
@@ -63,6 +66,7 @@ impl fmt::Debug for PeerInfo {
             .field("capabilities", &format_args!("{:#x}", self.capabilities))
             .field("user_agent", &self.user_agent)
             .field("version", &self.version)
+            .field("key_exchange", &self.key_exchange)
             .field("cipher", &self.cipher)
             .finish_non_exhaustive()
     }

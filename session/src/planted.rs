@@ -31,6 +31,9 @@ dunlin_transport::planted_bugs! {
     TranscriptOmitsOffer, "transcript-omits-offer", Handshake,
         "The transcript does not cover versions and ciphers that were offered.",
         "downgrade by omission (Logjam, FREAK)";
+    ClassicalAccepted, "classical-accepted", Handshake,
+        "A classical key exchange is accepted where a hybrid one is required.",
+        "control model of the handshake (docs/model)";
     CookieForAnyAddress, "cookie-for-any-address", Amplification,
         "A RETRY token is good from every address.",
         "RFC 9000 §8.1.4, WireGuard cookies";

@@ -66,14 +66,16 @@ pub(crate) struct HandshakeSecrets {
 }
 
 impl HandshakeSecrets {
-    /// From the two shared secrets and the transcript up to the SYN_ACK's clear part.
+    /// From the shared secrets and the transcript up to the SYN_ACK's clear part, which names the
+    /// suite; `kem` is None in the classical key exchange.
     pub(crate) fn new(
         provider: &dyn CryptoProvider,
         th2: &[u8; 32],
-        kem: &Secret,
+        kem: Option<&Secret>,
         x25519: &Secret,
     ) -> Self {
-        let secret = extract(provider, th2, &[kem.as_slice(), x25519.as_slice()]);
+        let kem = kem.map_or(&[][..], |kem| kem.as_slice());
+        let secret = extract(provider, th2, &[kem, x25519.as_slice()]);
         Self {
             responder: derive(provider, &secret, "hs r", &[]),
             initiator: derive(provider, &secret, "hs i", &[]),

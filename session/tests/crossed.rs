@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use dunlin_session::fuzzing::SeededRandom;
 use dunlin_session::{
-    CipherSuite, CryptoProvider, Identity, PeerInfo, PostQuantum, SessionAcceptor, SessionConfig,
-    SessionInitiator, provider,
+    CipherSuite, CryptoProvider, Identity, KeyExchange, PeerInfo, PostQuantum, SessionAcceptor,
+    SessionConfig, SessionInitiator, provider,
 };
 use dunlin_transport::protect::{
     Acceptor, Established, Initiator, Random, Syn, SynDecision, Verdict,
@@ -61,6 +61,10 @@ impl Drawn<'_> {
             network: "crossed".to_owned(),
             capabilities: u64::from(self.below(1 << 20)),
             ciphers,
+            key_exchange: match self.below(4) {
+                0 => KeyExchange::Classical,
+                _ => KeyExchange::Hybrid,
+            },
             post_quantum,
             ..SessionConfig::default()
         }
@@ -70,7 +74,11 @@ impl Drawn<'_> {
 fn handshake(random: &mut SeededRandom) -> [Established; 2] {
     let mut drawn = Drawn(random);
     let (one, two) = (drawn.identity(), drawn.identity());
-    let (mut one_config, two_config) = (drawn.config(), drawn.config());
+    let (mut one_config, mut two_config) = (drawn.config(), drawn.config());
+    let key_exchange = one_config.key_exchange;
+    if key_exchange == KeyExchange::Classical {
+        two_config.key_exchange = key_exchange; // else it would refuse
+    }
     if drawn.chance() {
         one_config.ciphers.truncate(1);
     }
@@ -109,6 +117,7 @@ fn handshake(random: &mut SeededRandom) -> [Established; 2] {
     let ends = [at_initiator, at_responder];
     for (end, id) in ends.iter().zip(ids) {
         assert_eq!(peer(end).node_id, id);
+        assert_eq!(peer(end).key_exchange, key_exchange);
     }
     ends
 }

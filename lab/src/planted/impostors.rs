@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_session::{Identity, SessionAcceptor, SessionConfig, SessionInitiator, provider};
+use dunlin_session::{
+    Identity, KeyExchange, SessionAcceptor, SessionConfig, SessionInitiator, provider,
+};
 use dunlin_transport::Instant;
 use dunlin_transport::protect::{
     Acceptor, HandshakeError, Initiator, Random, Responder, Syn, SynDecision, Verdict,
@@ -16,12 +18,13 @@ const PARAMS: &[u8] = b"transport parameters";
 
 /// A handshake with one thing wrong, chosen by `seed`; it must not succeed.
 pub(super) fn run(seed: u64) -> Result<(), String> {
-    let mut rng = Rng::new(seed / 5).split(0x1339);
-    match seed % 5 {
+    let mut rng = Rng::new(seed / 6).split(0x1339);
+    match seed % 6 {
         0 => other_node(&mut rng),
         1 => responder_claims(&mut rng),
         2 => initiator_claims(&mut rng),
         3 => token_elsewhere(&mut rng),
+        4 => classical_exchange(&mut rng),
         _ => token_too_old(&mut rng),
     }
 }
@@ -117,6 +120,26 @@ fn initiator_claims(rng: &mut Rng) -> Result<(), String> {
         Ok(Verdict::Accept(_) | Verdict::Refuse { .. }) => {
             Err("an initiator without the key was believed".to_owned())
         }
+    }
+}
+
+/// An initiator that offers X25519 alone, to a node that wants ML-KEM beside it.
+fn classical_exchange(rng: &mut Rng) -> Result<(), String> {
+    let us = Identity::from_seed(seed_of(rng));
+    let config = SessionConfig {
+        key_exchange: KeyExchange::Classical,
+        ..SessionConfig::default()
+    };
+    let (one, wanted) = (Identity::from_seed(seed_of(rng)), Some(us.node_id()));
+    let mut one = SessionInitiator::new(Arc::new(one), config, provider::pure(), wanted, rng);
+    let responder = answered(&mut one, &acceptor(us, rng), rng)?;
+    let (confirm, _) = one
+        .on_syn_ack(responder.syn_ack())
+        .map_err(|error| error.to_string())?;
+    match responder.on_confirm(&confirm) {
+        Ok(Verdict::Refuse { .. }) => Ok(()),
+        Ok(Verdict::Accept(_)) => Err("a classical key exchange was accepted".to_owned()),
+        Err(error) => Err(format!("an honest node is told nothing: {error}")),
     }
 }
 

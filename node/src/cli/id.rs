@@ -27,6 +27,28 @@ pub struct KeyArgs {
     /// Whether peers have to prove a post-quantum key
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     pub post_quantum: PostQuantum,
+    /// What the keys of connections come from
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
+    pub key_exchange: KeyExchange,
+}
+
+/// What the keys of connections come from.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum KeyExchange {
+    /// X25519 and ML-KEM-768; nothing less is accepted
+    #[default]
+    Hybrid,
+    /// X25519 alone, if the other end is set to it too
+    Classical,
+}
+
+impl From<KeyExchange> for dunlin_session::KeyExchange {
+    fn from(asked: KeyExchange) -> Self {
+        match asked {
+            KeyExchange::Hybrid => Self::Hybrid,
+            KeyExchange::Classical => Self::Classical,
+        }
+    }
 }
 
 /// Whether peers have to prove a post-quantum key.

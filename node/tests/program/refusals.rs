@@ -177,6 +177,28 @@ fn a_sender_that_requires_post_quantum_refuses_a_classical_receiver() {
     );
 }
 
+#[test]
+fn a_classical_key_exchange_takes_both_ends_and_the_refused_one_is_told() {
+    let lab = Lab::new();
+    let (receiver, line) = lab.receiver(&[]);
+    let classical = ["--key-exchange", "classical"];
+    let ended = send(&lab, &line, &classical);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    let advice = "remove `--key-exchange classical` here, or set it at the peer too";
+    assert!(ended.sentence().contains(advice), "{ended:?}");
+    let sender = id_of(&lab, "sender");
+    told(
+        &receiver,
+        &format!("refused {sender}: the peer offers only a classical key exchange"),
+    );
+    drop(receiver);
+    let (_receiver, line) = lab.receiver(&classical);
+    for more in [&classical[..], &[]] {
+        let sent = send(&lab, &line, more);
+        assert_eq!(sent.code, Some(0), "{sent:?}");
+    }
+}
+
 /// Replaces the wall clock of a program by one that is a year ahead, where the system's loader and a
 /// C compiler allow it; elsewhere there is nothing to try.
 #[cfg(target_os = "linux")]

@@ -7,16 +7,17 @@ use dunlin_transport::protect::{Established, HandshakeError, Initiator, MakeInit
 use dunlin_transport::secret::same_secret;
 use zeroize::Zeroizing;
 
-use super::messages::{Carrier, Introduction, MAC_LEN, Offer, Retry, SUITE_H1, Syn, SynAck};
+use super::messages::{Carrier, Introduction, MAC_LEN, Offer, Retry, Syn, SynAck};
 use super::{
     Ends, INITIATOR_CONTEXT, PROTOCOL_VERSION, RESPONDER_CONTEXT, as_initiator, established,
 };
 use crate::config::SessionConfig;
 use crate::identity::{Identity, separated};
+use crate::key_exchange::KeyExchange;
 use crate::limits::TOKEN_LEN;
 use crate::node_id::NodeId;
 use crate::planted::{self, Bug};
-use crate::provider::{CryptoProvider, KemSecret, Secret, TAG_LEN};
+use crate::provider::{CryptoProvider, KEM_PUBLIC_LEN, KemSecret, Secret, TAG_LEN};
 use crate::schedule::{HandshakeSecrets, mac1_key, network_id, th1, th2, th3};
 
 /// One handshake that we open. Its ephemeral keys are made here, used for this handshake only, and
@@ -27,7 +28,8 @@ pub struct SessionInitiator {
     provider: Arc<dyn CryptoProvider>,
     expected: Option<NodeId>,
     x25519: Secret,
-    kem: Box<dyn KemSecret>,
+    /// None in the classical key exchange.
+    kem: Option<Box<dyn KemSecret>>,
     /// The SYN but for token and mac1.
     content: Vec<u8>,
     mac1_key: [u8; 32],
@@ -51,15 +53,17 @@ impl SessionInitiator {
     ) -> Self {
         let mut x25519 = Zeroizing::new([0; 32]);
         random.fill(x25519.as_mut());
-        let kem = provider.kem_generate(random);
+        let is_hybrid = config.key_exchange == KeyExchange::Hybrid;
+        let kem = is_hybrid.then(|| provider.kem_generate(random));
+        let kem_public = kem.as_ref().map_or([0; KEM_PUBLIC_LEN], |kem| kem.public());
         let offer = Offer {
             version_min: PROTOCOL_VERSION,
             version_max: PROTOCOL_VERSION,
-            suites: 1 << (SUITE_H1 - 1),
+            suites: config.key_exchange.bit(),
             ciphers: config.cipher_bits(),
             preferred: config.ciphers.first().map_or(0, |suite| suite.wire()),
         };
-        let content = Syn::content(offer, &provider.x25519_public(&x25519), &kem.public());
+        let content = Syn::content(offer, &provider.x25519_public(&x25519), &kem_public);
         let network = network_id(&*provider, &config.network);
         let responder = expected.unwrap_or(NodeId::from_bytes([0; 32]));
         Self {
@@ -87,11 +91,11 @@ impl SessionInitiator {
         let x25519 = provider
             .x25519(&self.x25519, syn_ack.x25519)
             .map_err(|_| HandshakeError::Rejected("the X25519 value has small order"))?;
-        let kem = self
-            .kem
-            .decapsulate(syn_ack.kem)
+        let kem = self.kem.as_ref().map(|kem| kem.decapsulate(syn_ack.kem));
+        let kem = kem
+            .transpose()
             .map_err(|_| HandshakeError::Rejected("the ML-KEM ciphertext is unusable"))?;
-        Ok(HandshakeSecrets::new(provider, th2, &kem, &x25519))
+        Ok(HandshakeSecrets::new(provider, th2, kem.as_ref(), &x25519))
     }
 
     /// Whether the responder is who it says, and who we want.
@@ -124,7 +128,11 @@ impl SessionInitiator {
             ));
         }
         self.config
-            .judge(&introduction.public, introduction.capabilities)
+            .judge(
+                &introduction.public,
+                introduction.capabilities,
+                self.config.key_exchange,
+            )
             .map_err(|refusal| HandshakeError::Fatal(refusal.own_reason()))
     }
 
@@ -178,6 +186,11 @@ impl Initiator for SessionInitiator {
         let syn_ack =
             SynAck::parse(payload).ok_or(HandshakeError::Rejected("the SYN_ACK is malformed"))?;
         let cipher = syn_ack.cipher;
+        if syn_ack.key_exchange != self.config.key_exchange {
+            return Err(HandshakeError::Rejected(
+                "a key exchange was selected that we did not offer",
+            ));
+        }
         if !self.config.ciphers.contains(&cipher) {
             return Err(HandshakeError::Rejected(
                 "a cipher was selected that we did not offer",
@@ -219,7 +232,7 @@ impl Initiator for SessionInitiator {
                     side: Side::Initiator,
                     own_params: &self.params,
                 },
-                cipher,
+                (syn_ack.key_exchange, cipher),
                 keys,
                 introduction,
                 true,

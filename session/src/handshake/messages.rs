@@ -2,14 +2,13 @@
 //! reserved byte must be zero.
 
 use crate::identity::PublicIdentity;
+use crate::key_exchange::KeyExchange;
 use crate::limits::{
     CAPABILITIES_MAX, CONFIRM_LEN, RETRY_LEN, SYN_ACK_LEN, SYN_LEN, TOKEN_LEN, USER_AGENT_MAX,
 };
 use crate::provider::{KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, TAG_LEN};
 use crate::suite::CipherSuite;
 
-/// The only suite of key exchange, hash and signature: X25519 + ML-KEM-768, SHA-256, Ed25519.
-pub(super) const SUITE_H1: u8 = 1;
 /// Bytes of a first check and of the check of a RETRY.
 pub(super) const MAC_LEN: usize = 16;
 /// Bytes of the SYN that the transcript covers: all but token and mac1.
@@ -76,6 +75,7 @@ pub(super) struct Syn<'a> {
     pub(super) checked: &'a [u8],
     pub(super) offer: Offer,
     pub(super) x25519: &'a [u8; 32],
+    /// Zeros when the classical key exchange alone is offered.
     pub(super) kem: &'a [u8; KEM_PUBLIC_LEN],
     pub(super) token: &'a [u8; TOKEN_LEN],
     pub(super) mac1: &'a [u8; MAC_LEN],
@@ -91,6 +91,9 @@ impl<'a> Syn<'a> {
         Reader(reader.bytes(3)?).zeros()?;
         let x25519 = reader.array()?;
         let kem = reader.array()?;
+        if suites == KeyExchange::Classical.bit() {
+            Reader(kem).zeros()?;
+        }
         reader.zeros()?;
         let (_, token) = checked.split_last_chunk()?;
         let offer = Offer {
@@ -159,8 +162,10 @@ impl<'a> Retry<'a> {
 pub(super) struct SynAck<'a> {
     /// What the transcript covers before the keys exist.
     pub(super) clear: &'a [u8],
+    pub(super) key_exchange: KeyExchange,
     pub(super) cipher: CipherSuite,
     pub(super) x25519: &'a [u8; 32],
+    /// Zeros in the classical key exchange.
     pub(super) kem: &'a [u8; KEM_CIPHERTEXT_LEN],
     /// The sealed introduction.
     pub(super) sealed: &'a [u8],
@@ -172,14 +177,19 @@ impl<'a> SynAck<'a> {
         let (clear, sealed) = payload.split_at(SYN_ACK_CLEAR_LEN);
         let mut reader = Reader(clear);
         let [version, suite, cipher, reserved] = *reader.array()?;
-        if (version, suite, reserved) != (super::PROTOCOL_VERSION, SUITE_H1, 0) {
+        if (version, reserved) != (super::PROTOCOL_VERSION, 0) {
             return None;
         }
+        let key_exchange = KeyExchange::from_wire(suite)?;
         let cipher = CipherSuite::from_wire(cipher)?;
         let (x25519, kem) = (reader.array()?, reader.array()?);
         reader.finish()?;
+        if key_exchange == KeyExchange::Classical {
+            Reader(kem).zeros()?;
+        }
         Some(Self {
             clear,
+            key_exchange,
             cipher,
             x25519,
             kem,
@@ -189,11 +199,13 @@ impl<'a> SynAck<'a> {
 
     /// The clear part; the sealed introduction follows.
     pub(super) fn clear(
+        key_exchange: KeyExchange,
         cipher: CipherSuite,
         x25519: &[u8; 32],
         kem: &[u8; KEM_CIPHERTEXT_LEN],
     ) -> Vec<u8> {
-        let head = [super::PROTOCOL_VERSION, SUITE_H1, cipher.wire(), 0];
+        let suite = key_exchange.wire();
+        let head = [super::PROTOCOL_VERSION, suite, cipher.wire(), 0];
         [&head[..], x25519, kem].concat()
     }
 }
@@ -364,7 +376,8 @@ mod tests {
     #[test]
     fn a_syn_ack_of_another_version_or_suite_is_refused() {
         let cipher = CipherSuite::ChaCha20Poly1305;
-        let mut payload = SynAck::clear(cipher, &[1; 32], &[2; KEM_CIPHERTEXT_LEN]);
+        let hybrid = KeyExchange::Hybrid;
+        let mut payload = SynAck::clear(hybrid, cipher, &[1; 32], &[2; KEM_CIPHERTEXT_LEN]);
         payload.resize(SYN_ACK_LEN, 3);
         let parsed = SynAck::parse(&payload).unwrap();
         assert_eq!(
@@ -372,7 +385,16 @@ mod tests {
             (cipher, &[1; 32], 2)
         );
         assert_eq!((parsed.clear.len(), parsed.sealed.len()), (1_124, 232));
-        for (at, value) in [(0, 0), (0, 2), (1, 0), (1, 2), (2, 0), (2, 4), (3, 1)] {
+        for (at, value) in [
+            (0, 0),
+            (0, 2),
+            (1, 0),
+            (1, 2),
+            (1, 3),
+            (2, 0),
+            (2, 4),
+            (3, 1),
+        ] {
             let mut other = payload.clone();
             other[at] = value;
             assert!(SynAck::parse(&other).is_none(), "{at}: {value}");
@@ -394,6 +416,28 @@ mod tests {
         assert!(Introduction::parse(Carrier::Confirm, &bytes).is_some());
         *bytes.last_mut().unwrap() = 1;
         assert!(Introduction::parse(Carrier::Confirm, &bytes).is_none());
+    }
+
+    #[test]
+    fn what_the_classical_key_exchange_does_not_need_must_be_zero() {
+        let offer = Offer { suites: 2, ..OFFER };
+        let parses = |offer, kem: &[u8; KEM_PUBLIC_LEN]| {
+            let content = Syn::content(offer, &[1; 32], kem);
+            Syn::parse(&[&content[..], &[0; TOKEN_LEN + MAC_LEN]].concat()).is_some()
+        };
+        let mut kem = [0; KEM_PUBLIC_LEN];
+        assert!(parses(offer, &kem));
+        kem[KEM_PUBLIC_LEN - 1] = 1;
+        assert!(!parses(offer, &kem));
+        assert!(parses(Offer { suites: 3, ..offer }, &kem));
+        let cipher = CipherSuite::ChaCha20Poly1305;
+        let mut kem = [0; KEM_CIPHERTEXT_LEN];
+        for (last, ok) in [(0, true), (1, false)] {
+            kem[KEM_CIPHERTEXT_LEN - 1] = last;
+            let mut payload = SynAck::clear(KeyExchange::Classical, cipher, &[1; 32], &kem);
+            payload.resize(SYN_ACK_LEN, 3);
+            assert_eq!(SynAck::parse(&payload).is_some(), ok);
+        }
     }
 
     #[test]

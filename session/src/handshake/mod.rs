@@ -27,6 +27,7 @@ use dunlin_transport::protect::Established;
 
 use crate::config::SessionConfig;
 use crate::identity::Identity;
+use crate::key_exchange::KeyExchange;
 use crate::key_log::ConnectionKeyLog;
 use crate::peer::PeerInfo;
 use crate::protection::{KeyLimits, SealedProtection};
@@ -59,7 +60,7 @@ struct Ends<'a> {
 /// peer that is `welcome` proves its second key, when it has one and we ask for it, and we ours.
 fn established(
     ends: &Ends<'_>,
-    cipher: CipherSuite,
+    (key_exchange, cipher): (KeyExchange, CipherSuite),
     (outgoing, incoming, exporter): (Secret, Secret, Secret),
     introduction: Introduction<'_>,
     welcome: bool,
@@ -75,6 +76,7 @@ fn established(
         capabilities: introduction.capabilities,
         user_agent: introduction.user_agent.to_owned(),
         version: PROTOCOL_VERSION,
+        key_exchange,
         cipher,
         exporter,
         provider: Arc::clone(ends.provider),
@@ -122,6 +124,8 @@ fn as_responder(secrets: SessionSecrets) -> (Secret, Secret, Secret) {
     (secrets.responder, secrets.initiator, secrets.exporter)
 }
 
+#[cfg(test)]
+mod exchange_tests;
 #[cfg(test)]
 mod second_tests;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use dunlin_transport::{ConnectionId, Instant, Side};
 use zeroize::Zeroizing;
 
 use super::initiator::{first_half, retry_mac};
-use super::messages::{Carrier, Introduction, Retry, SUITE_H1, SYN_ACK_CLEAR_LEN, Syn, SynAck};
+use super::messages::{Carrier, Introduction, Retry, SYN_ACK_CLEAR_LEN, Syn, SynAck};
 use super::reset::{reset_key, reset_token};
 use super::token::TokenMint;
 use super::{
@@ -20,10 +20,11 @@ use super::{
 };
 use crate::config::SessionConfig;
 use crate::identity::{Identity, separated};
+use crate::key_exchange::KeyExchange;
 use crate::limits::CONFIRM_LEN;
 use crate::node_id::NodeId;
 use crate::planted::{self, Bug};
-use crate::provider::{CryptoProvider, Secret, TAG_LEN};
+use crate::provider::{CryptoProvider, KEM_CIPHERTEXT_LEN, Secret, TAG_LEN};
 use crate::schedule::{HandshakeSecrets, mac1_key, network_id, th1, th2, th3};
 use crate::suite::CipherSuite;
 
@@ -84,12 +85,12 @@ impl SessionAcceptor {
         self.addressed.push((node_id, key));
     }
 
-    /// Answers with a cipher of its own choice: for tests of what is believed.
+    /// Answers with a key exchange and a cipher of its own choice: for tests of what is believed.
     #[cfg(test)]
     pub(super) fn answer_with(
         &self,
         payload: &[u8],
-        cipher: CipherSuite,
+        chosen: (KeyExchange, CipherSuite),
         random: &mut dyn Random,
     ) -> Option<Box<dyn Responder>> {
         let syn = Syn::parse(payload)?;
@@ -97,7 +98,7 @@ impl SessionAcceptor {
         Some(Box::new(self.answer(
             &syn,
             addressee,
-            cipher,
+            chosen,
             &[],
             random,
         )?))
@@ -112,15 +113,16 @@ impl SessionAcceptor {
         })
     }
 
-    /// The cipher for this offer; `None` when we have nothing in common.
-    fn select(&self, syn: &Syn<'_>) -> Option<CipherSuite> {
+    /// Key exchange and cipher for this offer; `None` when we have nothing in common.
+    fn select(&self, syn: &Syn<'_>) -> Option<(KeyExchange, CipherSuite)> {
         let offer = syn.offer;
         let versions = offer.version_min..=offer.version_max;
         let ours = &self.shared.config.ciphers;
-        if !versions.contains(&PROTOCOL_VERSION) || offer.suites & (1 << (SUITE_H1 - 1)) == 0 {
+        if !versions.contains(&PROTOCOL_VERSION) {
             return None;
         }
-        CipherSuite::select(ours, offer.ciphers, offer.preferred)
+        let cipher = CipherSuite::select(ours, offer.ciphers, offer.preferred)?;
+        Some((KeyExchange::select(offer.suites)?, cipher))
     }
 
     /// The half-open handshake; `None` when the SYN's keys are unusable or our own parameters do
@@ -129,7 +131,7 @@ impl SessionAcceptor {
         &self,
         syn: &Syn<'_>,
         addressee: &NodeId,
-        cipher: CipherSuite,
+        (key_exchange, cipher): (KeyExchange, CipherSuite),
         params: &[u8],
         random: &mut dyn Random,
     ) -> Option<SessionResponder> {
@@ -138,11 +140,18 @@ impl SessionAcceptor {
         let mut secret = Zeroizing::new([0; 32]);
         random.fill(secret.as_mut());
         let x25519 = provider.x25519(&secret, syn.x25519).ok()?;
-        let (ciphertext, kem) = provider.kem_encapsulate(syn.kem, random).ok()?;
-        let clear = SynAck::clear(cipher, &provider.x25519_public(&secret), &ciphertext);
+        let (ciphertext, kem) = match key_exchange {
+            KeyExchange::Classical => ([0; KEM_CIPHERTEXT_LEN], None),
+            KeyExchange::Hybrid => {
+                let (ciphertext, kem) = provider.kem_encapsulate(syn.kem, random).ok()?;
+                (ciphertext, Some(kem))
+            }
+        };
+        let public = provider.x25519_public(&secret);
+        let clear = SynAck::clear(key_exchange, cipher, &public, &ciphertext);
         let th1 = th1(provider, &self.network, syn.content, addressee);
         let th2 = th2(provider, &th1, &clear);
-        let secrets = HandshakeSecrets::new(provider, &th2, &kem, &x25519);
+        let secrets = HandshakeSecrets::new(provider, &th2, kem.as_ref(), &x25519);
 
         let node_id = shared.identity.node_id();
         let signed = separated(
@@ -164,6 +173,7 @@ impl SessionAcceptor {
             .seal(&th2, &mut sealed);
         Some(SessionResponder {
             shared: Arc::clone(shared),
+            key_exchange,
             cipher,
             syn: provider.sha256(&[syn.content]),
             syn_ack: [clear, sealed].concat(),
@@ -193,7 +203,7 @@ impl Acceptor for SessionAcceptor {
         let Some((addressee, key)) = self.addressee(&syn) else {
             return SynDecision::Ignore;
         };
-        let Some(cipher) = self.select(&syn) else {
+        let Some(chosen) = self.select(&syn) else {
             return SynDecision::Ignore;
         };
         if under_load
@@ -205,7 +215,7 @@ impl Acceptor for SessionAcceptor {
             let mac = retry_mac(provider, key, syn.mac1, &token);
             return SynDecision::Retry(Retry::emit(&token, &mac));
         }
-        match self.answer(&syn, addressee, cipher, params, random) {
+        match self.answer(&syn, addressee, chosen, params, random) {
             Some(responder) => SynDecision::Accept(Box::new(responder)),
             None => SynDecision::Ignore,
         }
@@ -220,6 +230,7 @@ impl Acceptor for SessionAcceptor {
 /// A half-open handshake that we answer: the SYN_ACK and the secrets, about 1.6 kB.
 struct SessionResponder {
     shared: Arc<Shared>,
+    key_exchange: KeyExchange,
     cipher: CipherSuite,
     /// Hash of the SYN's content.
     syn: [u8; 32],
@@ -289,7 +300,11 @@ impl Responder for SessionResponder {
 
         let keys = as_responder(self.secrets.finish(provider, &th3));
         let config = &self.shared.config;
-        let judgement = config.judge(&introduction.public, introduction.capabilities);
+        let judgement = config.judge(
+            &introduction.public,
+            introduction.capabilities,
+            self.key_exchange,
+        );
         let established = established(
             &Ends {
                 identity: &self.shared.identity,
@@ -298,7 +313,7 @@ impl Responder for SessionResponder {
                 side: Side::Responder,
                 own_params: &self.params,
             },
-            self.cipher,
+            (self.key_exchange, self.cipher),
             keys,
             introduction,
             judgement.is_ok(),

@@ -72,6 +72,14 @@ fn config(user_agent: &str, capabilities: u64) -> SessionConfig {
 }
 
 fn wire() -> Wire {
+    wire_with(KeyExchange::Hybrid)
+}
+
+fn wire_with(key_exchange: KeyExchange) -> Wire {
+    let config = |user_agent: &str, capabilities| SessionConfig {
+        key_exchange,
+        ..config(user_agent, capabilities)
+    };
     let (one, two) = (Identity::from_seed([1; 32]), Identity::from_seed([2; 32]));
     let node_id = two.node_id();
     let mut initiator = SessionInitiator::new(

@@ -107,6 +107,33 @@ fn add_exchange(vectors: &mut Vectors, wire: &Wire) {
     }
 }
 
+/// The same handshake with the classical key exchange, by the formulas of S-KEY-1.
+fn add_classical(vectors: &mut Vectors) {
+    let provider = &*pure();
+    let wire = wire_with(KeyExchange::Classical);
+    vectors.add("classical_syn", &wire.syn);
+    vectors.add("classical_syn_ack", &wire.syn_ack);
+    vectors.add("classical_confirm", &wire.confirm);
+    let [one, two] = [1, 2].map(|seed| Identity::from_seed([seed; 32]).node_id());
+    let network = network_id(provider, "vectors");
+    let th1 = th1(provider, &network, &wire.syn[..SYN_CONTENT_LEN], &two);
+    let (clear, sealed) = wire.syn_ack.split_at(SYN_ACK_CLEAR_LEN);
+    let th2 = th2(provider, &th1, clear);
+    let public = provider.x25519_public(&Zeroizing::new([6; 32]));
+    let x25519 = provider.x25519(&Zeroizing::new([3; 32]), &public).unwrap();
+    let hs = extract(provider, &th2, &[&*x25519]);
+    vectors.add("classical_hs", &*hs);
+    let ms = derive(provider, &hs, "ms", &[]);
+    let th3 = th3(provider, &th2, sealed, &one);
+    for (name, label) in [("ap_i", "ap i"), ("ap_r", "ap r"), ("exp", "exp")] {
+        let secret = derive(provider, &ms, label, &th3);
+        vectors.add(&format!("classical_{name}"), &*secret);
+        for end in peers(&wire).iter().filter(|_| name == "exp") {
+            assert_eq!(*end.exporter, *secret);
+        }
+    }
+}
+
 /// A vector of `docs/session.md`.
 fn session_vector<const N: usize>(name: &str) -> [u8; N] {
     let document = include_str!("../../../../docs/session.md");
@@ -132,6 +159,7 @@ fn the_vectors_after_the_handshake_are_those_of_the_code() {
     add_second_proof(&mut vectors, &wire);
     add_exchange(&mut vectors, &wire);
     add_reset(&mut vectors);
+    add_classical(&mut vectors);
     let (_, written) = DOCUMENT.split_once("```text vectors\n").unwrap();
     let (written, _) = written.split_once("```").unwrap();
     assert!(
