@@ -57,6 +57,7 @@ local ERRORS = {
     [13] = "too many connections of one peer", [14] = "order of messages", [15] = "connection IDs",
     [16] = "contradicting data", [17] = "a limit that shrank", [18] = "compression",
 }
+local SUITES = { [1] = "X25519 and ML-KEM-768", [2] = "X25519" }
 local CIPHERS = { [1] = "AES-128-GCM", [2] = "ChaCha20-Poly1305", [3] = "AES-256-GCM" }
 
 -- Fields -------------------------------------------------------------------------------------------
@@ -109,7 +110,7 @@ field("hs_version_min", U8, "handshake.version_min", "Lowest version")
 field("hs_version_max", U8, "handshake.version_max", "Highest version")
 field("hs_version", U8, "handshake.version", "Version")
 field("hs_suites", U8, "handshake.suites", "Suites", base.HEX)
-field("hs_suite", U8, "handshake.suite", "Suite")
+field("hs_suite", U8, "handshake.suite", "Suite", base.DEC, SUITES)
 field("hs_ciphers", U8, "handshake.ciphers", "Ciphers", base.HEX)
 field("hs_preferred", U8, "handshake.preferred", "Preferred cipher", base.DEC, CIPHERS)
 field("hs_cipher", U8, "handshake.cipher", "Cipher", base.DEC, CIPHERS)
