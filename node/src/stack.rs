@@ -229,6 +229,8 @@ pub struct Wire {
     pub carriers: CarrierChoice,
     /// The congestion controller.
     pub controller: Controllers,
+    /// For a measurement: idle connections are silent, and one peer may have all that there are.
+    pub measured: bool,
 }
 
 impl From<CarrierChoice> for Wire {
@@ -284,7 +286,7 @@ pub fn dialler(
 fn options(wire: Wire, handshake: Duration, traces: &Traces) -> EndpointOptions {
     let mut transport = TransportConfig::default();
     transport.idle_timeout = IDLE_TIMEOUT;
-    transport.keep_alive = Some(KEEP_ALIVE);
+    transport.keep_alive = Some(KEEP_ALIVE).filter(|_| !wire.measured);
     transport.handshake_timeout = handshake;
     transport.controller = wire.controller.into();
     if let Some(mtu) = wire.lab.mtu {
@@ -293,9 +295,13 @@ fn options(wire: Wire, handshake: Duration, traces: &Traces) -> EndpointOptions 
     }
     let mut config = EndpointConfig::default();
     config.transport = transport;
+    if wire.measured {
+        config.max_connections_per_peer = config.max_connections;
+    }
     let mut options = EndpointOptions::default()
         .with_config(config)
         .with_carriers(wire.carriers);
+    options.gso = !wire.lab.no_gso;
     options.observer = traces.observer();
     options.tap = traces.tap();
     options

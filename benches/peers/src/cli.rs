@@ -2,15 +2,9 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
-/// A peer program.
-#[derive(Parser)]
-pub struct Cli {
-    /// What to be.
-    #[command(subcommand)]
-    pub role: Role,
-}
+use crate::UDP_PAYLOAD;
 
 /// Which end.
 #[derive(Subcommand)]
@@ -20,16 +14,30 @@ pub enum Role {
         /// Address to listen on; port 0 picks one.
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: SocketAddr,
-        /// Key exchange.
-        #[arg(long, value_enum, default_value_t = KeyExchange::X25519)]
-        kx: KeyExchange,
+        /// What both ends must agree on.
+        #[command(flatten)]
+        setup: Setup,
     },
     /// Run one measurement against a server, print its result.
     Client(Client),
 }
 
+/// What both ends must agree on.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Setup {
+    /// Key exchange.
+    #[arg(long, value_enum, default_value_t = KeyExchange::X25519)]
+    pub kx: KeyExchange,
+    /// UDP payload of every packet, in bytes.
+    #[arg(long, default_value_t = UDP_PAYLOAD)]
+    pub mtu: u16,
+    /// Give the kernel one packet at a time.
+    #[arg(long)]
+    pub no_gso: bool,
+}
+
 /// Arguments of the client.
-#[derive(Args)]
+#[derive(Args, Debug)]
 pub struct Client {
     /// `host:port`, or the server's ready line `NAME@host:port`.
     pub addr: String,
@@ -39,9 +47,12 @@ pub struct Client {
     /// How long to measure.
     #[arg(long, default_value_t = 5.0)]
     pub seconds: f64,
-    /// Key exchange.
-    #[arg(long, value_enum, default_value_t = KeyExchange::X25519)]
-    pub kx: KeyExchange,
+    /// Streams of `bulk`, requests or handshakes under way, idle connections.
+    #[arg(long, default_value_t = 1)]
+    pub at_once: usize,
+    /// What both ends must agree on.
+    #[command(flatten)]
+    pub setup: Setup,
     /// Print one JSON object instead of a sentence.
     #[arg(long)]
     pub json: bool,
@@ -63,15 +74,28 @@ impl Client {
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Mode {
-    /// One stream from the client to the server, until the server has confirmed the last byte.
+    /// Streams from the client to the server, until the server has confirmed the last byte.
     Bulk,
-    /// 64-byte requests, each answered with 64 bytes, one outstanding.
+    /// 64-byte requests, each answered with 64 bytes.
     Rr,
-    /// Full handshakes with mutual authentication, one after the other.
+    /// 64-byte messages from the client to the server, until it has confirmed the last one.
+    Messages,
+    /// Full handshakes with mutual authentication.
     Handshake,
+    /// Open connections, print the result, keep them for the given time without using them.
+    Idle,
 }
 
 impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Bulk,
+        Self::Rr,
+        Self::Messages,
+        Self::Handshake,
+        Self::Idle,
+    ];
+
     /// Name on the command line, in the JSON object and as application protocol of the handshake,
     /// which tells the server what to do.
     #[must_use]
@@ -79,14 +103,16 @@ impl Mode {
         match self {
             Self::Bulk => "bulk",
             Self::Rr => "rr",
+            Self::Messages => "messages",
             Self::Handshake => "handshake",
+            Self::Idle => "idle",
         }
     }
 
     /// The mode of that name.
     #[must_use]
     pub fn from_name(name: &[u8]) -> Option<Self> {
-        [Self::Bulk, Self::Rr, Self::Handshake]
+        Self::ALL
             .into_iter()
             .find(|mode| mode.name().as_bytes() == name)
     }

@@ -34,7 +34,13 @@ pub struct Report {
     /// 99th percentile of the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99_us: Option<f64>,
-    /// Handshakes in a second, one at a time.
+    /// Messages that the server confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<u64>,
+    /// Connections that are open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u64>,
+    /// Handshakes in a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshakes_per_s: Option<f64>,
 }
@@ -87,8 +93,24 @@ impl Measurement {
         report.p99_us = percentile_us(&each, 99);
         match self.mode {
             Mode::Handshake => report.handshakes_per_s = Some(each.len() as f64 / report.seconds),
-            Mode::Rr | Mode::Bulk => report.requests = Some(each.len() as u64),
+            _ => report.requests = Some(each.len() as u64),
         }
+        report
+    }
+
+    /// Ends a run in which the server confirmed `count` messages.
+    #[must_use]
+    pub fn end_messages(&self, count: u64) -> Report {
+        let mut report = self.end();
+        report.messages = Some(count);
+        report
+    }
+
+    /// Ends the opening of `count` connections.
+    #[must_use]
+    pub fn end_idle(&self, count: usize) -> Report {
+        let mut report = self.end();
+        report.connections = Some(count as u64);
         report
     }
 
@@ -103,6 +125,8 @@ impl Measurement {
             requests: None,
             p50_us: None,
             p99_us: None,
+            messages: None,
+            connections: None,
             handshakes_per_s: None,
         }
     }
@@ -112,10 +136,8 @@ impl Report {
     /// Prints the report on stdout: as JSON, or for a person.
     pub fn print(&self, json: bool) {
         if json {
-            println!(
-                "{}",
-                serde_json::to_string(self).expect("numbers and strings serialise")
-            );
+            let text = serde_json::to_string(self).expect("numbers and strings serialise");
+            println!("{text}");
         } else {
             println!("{self:#?}");
         }

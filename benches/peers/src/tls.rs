@@ -33,9 +33,7 @@ pub fn server_config(kx: KeyExchange) -> ServerConfig {
         .with_single_cert(chain, key)
         .expect("a fresh key fits its certificate");
     config.send_tls13_tickets = 0;
-    config.alpn_protocols = [Mode::Bulk, Mode::Rr, Mode::Handshake]
-        .map(|mode| mode.name().as_bytes().to_vec())
-        .into();
+    config.alpn_protocols = Mode::ALL.map(|mode| mode.name().as_bytes().to_vec()).into();
     config
 }
 
@@ -70,12 +68,22 @@ fn provider(kx: KeyExchange) -> Arc<CryptoProvider> {
 }
 
 fn self_signed() -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let (certificate, key) = certificate();
+    let key = PrivatePkcs8KeyDer::from(key);
+    (vec![certificate.into()], key.into())
+}
+
+/// A fresh self-signed certificate (DER) and its Ed25519 key (PKCS #8, DER).
+///
+/// # Panics
+/// When the provider cannot make a certificate: a fault of this program.
+#[must_use]
+pub fn certificate() -> (Vec<u8>, Vec<u8>) {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("Ed25519 is supported");
     let certificate = rcgen::CertificateParams::new(vec![SERVER_NAME.to_owned()])
         .and_then(|params| params.self_signed(&key))
         .expect("a self-signed certificate can be made");
-    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-    (vec![certificate.der().clone()], key.into())
+    (certificate.der().to_vec(), key.serialize_der())
 }
 
 /// Accepts whoever proves possession of the key in its certificate.

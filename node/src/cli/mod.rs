@@ -223,7 +223,7 @@ pub struct BenchServerArgs {
 #[command(after_help = "\
 Examples:
   dunlin bench client 127.0.0.1:4601 --mode bulk --seconds 5
-  dunlin bench client 127.0.0.1:4601 --mode rr --json")]
+  dunlin bench client 127.0.0.1:4601 --mode rr --at-once 64 --json")]
 pub struct BenchClientArgs {
     /// ID@host:port or host:port of the server
     #[arg(value_name = "ADDR")]
@@ -234,6 +234,9 @@ pub struct BenchClientArgs {
     /// How long to measure, 0.1 to 3600 seconds
     #[arg(long, value_name = "N", default_value = "5", value_parser = values::seconds)]
     pub seconds: Duration,
+    /// Streams of bulk, requests or handshakes under way, idle connections: 1 to 16384
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16_384))]
+    pub at_once: u16,
     /// Print one JSON object on stdout
     #[arg(long)]
     pub json: bool,
@@ -263,17 +266,24 @@ pub struct LabArgs {
     /// Size of the UDP payload in bytes, 576 to 65507
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..=65_507))]
     pub mtu: Option<u16>,
+    /// Give the system one packet at a time (no segmentation offload)
+    #[arg(long)]
+    pub no_gso: bool,
 }
 
 /// What to measure.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BenchMode {
-    /// Throughput of one stream, and CPU time per byte
+    /// Throughput of streams, and CPU time per byte
     Bulk,
-    /// Latency of one small request after the other
+    /// Latency of small requests, each a message
     Rr,
-    /// Handshakes per second, one after the other
+    /// Small messages per second, one way
+    Messages,
+    /// Handshakes per second
     Handshake,
+    /// Open connections, report, keep them that long without using them
+    Idle,
 }
 
 /// `dunlin relay`.
@@ -381,6 +391,7 @@ mod tests {
             "dunlin bench client h:1 --carrier udp",
             "dunlin bench server --listen [::1]:0 --plain",
             "dunlin bench client h:1 --mode rr --seconds 2 --json",
+            "dunlin bench client h:1 --mode idle --at-once 16384 --no-gso",
             "dunlin trace logs --html page.html",
             "dunlin send --qlog d --pcap f --keylog k file 127.0.0.1:4600",
             "dunlin id",
@@ -405,6 +416,7 @@ mod tests {
             "dunlin simulate --count 1",
             "dunlin relay --listen 127.0.0.1:0 --to h:1 --loss 500%",
             "dunlin bench client h:1 --mode fast",
+            "dunlin bench client h:1 --at-once 0",
             "dunlin send file 127.0.0.1:4600 --carrier pigeon",
             "dunlin send file 127.0.0.1:4600 --controller reno",
         ] {

@@ -82,12 +82,17 @@ fn bench(lab: &Lab, server: &[&str], client: &[&str]) -> serde_json::Value {
 #[test]
 fn each_mode_of_the_benchmark_measures_something() {
     let lab = Lab::new();
-    for (mode, field) in [
-        ("bulk", "gbit_per_s"),
-        ("rr", "p99_us"),
-        ("handshake", "handshakes_per_s"),
+    for (mode, at_once, field) in [
+        ("bulk", "1", "gbit_per_s"),
+        ("bulk", "3", "gbit_per_s"),
+        ("rr", "1", "p99_us"),
+        ("rr", "64", "p99_us"),
+        ("messages", "1", "messages"),
+        ("handshake", "1", "handshakes_per_s"),
+        ("handshake", "8", "handshakes_per_s"),
+        ("idle", "1100", "connections"),
     ] {
-        let report = bench(&lab, &[], &["--mode", mode]);
+        let report = bench(&lab, &[], &["--mode", mode, "--at-once", at_once]);
         assert_eq!(report["mode"], mode);
         assert!(report[field].as_f64().unwrap() > 0.0, "{report}");
         assert!(report["cpu_client_s"].as_f64().unwrap() > 0.0, "{report}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dunlin_transport::driver::{Connection, Endpoint, RecvStream, SendStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::REQUEST_LEN;
+use super::{kind, message, parse};
 use crate::cli::BenchServerArgs;
 use crate::commands::{note, print_line};
 use crate::failure::Failure;
@@ -23,6 +23,7 @@ pub(super) async fn run(
         lab: args.lab,
         carriers: args.carrier.into(),
         controller: args.controller,
+        measured: true,
     };
     let endpoint = if args.lab.plain {
         let endpoint = listen(args.listen, plain_acceptor(), wire, &traces)?;
@@ -62,11 +63,27 @@ async fn serve(connection: Connection) {
         }
     };
     let messages = async {
-        while let Ok(message) = connection.receive_message().await {
-            if message.data.len() > REQUEST_LEN
-                || connection.send_message(message.data).await.is_err()
-            {
-                return;
+        let mut counted = 0_u64;
+        // Reliable messages may overtake each other: the question may come before the last of them.
+        let mut expected = None;
+        while let Ok(received) = connection.receive_message().await {
+            match parse(&received.data) {
+                Some((kind::REQUEST, _)) => {
+                    if connection.send_message(received.data).await.is_err() {
+                        return;
+                    }
+                }
+                Some((kind::COUNTED, _)) => counted += 1,
+                Some((kind::COMPLETE, number)) => expected = Some(number),
+                _ => return,
+            }
+            if expected.is_some_and(|expected| counted >= expected) {
+                expected = None;
+                let answer = message(kind::COMPLETE, counted);
+                counted = 0;
+                if connection.send_message(answer).await.is_err() {
+                    return;
+                }
             }
         }
     };

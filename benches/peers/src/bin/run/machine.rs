@@ -6,19 +6,24 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use dunlin_peers::{TCP_SEGMENT, UDP_PAYLOAD, WINDOW, WRITE_SIZE};
+use dunlin_peers::{TCP_MORE_HEADER, UDP_PAYLOAD, WINDOW, WRITE_SIZE};
 
 use crate::process::Cores;
 use crate::rounds::Plan;
 
 /// Packages whose versions decide the result.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 11] = [
     "quinn",
-    "quinn-proto",
     "quinn-udp",
+    "noq",
+    "s2n-quic",
+    "quiche",
     "rustls",
+    "tokio_kcp",
+    "rusty_enet",
     "tokio",
     "aws-lc-rs",
+    "boring",
 ];
 
 /// The conditions as a Markdown list.
@@ -54,11 +59,16 @@ pub fn conditions(plan: &Plan, cores: &Cores, dunlin: &Path) -> String {
         ),
     );
     line(
+        "equal for all that encrypt",
+        "AES-128-GCM, Ed25519 at both ends, X25519 (dunlin and the rows called hybrid: with \
+         ML-KEM-768), no resumption",
+    );
+    line(
         "equal for all",
         &format!(
-            "AES-128-GCM; both ends prove an Ed25519 key; no resumption; windows {} MiB; writes of \
-             {} KiB; each \
-             end held to one core",
+            "CUBIC (TCP: {}; KCP: none; ENet: its own); windows of {} MiB, which are no limit \
+             (ENet: its own); writes of {} KiB; each end on one thread and one core",
+            file("/proc/sys/net/ipv4/tcp_congestion_control"),
             WINDOW >> 20,
             WRITE_SIZE >> 10
         ),
@@ -66,8 +76,9 @@ pub fn conditions(plan: &Plan, cores: &Cores, dunlin: &Path) -> String {
     line(
         "packets",
         &format!(
-            "UDP payload {UDP_PAYLOAD} bytes, fixed, GSO and GRO on; TCP segments at most \
-             {TCP_SEGMENT} bytes, kernel offload on"
+            "UDP payload {UDP_PAYLOAD} bytes, fixed, GSO and GRO on, but for KCP and ENet, which \
+             have neither; TCP segments at most {} bytes, kernel offload on",
+            UDP_PAYLOAD - TCP_MORE_HEADER
         ),
     );
     out

@@ -4,41 +4,57 @@
 //! (A B C, A B C, …), so that a machine whose speed drifts treats all alike. Processor time comes
 //! from the operating system, not from the programs. See `docs/benchmarks.md`.
 
+mod charts;
+mod contestants;
 mod machine;
 mod process;
 mod rounds;
+mod samples;
 mod summary;
+mod tables;
+mod verdicts;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use clap::Parser;
-use dunlin_peers::cli::Mode;
 
+use crate::contestants::Contestant;
 use crate::process::Cores;
-use crate::rounds::{Contestant, MODES, Outcome, Plan};
+use crate::rounds::{Outcome, Plan};
+use crate::tables::Table;
 
-/// Compares the throughput, latency, handshakes and processor time of Dunlin and its peers.
+/// Compares the throughput, latency, handshakes, memory and processor time of Dunlin and its peers.
 #[derive(Parser)]
 struct Arguments {
-    /// The dunlin program, built with --release.
-    #[arg(long, default_value = "../../target/release/dunlin")]
-    dunlin: PathBuf,
-    /// Three rounds of two seconds instead of nine of five: a look, not a result.
+    /// The dunlin program, built with --release; without it, it is built.
+    #[arg(long)]
+    dunlin: Option<PathBuf>,
+    /// One round of 0.3 seconds and 500 idle connections: whether all works, not a result.
     #[arg(long)]
     quick: bool,
-    /// Rounds.
+    /// Rounds [default: 9].
     #[arg(long)]
     rounds: Option<usize>,
-    /// Seconds of one measurement.
+    /// Seconds of one measurement [default: 0.7].
     #[arg(long)]
     seconds: Option<f64>,
-    /// What to measure; may be given more than once. Everything without it.
-    #[arg(long = "mode", value_enum)]
-    modes: Vec<Mode>,
-    /// Folder for peers.csv and peers.md.
+    /// Idle connections [default: 10000].
+    #[arg(long)]
+    idle: Option<usize>,
+    /// What to measure, separated by commas. Everything without it.
+    #[arg(long = "table", value_enum, value_delimiter = ',')]
+    tables: Vec<Table>,
+    /// Only the tables with a bound.
+    #[arg(long, conflicts_with = "tables")]
+    judged: bool,
+    /// Who takes part, separated by commas: dunlin, plain, carried, quinn, noq, s2n, quiche, tls,
+    /// kcp, enet, blast. All without it.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Folder for peers.csv, peers.md and the charts.
     #[arg(long, default_value = "results")]
     out: PathBuf,
 }
@@ -54,46 +70,36 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> io::Result<()> {
-    build_peers()?;
-    let cores = Cores::choose()?;
+    let with_quiche = has_what_quiche_needs();
+    build(Path::new(env!("CARGO_MANIFEST_DIR")), |cargo| {
+        cargo.arg("--bins");
+        if with_quiche {
+            cargo.args(["--features", "quiche"]);
+        }
+    })?;
     let folder = std::env::current_exe()?;
     let folder = folder.parent().unwrap_or(Path::new("."));
-    let keys = tempfile::tempdir()?;
-    let mut contestants = Vec::new();
-    if arguments.dunlin.is_file() {
-        contestants.push(Contestant::dunlin(&arguments.dunlin, keys.path()));
-    } else {
-        eprintln!(
-            "notice: there is no {}; build it with `cargo build --release` in the root folder, or \
-             name it with --dunlin. Going on without dunlin.",
-            arguments.dunlin.display()
-        );
-    }
-    for peer in ["quinn", "tls"] {
-        let program = folder.join(format!("{peer}-peer"));
-        contestants.extend(Contestant::peer(peer, &program));
-    }
-    let plan = Plan {
-        contestants,
-        rounds: arguments
-            .rounds
-            .unwrap_or(if arguments.quick { 3 } else { 9 }),
-        seconds: arguments
-            .seconds
-            .unwrap_or(if arguments.quick { 2.0 } else { 5.0 }),
-        modes: if arguments.modes.is_empty() {
-            MODES.to_vec()
-        } else {
-            arguments.modes.clone()
-        },
+    let dunlin = match &arguments.dunlin {
+        Some(program) => program.clone(),
+        None => build_dunlin(folder)?,
     };
+    let cores = Cores::choose()?;
+    let keys = tempfile::tempdir()?;
+    let plan = plan(arguments, &dunlin, keys.path(), folder, with_quiche);
 
-    let conditions = machine::conditions(&plan, &cores, &arguments.dunlin);
-    let Outcome { samples, failures } = rounds::run(&plan, &cores);
-    let markdown = format!("{conditions}{}", summary::markdown(&samples));
+    let conditions = machine::conditions(&plan, &cores, &dunlin);
+    let Outcome { samples, failures } = rounds::run(&plan, &cores, &dunlin);
+    let verdicts = verdicts::markdown(&samples);
+    let markdown = format!("{conditions}{verdicts}{}", summary::markdown(&samples));
     fs::create_dir_all(&arguments.out)?;
     fs::write(arguments.out.join("peers.csv"), summary::csv(&samples))?;
     fs::write(arguments.out.join("peers.md"), &markdown)?;
+    for table in Table::ALL {
+        let drawn = charts::svg(&samples, table).map_err(io::Error::other)?;
+        if let Some(drawn) = drawn {
+            fs::write(arguments.out.join(format!("{}.svg", table.name())), drawn)?;
+        }
+    }
     println!("{markdown}");
     eprintln!("written to {}", arguments.out.display());
     if failures.is_empty() {
@@ -103,16 +109,86 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     }
 }
 
-/// Brings the peer programs beside this one up to date.
-fn build_peers() -> io::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--release", "--bins", "--manifest-path"])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
-        .status()?;
-    if status.success() {
+fn plan(
+    arguments: &Arguments,
+    dunlin: &Path,
+    keys: &Path,
+    folder: &Path,
+    with_quiche: bool,
+) -> Plan {
+    let mut contestants: Vec<_> = Contestant::dunlin(dunlin, keys).into();
+    contestants.extend(Contestant::peers(folder));
+    let wanted = |peer: &str| arguments.only.is_empty() || arguments.only.iter().any(|p| p == peer);
+    contestants.retain(|one| wanted(one.peer) && (with_quiche || one.peer != "quiche"));
+    let tables = match (arguments.judged, arguments.tables.is_empty()) {
+        (true, _) => Table::JUDGED.to_vec(),
+        (false, true) => Table::ALL.to_vec(),
+        (false, false) => arguments.tables.clone(),
+    };
+    let (rounds, seconds, idle) = match arguments.quick {
+        true => (1, 0.3, 500),
+        false => (9, 0.7, 10_000),
+    };
+    Plan {
+        contestants,
+        rounds: arguments.rounds.unwrap_or(rounds),
+        seconds: arguments.seconds.unwrap_or(seconds),
+        idle: arguments.idle.unwrap_or(idle),
+        tables,
+    }
+}
+
+/// Runs `cargo build --release` in `folder`, with more arguments.
+fn build(folder: &Path, more: impl FnOnce(&mut Command)) -> io::Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--release"]).current_dir(folder);
+    more(&mut cargo);
+    if cargo.status()?.success() {
         Ok(())
     } else {
-        Err(io::Error::other("the peers do not build"))
+        Err(io::Error::other(format!(
+            "{} does not build",
+            folder.display()
+        )))
     }
+}
+
+/// Builds the program of the workspace around this one, into the same folder as the peers.
+fn build_dunlin(folder: &Path) -> io::Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = folder.parent().unwrap_or(folder);
+    build(&root, |cargo| {
+        cargo
+            .args(["-p", "dunlin-node", "--target-dir"])
+            .arg(target);
+    })?;
+    Ok(folder.join("dunlin"))
+}
+
+/// Whether BoringSSL can be built here; says what is missing.
+fn has_what_quiche_needs() -> bool {
+    let answers = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        let silent = command
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let output = silent
+            .output()
+            .ok()
+            .filter(|output| output.status.success());
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let libclang = answers("ldconfig", &["-p"]).is_some_and(|all| all.contains("libclang"))
+        || std::env::var_os("LIBCLANG_PATH").is_some();
+    let cmake = answers("cmake", &["--version"]).is_some();
+    if !(cmake && libclang) {
+        eprintln!(
+            "notice: quiche is left out: its BoringSSL needs cmake ({}) and libclang ({}); on \
+             Debian: apt-get install cmake libclang-dev",
+            if cmake { "found" } else { "missing" },
+            if libclang { "found" } else { "missing" },
+        );
+    }
+    cmake && libclang
 }

@@ -1,16 +1,20 @@
 //! Processes on chosen cores, and what they cost.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::thread::sleep;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use dunlin_peers::report::cpu_seconds;
+use dunlin_peers::report::{Report, cpu_seconds};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::UsageWho;
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::unistd::Pid;
+
+/// How long a server may take to be ready.
+const STARTING: Duration = Duration::from_secs(20);
 
 /// The core of each end.
 pub struct Cores {
@@ -34,63 +38,84 @@ impl Cores {
     }
 }
 
-/// Starts a process that may run on `core` only: it inherits the affinity of this thread. Its stderr
-/// is ours: a pipe that nobody empties would stop a talkative program.
-fn spawn_on(core: usize, command: &mut Command) -> io::Result<Child> {
+/// Starts a process that may run on `cores` only: it inherits the affinity of this thread. Its
+/// stderr is ours: a pipe that nobody empties would stop a talkative program.
+fn spawn_on(cores: &[usize], program: &Path, arguments: &[String]) -> io::Result<Process> {
     let mut only = CpuSet::new();
-    only.set(core)?;
+    for core in cores {
+        only.set(*core)?;
+    }
     sched_setaffinity(Pid::from_raw(0), &only)?;
-    command
+    let mut child = Command::new(program)
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()
-}
-
-/// A server that is ready; killed when dropped.
-pub struct Server {
-    child: Child,
-    /// Kept open: a server whose stdout is closed may die of its next line.
-    _stdout: BufReader<ChildStdout>,
-    /// The `NAME@host:port` of its ready line.
-    pub address: String,
-}
-
-impl Server {
-    /// Starts `program` and waits for its ready line.
-    pub fn start(core: usize, program: &Path, arguments: &[String]) -> io::Result<Self> {
-        let mut child = spawn_on(core, Command::new(program).args(arguments))?;
-        let stdout = child.stdout.take().expect("stdout is piped");
-        let mut stdout = BufReader::new(stdout);
-        let mut line = String::new();
-        loop {
-            line.clear();
-            if stdout.read_line(&mut line)? == 0 {
-                return Err(failure(program, &mut child));
-            }
-            if let Some(address) = line.split_whitespace().find(|word| word.contains('@')) {
-                let address = address.to_owned();
-                return Ok(Self {
-                    child,
-                    _stdout: stdout,
-                    address,
-                });
-            }
+        .map_err(|error| io::Error::other(format!("{}: {error}", program.display())))?;
+    let stdout = child.stdout.take().expect("stdout is piped");
+    let (sender, lines) = sync_channel(16);
+    // Reads on, whoever listens: a process whose stdout is closed may die of its next line.
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _ = sender.try_send(line);
         }
+    });
+    let program = program.to_owned();
+    Ok(Process {
+        child,
+        lines,
+        program,
+    })
+}
+
+/// A process that is killed when dropped.
+struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    program: PathBuf,
+}
+
+/// What a process has used.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Processor time so far, user and system, of all its threads, in seconds.
+    pub cpu_s: f64,
+    /// Memory that it has, in bytes.
+    pub resident: f64,
+}
+
+impl Process {
+    fn line(&self, patience: Duration) -> io::Result<String> {
+        let line = self.lines.recv_timeout(patience);
+        line.map_err(|_| self.failure("failed or hung"))
     }
 
-    /// Processor time so far, user and system, of all threads, in seconds.
+    fn failure(&self, how: &str) -> io::Error {
+        io::Error::other(format!("{} {how}", self.program.display()))
+    }
+
+    /// The kernel's account of it.
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    pub fn cpu_seconds(&self) -> io::Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let ticks_per_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100);
-        ticks(&stat)
-            .map(|ticks| ticks as f64 / ticks_per_second as f64)
-            .ok_or_else(|| io::Error::other("the kernel's account of the server is unreadable"))
+    fn usage(&self) -> io::Result<Usage> {
+        let folder = PathBuf::from("/proc").join(self.child.id().to_string());
+        let unreadable = || self.failure("has an unreadable account in /proc");
+        let mut nanoseconds = 0;
+        for task in fs::read_dir(folder.join("task"))? {
+            let text = fs::read_to_string(task?.path().join("schedstat"))?;
+            nanoseconds += first_number(&text).ok_or_else(unreadable)?;
+        }
+        let status = fs::read_to_string(folder.join("status"))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = resident.and_then(first_number).ok_or_else(unreadable)?;
+        Ok(Usage {
+            cpu_s: nanoseconds as f64 / 1e9,
+            resident: kibibytes as f64 * 1024.0,
+        })
     }
 }
 
-impl Drop for Server {
+impl Drop for Process {
     fn drop(&mut self) {
         // Both fail only when it has ended already.
         let _ = self.child.kill();
@@ -98,52 +123,83 @@ impl Drop for Server {
     }
 }
 
-/// utime + stime of a `/proc/PID/stat` line. The program's name, in parentheses, may hold anything.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+/// The first word of `text`, a number.
+fn first_number(text: &str) -> Option<u64> {
+    text.split_whitespace().next()?.parse().ok()
 }
 
-/// Runs a client to its end; its stdout, and the processor time of the whole process.
-pub fn run_client(
-    core: usize,
-    program: &Path,
-    arguments: &[String],
-    patience: Duration,
-) -> io::Result<(String, f64)> {
-    let before = cpu_seconds(UsageWho::RUSAGE_CHILDREN);
-    let mut child = spawn_on(core, Command::new(program).args(arguments))?;
-    let deadline = Instant::now() + patience;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > deadline {
-            child.kill()?;
-            return Err(failure(program, &mut child));
-        }
-        sleep(Duration::from_millis(20));
-    };
-    let cpu = cpu_seconds(UsageWho::RUSAGE_CHILDREN) - before;
-    if !status.success() {
-        return Err(failure(program, &mut child));
-    }
-    let mut output = String::new();
-    if let Some(stdout) = &mut child.stdout {
-        stdout.read_to_string(&mut output)?;
-    }
-    Ok((output, cpu))
+/// A server that is ready.
+pub struct Server {
+    process: Process,
+    /// The `NAME@host:port` or `host:port` of its ready line.
+    pub address: String,
 }
 
-/// Ends the child. What it had to say went to our stderr.
-fn failure(program: &Path, child: &mut Child) -> io::Error {
-    // Both fail only when it has ended already.
-    let _ = child.kill();
-    let _ = child.wait();
-    io::Error::other(format!("{} failed or hung", program.display()))
+impl Server {
+    /// Starts `program` and waits for its ready line.
+    pub fn start(cores: &[usize], program: &Path, arguments: &[String]) -> io::Result<Self> {
+        let process = spawn_on(cores, program, arguments)?;
+        let line = process.line(STARTING)?;
+        let mut words = line.split_whitespace();
+        let address = words
+            .find(|word| word.contains(':'))
+            .ok_or_else(|| process.failure("tells no address"))?
+            .to_owned();
+        Ok(Self { process, address })
+    }
+
+    /// What it has used.
+    pub fn usage(&self) -> io::Result<Usage> {
+        self.process.usage()
+    }
+}
+
+/// A client that measures.
+pub struct Client {
+    process: Process,
+    children_before: f64,
+}
+
+impl Client {
+    /// Starts `program`.
+    pub fn start(cores: &[usize], program: &Path, arguments: &[String]) -> io::Result<Self> {
+        let children_before = cpu_seconds(UsageWho::RUSAGE_CHILDREN);
+        Ok(Self {
+            process: spawn_on(cores, program, arguments)?,
+            children_before,
+        })
+    }
+
+    /// What it has used.
+    pub fn usage(&self) -> io::Result<Usage> {
+        self.process.usage()
+    }
+
+    /// Waits for its report.
+    pub fn report(&self, patience: Duration) -> io::Result<Report> {
+        let line = self.process.line(patience)?;
+        serde_json::from_str(&line)
+            .map_err(|error| self.process.failure(&format!("printed {line:?}: {error}")))
+    }
+
+    /// Waits for its end; the processor time of the whole process, in seconds. Servers and other
+    /// clients must not end meanwhile.
+    pub fn wait(&mut self, patience: Duration) -> io::Result<f64> {
+        let deadline = Instant::now() + patience;
+        let status = loop {
+            if let Some(status) = self.process.child.try_wait()? {
+                break status;
+            }
+            if Instant::now() > deadline {
+                return Err(self.process.failure("does not end"));
+            }
+            sleep(Duration::from_millis(5));
+        };
+        if !status.success() {
+            return Err(self.process.failure("failed"));
+        }
+        Ok(cpu_seconds(UsageWho::RUSAGE_CHILDREN) - self.children_before)
+    }
 }
 
 #[cfg(test)]
@@ -151,9 +207,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_processor_time_behind_a_hostile_program_name() {
-        let stat = "7 (a) b 1) S 1 7 7 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 1 0 5 6 7";
-        assert_eq!(ticks(stat), Some(42));
-        assert_eq!(ticks("7 (cut) S 1"), None);
+    fn reads_the_first_of_several_numbers() {
+        assert_eq!(first_number("  1848 kB"), Some(1_848));
+        assert_eq!(first_number("12 7 3\n"), Some(12));
+        assert_eq!(first_number("none"), None);
+    }
+
+    #[test]
+    fn a_process_that_says_nothing_has_failed() {
+        let cores = Cores::choose().unwrap();
+        let arguments = [];
+        let started = Server::start(&[cores.server], Path::new("/bin/true"), &arguments);
+        assert!(started.is_err());
     }
 }

@@ -1,116 +1,37 @@
-//! Who runs, in which order, and what is kept of each run.
+//! The order of the runs, and each run.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use dunlin_peers::UDP_PAYLOAD;
-use dunlin_peers::cli::{KeyExchange, Mode};
 use dunlin_peers::report::Report;
 
-use crate::process::{Cores, Server, run_client};
+use crate::contestants::Contestant;
+use crate::process::{Client, Cores, Server, Usage};
+use crate::samples::{Found, Idle, Sample};
+use crate::tables::{LOSS, Table};
 
-/// The modes in the order of the tables.
-pub const MODES: [Mode; 3] = [Mode::Bulk, Mode::Rr, Mode::Handshake];
-
-/// A program with the arguments that make it one row of a table.
-pub struct Contestant {
-    /// Name of the row.
-    pub name: String,
-    program: PathBuf,
-    server: Vec<String>,
-    client: Vec<String>,
-    modes: &'static [Mode],
-}
-
-impl Contestant {
-    /// Dunlin itself, with the keys of each end in a folder of its own below `keys`.
-    pub fn dunlin(program: &Path, keys: &Path) -> Self {
-        let arguments = |words: &[&str], end: &str| {
-            let mut arguments = strings(words);
-            arguments.extend(["--mtu".to_owned(), UDP_PAYLOAD.to_string()]);
-            arguments.extend([
-                "--data-dir".to_owned(),
-                keys.join(end).display().to_string(),
-            ]);
-            arguments
-        };
-        Self {
-            name: "dunlin".to_owned(),
-            program: program.to_owned(),
-            server: arguments(&["bench", "server", "--listen", "127.0.0.1:0"], "server"),
-            client: arguments(&["bench", "client"], "client"),
-            modes: &MODES,
-        }
-    }
-
-    /// A peer: classical key exchange in every mode, hybrid where the handshake is measured.
-    pub fn peer(name: &str, program: &Path) -> [Self; 2] {
-        let row = |kx: KeyExchange, name: String, modes| Self {
-            name,
-            program: program.to_owned(),
-            server: strings(&["server", "--listen", "127.0.0.1:0", "--kx", kx.name()]),
-            client: strings(&["client", "--kx", kx.name()]),
-            modes,
-        };
-        [
-            row(KeyExchange::X25519, name.to_owned(), &MODES),
-            row(
-                KeyExchange::Hybrid,
-                format!("{name} hybrid"),
-                &[Mode::Handshake],
-            ),
-        ]
-    }
-
-    fn run(&self, mode: Mode, seconds: f64, cores: &Cores) -> io::Result<(Report, f64, f64)> {
-        let server = Server::start(cores.server, &self.program, &self.server)?;
-        let mut arguments = self.client.clone();
-        arguments.push(server.address.clone());
-        arguments.extend(strings(&["--mode", mode.name(), "--json", "--seconds"]));
-        arguments.push(seconds.to_string());
-        let patience = Duration::from_secs_f64(seconds) + Duration::from_secs(30);
-
-        let cpu_before = server.cpu_seconds()?;
-        let (output, cpu_client) = run_client(cores.client, &self.program, &arguments, patience)?;
-        let cpu_server = server.cpu_seconds()? - cpu_before;
-        let report = serde_json::from_str(&output).map_err(|error| {
-            io::Error::other(format!("{} printed {output:?}: {error}", self.name))
-        })?;
-        Ok((report, cpu_client, cpu_server))
-    }
-}
-
-fn strings(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
-}
+/// A run may take this much longer than it was told to.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long idle connections are left alone before their cost is looked at: handshakes are over, and
+/// the first timers, too.
+const SETTLING: Duration = Duration::from_millis(1_500);
+/// How long they are watched.
+const WATCHING: Duration = Duration::from_secs(2);
 
 /// What is to be run.
 pub struct Plan {
     /// Who takes part.
     pub contestants: Vec<Contestant>,
-    /// How often each.
+    /// How often each; idle connections at most three times, since memory hardly varies.
     pub rounds: usize,
     /// How long each time.
     pub seconds: f64,
+    /// Idle connections.
+    pub idle: usize,
     /// What to measure.
-    pub modes: Vec<Mode>,
-}
-
-/// One measurement.
-pub struct Sample {
-    /// Counts from 1.
-    pub round: usize,
-    /// What was measured.
-    pub mode: Mode,
-    /// Name of the contestant.
-    pub name: String,
-    /// What its client printed.
-    pub report: Report,
-    /// Processor time of the client process from start to end, in seconds.
-    pub cpu_client_s: f64,
-    /// Processor time of the server process while the client ran, in seconds.
-    pub cpu_server_s: f64,
+    pub tables: Vec<Table>,
 }
 
 /// What came of a plan.
@@ -121,45 +42,160 @@ pub struct Outcome {
     pub failures: Vec<String>,
 }
 
-/// Runs the plan, mode after mode, contestants interleaved; tells its progress on stderr. Whoever
-/// fails is left out of the rest of that mode.
-pub fn run(plan: &Plan, cores: &Cores) -> Outcome {
+/// Runs the plan, table after table, contestants interleaved; tells its progress on stderr. Whoever
+/// fails is left out of the rest of that table.
+pub fn run(plan: &Plan, cores: &Cores, dunlin: &Path) -> Outcome {
     let mut outcome = Outcome {
         samples: Vec::new(),
         failures: Vec::new(),
     };
-    for &mode in &plan.modes {
+    for &table in &plan.tables {
         let mut taking_part: Vec<_> = plan
             .contestants
             .iter()
-            .filter(|one| one.modes.contains(&mode))
+            .filter(|one| one.takes_part(table))
             .collect();
-        for round in 1..=plan.rounds {
+        let rounds = match table {
+            Table::Idle => plan.rounds.min(3),
+            _ => plan.rounds,
+        };
+        for round in 1..=rounds {
             taking_part.retain(|contestant| {
                 let name = contestant.name.clone();
-                eprintln!("{} {round}/{}: {name}", mode.name(), plan.rounds);
-                match contestant.run(mode, plan.seconds, cores) {
-                    Ok((report, cpu_client_s, cpu_server_s)) => {
-                        let sample = Sample {
-                            round,
-                            mode,
-                            name,
-                            report,
-                            cpu_client_s,
-                            cpu_server_s,
-                        };
-                        outcome.samples.push(sample);
-                        true
-                    }
+                eprintln!("{} {round}/{rounds}: {name}", table.name());
+                let run = Run {
+                    contestant,
+                    table,
+                    plan,
+                    cores,
+                };
+                match run.measure(dunlin) {
+                    Ok(found) => outcome.samples.push(Sample {
+                        round,
+                        table,
+                        name,
+                        found,
+                    }),
                     Err(error) => {
-                        let failure = format!("{name}, {} {round}: {error}", mode.name());
+                        let failure = format!("{name}, {} {round}: {error}", table.name());
                         eprintln!("failed: {failure}");
                         outcome.failures.push(failure);
-                        false
+                        return false;
                     }
                 }
+                true
             });
         }
     }
     outcome
+}
+
+/// One contestant in one round of a table.
+struct Run<'a> {
+    contestant: &'a Contestant,
+    table: Table,
+    plan: &'a Plan,
+    cores: &'a Cores,
+}
+
+impl Run<'_> {
+    fn measure(&self, dunlin: &Path) -> io::Result<Found> {
+        match self.table {
+            Table::Loss => {
+                let without = self.through_relay(dunlin, "0%")?;
+                let with = self.through_relay(dunlin, LOSS)?;
+                Ok(Found {
+                    lossless: without.report.gbit_per_s,
+                    ..with
+                })
+            }
+            Table::Idle => self.idle(),
+            _ => {
+                let server = self.server()?;
+                self.with_client(&server, &server.address)
+            }
+        }
+    }
+
+    fn server(&self) -> io::Result<Server> {
+        let arguments = self.contestant.server(self.table);
+        Server::start(&[self.cores.server], &self.contestant.program, &arguments)
+    }
+
+    fn client(&self, address: &str) -> io::Result<Client> {
+        let seconds = match self.table {
+            Table::Idle => PATIENCE.as_secs_f64(),
+            _ => self.plan.seconds,
+        };
+        let idle = self.plan.idle;
+        let mut arguments = self.contestant.client(self.table, idle, seconds);
+        arguments.push(address.to_owned());
+        Client::start(&[self.cores.client], &self.contestant.program, &arguments)
+    }
+
+    fn with_client(&self, server: &Server, address: &str) -> io::Result<Found> {
+        let before = server.usage()?;
+        let mut client = self.client(address)?;
+        let patience = Duration::from_secs_f64(self.plan.seconds) + PATIENCE;
+        let report = client.report(patience)?;
+        let cpu_client_s = client.wait(PATIENCE)?;
+        Ok(Found {
+            report,
+            cpu_client_s,
+            cpu_server_s: server.usage()?.cpu_s - before.cpu_s,
+            idle: None,
+            lossless: None,
+        })
+    }
+
+    /// The relay runs on whichever of the two cores has time.
+    fn through_relay(&self, dunlin: &Path, loss: &str) -> io::Result<Found> {
+        let server = self.server()?;
+        let (name, place) = server
+            .address
+            .rsplit_once('@')
+            .unwrap_or(("", &server.address));
+        let arguments = [
+            "relay",
+            "--listen",
+            "127.0.0.1:0",
+            "--to",
+            place,
+            "--loss",
+            loss,
+        ];
+        let arguments = arguments.map(str::to_owned);
+        let both = [self.cores.server, self.cores.client];
+        let relay = Server::start(&both, dunlin, &arguments)?;
+        let address = format!("{name}@{}", relay.address);
+        self.with_client(&server, address.trim_start_matches('@'))
+    }
+
+    /// Connections that are open and not used: what both ends grew by, and what the server does.
+    fn idle(&self) -> io::Result<Found> {
+        let server = self.server()?;
+        let before = server.usage()?;
+        let client = self.client(&server.address)?;
+        let client_before = client.usage()?;
+        // It prints its report when all connections are open.
+        let report: Report = client.report(PATIENCE)?;
+        sleep(SETTLING);
+        let (open, client_open) = (server.usage()?, client.usage()?);
+        let since = Instant::now();
+        sleep(WATCHING);
+        let (after, elapsed) = (server.usage()?, since.elapsed());
+        drop(client);
+        let grown = |before: &Usage, after: &Usage| after.resident - before.resident;
+        Ok(Found {
+            cpu_client_s: client_open.cpu_s - client_before.cpu_s,
+            cpu_server_s: open.cpu_s - before.cpu_s,
+            idle: Some(Idle {
+                server_bytes: grown(&before, &open),
+                client_bytes: grown(&client_before, &client_open),
+                server_cpu: (after.cpu_s - open.cpu_s) / elapsed.as_secs_f64(),
+            }),
+            report,
+            lossless: None,
+        })
+    }
 }
