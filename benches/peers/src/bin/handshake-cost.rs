@@ -88,7 +88,7 @@ struct Dunlin {
 }
 
 impl Dunlin {
-    fn new(hybrid: bool) -> Self {
+    fn new(key_exchange: dunlin_session::KeyExchange, hybrid: bool) -> Self {
         let mut random = SeededRandom::new(1);
         let provider = provider::aws_lc();
         let mut identity = || {
@@ -101,6 +101,7 @@ impl Dunlin {
         let (one, two) = (identity(), identity());
         let config = SessionConfig {
             ciphers: vec![CipherSuite::Aes128Gcm],
+            key_exchange,
             ..SessionConfig::default()
         };
         let (own, settings) = (Arc::clone(&two), config.clone());
@@ -184,14 +185,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         .parse()?;
     let mut classical = Tls::new(KeyExchange::X25519);
     let mut hybrid = Tls::new(KeyExchange::Hybrid);
-    let mut dunlin = Dunlin::new(false);
-    let mut proven = Dunlin::new(true);
-    let mut kinds: [(&str, &mut dyn FnMut() -> Outcome); 4] = [
+    use dunlin_session::KeyExchange::{Classical, Hybrid};
+    let mut without = Dunlin::new(Classical, false);
+    let mut dunlin = Dunlin::new(Hybrid, false);
+    let mut proven = Dunlin::new(Hybrid, true);
+    let mut kinds: [(&str, &mut dyn FnMut() -> Outcome); 5] = [
         ("TLS 1.3, X25519, Ed25519 both ways", &mut || {
             classical.shake_hands()
         }),
         ("TLS 1.3, X25519MLKEM768, Ed25519 both ways", &mut || {
             hybrid.shake_hands()
+        }),
+        ("Dunlin, X25519, Ed25519 both ways", &mut || {
+            without.shake_hands()
         }),
         (
             "Dunlin, X25519 + ML-KEM-768, Ed25519 both ways",

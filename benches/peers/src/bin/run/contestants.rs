@@ -59,7 +59,7 @@ struct Large {
 
 impl Contestant {
     /// Dunlin itself, with the keys of each end in a folder of its own below `keys`.
-    pub fn dunlin(program: &Path, keys: &Path) -> [Self; 3] {
+    pub fn dunlin(program: &Path, keys: &Path) -> [Self; 4] {
         let row = |name: &str, peer, extra: &[&str], tables| {
             let arguments = |words: &[&str], end: &str| {
                 let folder = keys.join(end).display().to_string();
@@ -83,6 +83,12 @@ impl Contestant {
         };
         [
             row("dunlin", "dunlin", &["--carrier", "udp"], &QUIC),
+            row(
+                "dunlin, classical",
+                "dunlin",
+                &["--key-exchange", "classical"],
+                &HANDSHAKES,
+            ),
             row("dunlin, not sealed", "plain", &["--plain"], &PLAIN),
             row(
                 "dunlin over TCP",
