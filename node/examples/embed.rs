@@ -43,6 +43,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .ok_or("the handshake is complete, so there is a peer")?;
     let peer = PeerInfo::from_identity(&peer).ok_or("a session tells who the peer is")?;
     println!("connected to {}", peer.node_id);
+    // A connection that lives long: does the other end still have its key?
+    connection.challenge_peer().await?;
+    println!("proven once more");
 
     let (mut send, mut recv) = connection.open_stream().await?;
     send.write_all(b"hello over our own packets").await?;

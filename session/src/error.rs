@@ -17,17 +17,20 @@ pub enum Refusal {
     Revoked,
     /// The peer offered a classical key exchange, and we accept none.
     ClassicalKeyExchange,
+    /// The peer was asked to prove its key once more, and has not.
+    NotProvenAgain,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotAllowed,
         Self::MissingCapability,
         Self::ClassicalOnly,
         Self::SecondProofFailed,
         Self::Revoked,
         Self::ClassicalKeyExchange,
+        Self::NotProvenAgain,
     ];
 
     /// The application error code on the wire.
@@ -40,6 +43,7 @@ impl Refusal {
             Self::SecondProofFailed => 0x6475_0004,
             Self::Revoked => 0x6475_0005,
             Self::ClassicalKeyExchange => 0x6475_0006,
+            Self::NotProvenAgain => 0x6475_0007,
         }
     }
 
@@ -53,6 +57,7 @@ impl Refusal {
             0x6475_0004 => Some(Self::SecondProofFailed),
             0x6475_0005 => Some(Self::Revoked),
             0x6475_0006 => Some(Self::ClassicalKeyExchange),
+            0x6475_0007 => Some(Self::NotProvenAgain),
             _ => None,
         }
     }
@@ -79,6 +84,9 @@ impl Refusal {
             Self::ClassicalKeyExchange => {
                 "the peer requires a hybrid (post-quantum) key exchange and this node is set to a classical one; remove `--key-exchange classical` here, or set it at the peer too"
             }
+            Self::NotProvenAgain => {
+                "this end was asked to prove its key again and its signature is wrong; if its key file was replaced, restart it"
+            }
         }
     }
 
@@ -95,6 +103,9 @@ impl Refusal {
             Self::Revoked => "the peer's node ID is on our deny list",
             Self::ClassicalKeyExchange => {
                 "the peer offers only a classical key exchange, and a hybrid one is required here"
+            }
+            Self::NotProvenAgain => {
+                "the peer was asked to prove its key again and its signature is wrong: it may have been taken over"
             }
         }
     }

@@ -60,6 +60,7 @@ mod peer;
 pub mod planted;
 mod protection;
 pub mod provider;
+mod reauth;
 mod rekey;
 mod schedule;
 mod second_proof;

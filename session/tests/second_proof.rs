@@ -24,6 +24,8 @@ struct End {
     peer_proven: Option<bool>,
     messages: Vec<Vec<u8>>,
     closed: Option<CloseReason>,
+    /// Proofs on demand that came.
+    proofs: u32,
 }
 
 impl End {
@@ -35,6 +37,7 @@ impl End {
             peer_proven: None,
             messages: Vec::new(),
             closed: None,
+            proofs: 0,
         }
     }
 
@@ -48,6 +51,7 @@ impl End {
                     self.peer_proven = Some(peer.post_quantum);
                 }
                 Event::Closed(reason) => self.closed = Some(reason),
+                Event::PeerProven => self.proofs += 1,
                 Event::MessageReceived => {
                     let connection = self.endpoint.connection_mut(handle).unwrap();
                     while let Some(message) = connection.receive_message() {
@@ -276,6 +280,24 @@ fn a_peer_that_never_proves_what_it_must_is_forgotten_unannounced() {
     }
     assert!(server.peer_proven.is_none() && server.closed.is_none());
     assert_eq!(server.endpoint.connection_count(), 0);
+}
+
+#[test]
+fn either_end_can_ask_a_live_peer_to_prove_itself_again_on_a_bad_path() {
+    for seed in 1..20 {
+        let mut scene = Scene::new(seed, [HYBRID, HYBRID], 60);
+        scene.run(|ends| ends.iter().all(|end| end.peer_proven.is_some()));
+        for round in 1..4 {
+            for end in &mut scene.ends {
+                let connection = end.endpoint.connection_mut(end.handle.unwrap()).unwrap();
+                assert!(connection.challenge_peer([round; 32]));
+                assert!(!connection.challenge_peer([round; 32]), "one is owed");
+            }
+            scene.run(|ends| ends.iter().all(|end| end.proofs >= u32::from(round)));
+            let proofs = scene.ends.each_ref().map(|end| end.proofs);
+            assert_eq!(proofs, [u32::from(round); 2], "seed {seed}");
+        }
+    }
 }
 
 #[test]

@@ -103,6 +103,8 @@ pub enum Event {
     MessageExpired(MessageId),
     /// The peer's address changed, and the new one is proven.
     PathChanged(SocketAddr),
+    /// The peer has proven its identity once more (`Connection::challenge_peer`).
+    PeerProven,
     /// The connection is over. Last event but for nothing; what had arrived can still be read.
     Closed(CloseReason),
 }

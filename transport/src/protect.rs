@@ -123,6 +123,18 @@ pub trait PacketProtection: Send {
         true
     }
 
+    /// Asks the peer's session layer to prove, over `nonce`, that it still has the key of its identity.
+    /// `nonce` was never used before. False, and nothing done: there are no such proofs here, or the
+    /// last one is still owed.
+    fn challenge_peer(&mut self, _nonce: [u8; 32]) -> bool {
+        false
+    }
+
+    /// Whether the peer has given the proof that it was asked for; true once. Asked after each message.
+    fn take_proof(&mut self) -> bool {
+        false
+    }
+
     /// The next message for the peer's session layer, at most
     /// [`crate::limits::SESSION_MESSAGE_MAX`] bytes. The transport delivers it reliably, in order
     /// and sealed. Asked after the handshake, after each message and on time.

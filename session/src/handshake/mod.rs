@@ -32,6 +32,7 @@ use crate::key_log::ConnectionKeyLog;
 use crate::peer::PeerInfo;
 use crate::protection::{KeyLimits, SealedProtection};
 use crate::provider::{CryptoProvider, Secret};
+use crate::reauth::Reauthentication;
 use crate::rekey::Rekey;
 use crate::schedule::SessionSecrets;
 use crate::second_proof::SecondProof;
@@ -69,7 +70,7 @@ fn established(
     let log = config.key_log.as_ref();
     let log = log.map(|log| ConnectionKeyLog::new(log, side, ends.own_params, introduction.params));
     let node_id = introduction.public.node_id();
-    let peer = PeerInfo {
+    let peer = Arc::new(PeerInfo {
         node_id,
         post_quantum: config.asks_second() && introduction.public.is_hybrid(),
         public: introduction.public,
@@ -80,7 +81,7 @@ fn established(
         cipher,
         exporter,
         provider: Arc::clone(ends.provider),
-    };
+    });
     let mut proof = SecondProof::default();
     if welcome && introduction.asks_second {
         proof.prove(ends.identity, side, &peer);
@@ -95,6 +96,7 @@ fn established(
             let due = (side, config.rekey_due());
             Rekey::new(due, ends.identity, &peer, randomness.make())
         });
+    let reauthentication = welcome.then(|| Reauthentication::new(side, ends.identity, &peer));
     let protection = SealedProtection::logged(
         ends.provider,
         cipher,
@@ -107,9 +109,9 @@ fn established(
         log,
     );
     Established {
-        protection: Box::new(protection.with_channel(proof, rekey)),
+        protection: Box::new(protection.with_channel(proof, rekey, reauthentication)),
         peer_params: introduction.params.to_vec(),
-        peer: Arc::new(peer),
+        peer,
         peer_name: Some(*node_id.as_bytes()),
     }
 }

@@ -21,6 +21,7 @@ use crate::key_log::ConnectionKeyLog;
 use crate::limits::PREVIOUS_KEYS_PROBE_TIMEOUTS;
 use crate::planted::{self, Bug};
 use crate::provider::{CryptoProvider, Secret, TAG_LEN};
+use crate::reauth::{self, Reauthentication};
 use crate::rekey::{self, Fresh, Rekey};
 use crate::second_proof::SecondProof;
 use crate::suite::CipherSuite;
@@ -60,13 +61,20 @@ pub(crate) struct SealedProtection {
     limits: KeyLimits,
     proof: SecondProof,
     rekey: Option<Rekey>,
+    reauthentication: Option<Reauthentication>,
 }
 
 impl SealedProtection {
-    /// The same, with something still to be proven, and with fresh key exchanges.
-    pub(crate) fn with_channel(mut self, proof: SecondProof, rekey: Option<Rekey>) -> Self {
+    /// The same, with something still to be proven, with fresh key exchanges, and with proofs on demand.
+    pub(crate) fn with_channel(
+        mut self,
+        proof: SecondProof,
+        rekey: Option<Rekey>,
+        reauthentication: Option<Reauthentication>,
+    ) -> Self {
         self.proof = proof;
         self.rekey = rekey;
+        self.reauthentication = reauthentication;
         self
     }
 
@@ -118,6 +126,7 @@ impl SealedProtection {
             limits,
             proof: SecondProof::default(),
             rekey: None,
+            reauthentication: None,
         }
     }
 
@@ -266,10 +275,26 @@ impl PacketProtection for SealedProtection {
 
     fn poll_session_message(&mut self) -> Option<Vec<u8>> {
         let ours = self.proof.take_ours();
-        ours.or_else(|| self.rekey.as_mut().and_then(Rekey::poll))
+        let ours = ours.or_else(|| self.rekey.as_mut().and_then(Rekey::poll));
+        ours.or_else(|| self.reauthentication.as_mut()?.poll())
+    }
+
+    fn challenge_peer(&mut self, nonce: [u8; 32]) -> bool {
+        let reauthentication = self.reauthentication.as_mut();
+        reauthentication.is_some_and(|it| it.challenge(nonce))
+    }
+
+    fn take_proof(&mut self) -> bool {
+        let reauthentication = self.reauthentication.as_mut();
+        reauthentication.is_some_and(Reauthentication::take_answer)
     }
 
     fn on_session_message(&mut self, message: &[u8]) -> Result<(), SessionMessageError> {
+        if let (Some(&(reauth::CHALLENGE | reauth::ANSWER)), Some(reauthentication)) =
+            (message.first(), &mut self.reauthentication)
+        {
+            return reauthentication.on_message(message);
+        }
         match (message.first(), &mut self.rekey) {
             (Some(&(rekey::OFFER | rekey::ANSWER)), Some(rekey)) => {
                 let fresh = rekey.on_message(message, self.send.generation)?;

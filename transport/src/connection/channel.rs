@@ -147,6 +147,20 @@ impl Connection {
         }
     }
 
+    /// Asks the peer to prove, over `nonce`, that it still has the key of its identity:
+    /// [`Event::PeerProven`] tells when it has, and the connection ends when it fails. `nonce` is fresh
+    /// randomness. False, and nothing done: the session layer has no such proofs (the plain profile), or
+    /// the connection is not established, or the last proof is still owed.
+    pub fn challenge_peer(&mut self, nonce: [u8; 32]) -> bool {
+        let asked = self.is_established()
+            && self
+                .protection
+                .as_mut()
+                .is_some_and(|p| p.challenge_peer(nonce));
+        self.pump_session();
+        asked
+    }
+
     /// Hands over what the session layer has to say.
     fn pump_session(&mut self) {
         if let Some(protection) = &mut self.protection {
@@ -182,6 +196,9 @@ impl Connection {
                     return Ok(placed);
                 }
             }
+        }
+        if self.protection.as_mut().is_some_and(|p| p.take_proof()) {
+            self.events.push_back(Event::PeerProven);
         }
         self.pump_session();
         self.open_gate();

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::carrier::Carrier;
+use super::error::ChallengeError;
+use super::options::OsRandom;
 use super::state::{Awaited, ConnectionState, Shared};
 use super::stream::{RecvStream, SendStream};
 use super::wake::{Signal, Signals};
@@ -14,7 +16,7 @@ use crate::error::{CloseReason, SendMessageError};
 use crate::ids::{MessageId, StreamDirection, StreamId};
 use crate::io::{ConnectionHandle, Delivery, Message};
 use crate::options::SendOptions;
-use crate::protect::PeerIdentity;
+use crate::protect::{PeerIdentity, Random};
 use crate::time::Instant;
 
 /// An established connection. Clones are handles of the same connection.
@@ -276,6 +278,32 @@ impl Connection {
         })
         .await
         .map_err(Pending::into_reason)
+    }
+
+    /// Asks the peer to prove, by a signature over fresh randomness and this connection, that it still has
+    /// the key of its identity, and waits until it has. Give up after a time of your own: a peer that
+    /// does not answer is not proven.
+    ///
+    /// # Errors
+    /// [`ChallengeError::NotPossible`], or the connection is over; a wrong answer ends it.
+    pub async fn challenge_peer(&self) -> Result<(), ChallengeError> {
+        let mut nonce = [0; 32];
+        OsRandom.fill(&mut nonce);
+        let before = self.inner.act(|connection, state| {
+            if let Some(reason) = &state.closed {
+                return Err(ChallengeError::Closed(reason.clone()));
+            }
+            match connection.challenge_peer(nonce) {
+                true => Ok(state.proofs),
+                false => Err(ChallengeError::NotPossible),
+            }
+        })?;
+        self.wait_for(Signal::State, |_, state| match state.proofs > before {
+            true => Ok(()),
+            false => Err(Pending::Blocked),
+        })
+        .await
+        .map_err(|pending| ChallengeError::Closed(pending.into_reason()))
     }
 
     /// Closes gracefully: everything accepted is delivered first. Waits for the end and says what

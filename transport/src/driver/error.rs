@@ -22,6 +22,18 @@ pub enum ConnectionError {
     Closed(#[from] CloseReason),
 }
 
+/// Why a peer has not proven its identity once more.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChallengeError {
+    /// The session layer has no such proofs (the plain profile), or one is owed already.
+    #[error("no proof can be asked for here, or one is owed already")]
+    NotPossible,
+    /// The connection is over; a wrong answer ends it.
+    #[error(transparent)]
+    Closed(#[from] CloseReason),
+}
+
 impl CloseReason {
     /// The nearest [`io::ErrorKind`].
     #[must_use]

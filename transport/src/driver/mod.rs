@@ -73,7 +73,7 @@ pub use carrier::carrier_framing;
 pub use carrier::{Carrier, CarrierChoice};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
-pub use error::ConnectionError;
+pub use error::{ChallengeError, ConnectionError};
 pub use incoming::ACCEPT_QUEUE_MAX;
 pub use options::{EndpointOptions, OsRandom};
 pub use stream::{RecvStream, SendStream};

@@ -127,6 +127,8 @@ pub(super) struct ConnectionState {
     pub(super) closed: Option<CloseReason>,
     /// Streams with a live handle.
     pub(super) streams: BTreeMap<StreamId, StreamState>,
+    /// How often the peer has proven its identity since the handshake.
+    pub(super) proofs: u64,
     /// Messages whose sender waits for their delivery.
     pub(super) deliveries: BTreeMap<MessageId, Awaited>,
 }
@@ -360,6 +362,10 @@ impl ConnectionState {
                 }
                 None => return,
             },
+            Event::PeerProven => {
+                self.proofs += 1;
+                Signal::State
+            }
             Event::PathChanged(_) => return,
             Event::Closed(reason) => return self.close(reason, wakes),
         };

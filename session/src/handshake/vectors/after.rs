@@ -6,6 +6,7 @@ use dunlin_transport::wire::reset::ResetToken;
 
 use super::super::reset::{reset_key, reset_token};
 use super::*;
+use crate::reauth::Reauthentication;
 use crate::rekey::{Due, Fresh, Rekey};
 use crate::second_proof::SecondProof;
 use crate::testing::providers;
@@ -134,6 +135,22 @@ fn add_classical(vectors: &mut Vectors) {
     }
 }
 
+fn add_answers(vectors: &mut Vectors, wire: &Wire) {
+    let binding = peers(wire)[0].exporter(b"reauthentication");
+    vectors.add("reauthentication_binding", &binding);
+    for (seed, side, name) in [
+        (1, Side::Initiator, "initiator"),
+        (2, Side::Responder, "responder"),
+    ] {
+        let identity = Arc::new(Identity::from_seed([seed; 32]));
+        let end = &[&wire.at_initiator, &wire.at_responder][usize::from(seed == 2)];
+        let peer = Arc::clone(&end.peer).downcast().unwrap();
+        let mut asked = Reauthentication::new(side, &identity, &peer);
+        asked.on_message(&[&[4][..], &[0x0c; 32]].concat()).unwrap();
+        vectors.add(&format!("{name}_answer"), &asked.poll().unwrap());
+    }
+}
+
 /// A vector of `docs/session.md`.
 fn session_vector<const N: usize>(name: &str) -> [u8; N] {
     let document = include_str!("../../../../docs/session.md");
@@ -160,6 +177,7 @@ fn the_vectors_after_the_handshake_are_those_of_the_code() {
     add_exchange(&mut vectors, &wire);
     add_reset(&mut vectors);
     add_classical(&mut vectors);
+    add_answers(&mut vectors, &wire);
     let (_, written) = DOCUMENT.split_once("```text vectors\n").unwrap();
     let (written, _) = written.split_once("```").unwrap();
     assert!(
