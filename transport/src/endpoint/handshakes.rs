@@ -45,6 +45,10 @@ impl Endpoint {
         let under_load = !self.addresses_are_proven
             && (self.half_open.len() >= self.config.half_open_under_load
                 || self.gate.allowance(now, from) == Allowance::Proof);
+        if under_load && !self.surge.admit(now) {
+            self.trace_dropped(now, from, DropReason::Refused, packet);
+            return;
+        }
         let syn = Syn {
             from,
             payload,

@@ -11,6 +11,7 @@ pub(crate) mod fuzzing;
 mod half_open;
 mod handshakes;
 mod stateless;
+mod surge;
 mod tracing;
 
 use alloc::boxed::Box;
@@ -37,6 +38,7 @@ use crate::wire::{DecodeError, version};
 use admission::{Admission, Gate, Place};
 use half_open::HalfOpenTable;
 use stateless::Resets;
+use surge::Surge;
 
 /// A connection with what the endpoint knows about it.
 struct Slot {
@@ -63,6 +65,7 @@ pub struct Endpoint {
     routes: BTreeMap<ConnectionId, ConnectionHandle>,
     half_open: HalfOpenTable,
     gate: Box<dyn Gate>,
+    surge: Surge,
     /// What carries the datagrams has proven where they come from.
     addresses_are_proven: bool,
     resets: Resets,
@@ -94,6 +97,7 @@ impl Endpoint {
         config.max_half_open = config.max_half_open.clamp(1, HALF_OPEN_MAX);
         Self {
             gate: Box::new(Admission::new(&config)),
+            surge: Surge::default(),
             addresses_are_proven: false,
             config,
             random,
