@@ -8,12 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dunlin_peers::cli::{Mode, Setup};
 use dunlin_peers::stack::{Connection, Endpoint, Handshake, Receiver, Sender};
-use dunlin_peers::{Result, STREAMS, WINDOW, socket, tls};
+use dunlin_peers::{Result, STREAMS, UDP_PAYLOAD, WINDOW, socket, tls};
 
 use super::api::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use super::api::{
-    self, ClientConfig, EndpointConfig, RecvStream, SendStream, ServerConfig, TokioRuntime,
-    TransportConfig, VarInt,
+    self, ClientConfig, EndpointConfig, MtuDiscoveryConfig, RecvStream, SendStream, ServerConfig,
+    TokioRuntime, TransportConfig, VarInt,
 };
 use super::{NAME, next_chunk};
 
@@ -133,14 +133,17 @@ impl Receiver for In {
     }
 }
 
-/// One packet size from the first packet on, windows that are no limit, the rest as it comes
+/// One packet size from the first packet on; larger ones than Ethernet carries are searched for, since
+/// a handshake of such packets does not come about. Windows that are no limit, the rest as it comes
 /// (CUBIC).
 fn transport_config(setup: &Setup) -> TransportConfig {
+    let mut search = MtuDiscoveryConfig::default();
+    search.upper_bound(setup.mtu);
     let mut config = TransportConfig::default();
     config
-        .initial_mtu(setup.mtu)
-        .min_mtu(setup.mtu)
-        .mtu_discovery_config(None)
+        .initial_mtu(setup.mtu.min(UDP_PAYLOAD))
+        .min_mtu(setup.mtu.min(UDP_PAYLOAD))
+        .mtu_discovery_config((setup.mtu > UDP_PAYLOAD).then_some(search))
         .stream_receive_window(VarInt::from_u32(WINDOW))
         .receive_window(VarInt::from_u32(WINDOW))
         .send_window(u64::from(WINDOW))

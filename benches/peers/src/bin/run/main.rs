@@ -90,7 +90,9 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     let conditions = machine::conditions(&plan, &cores, &dunlin);
     let Outcome { samples, failures } = rounds::run(&plan, &cores, &dunlin);
     let verdicts = verdicts::markdown(&samples);
-    let markdown = format!("{conditions}{verdicts}{}", summary::markdown(&samples));
+    let failed = summary::failures(&failures);
+    let tables = summary::markdown(&samples);
+    let markdown = format!("{conditions}{verdicts}{failed}{tables}");
     fs::create_dir_all(&arguments.out)?;
     fs::write(arguments.out.join("peers.csv"), summary::csv(&samples))?;
     fs::write(arguments.out.join("peers.md"), &markdown)?;

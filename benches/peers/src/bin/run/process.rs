@@ -81,7 +81,7 @@ struct Process {
 pub struct Usage {
     /// Processor time so far, user and system, of all its threads, in seconds.
     pub cpu_s: f64,
-    /// Memory that it has, in bytes.
+    /// Memory that it has beside that of files, its own program among them, in bytes.
     pub resident: f64,
 }
 
@@ -106,7 +106,9 @@ impl Process {
             nanoseconds += first_number(&text).ok_or_else(unreadable)?;
         }
         let status = fs::read_to_string(folder.join("status"))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"));
         let kibibytes = resident.and_then(first_number).ok_or_else(unreadable)?;
         Ok(Usage {
             cpu_s: nanoseconds as f64 / 1e9,

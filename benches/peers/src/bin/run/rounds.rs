@@ -43,7 +43,7 @@ pub struct Outcome {
 }
 
 /// Runs the plan, table after table, contestants interleaved; tells its progress on stderr. Whoever
-/// fails is left out of the rest of that table.
+/// fails twice is left out of the rest of that table.
 pub fn run(plan: &Plan, cores: &Cores, dunlin: &Path) -> Outcome {
     let mut outcome = Outcome {
         samples: Vec::new(),
@@ -70,20 +70,25 @@ pub fn run(plan: &Plan, cores: &Cores, dunlin: &Path) -> Outcome {
                     cores,
                 };
                 match run.measure(dunlin) {
-                    Ok(found) => outcome.samples.push(Sample {
-                        round,
-                        table,
-                        name,
-                        found,
-                    }),
+                    Ok(found) => {
+                        outcome.samples.push(Sample {
+                            round,
+                            table,
+                            name,
+                            found,
+                        });
+                        true
+                    }
                     Err(error) => {
                         let failure = format!("{name}, {} {round}: {error}", table.name());
                         eprintln!("failed: {failure}");
+                        let this = format!("{name}, {} ", table.name());
+                        let again = |before: &String| before.starts_with(&this);
+                        let first = !outcome.failures.iter().any(again);
                         outcome.failures.push(failure);
-                        return false;
+                        first
                     }
                 }
-                true
             });
         }
     }

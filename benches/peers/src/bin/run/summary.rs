@@ -60,6 +60,14 @@ pub fn markdown(samples: &[Sample]) -> String {
     out
 }
 
+/// What went wrong, for all to see; empty when nothing did.
+pub fn failures(failures: &[String]) -> String {
+    if failures.is_empty() {
+        return String::new();
+    }
+    format!("\n## Runs that failed\n\n- {}\n", failures.join("\n- "))
+}
+
 fn print(out: &mut String, table: Table, names: &[&str], samples: &[Sample]) {
     let columns = table.columns();
     let _ = write!(out, "\n## {}\n\n| |", table.title());

@@ -123,8 +123,9 @@ impl Driver {
                     self.take_in(&mut received);
                 }
                 () = self.kick.notified() => {}
-                () = timer => self.expire(),
+                () = timer => {}
             }
+            self.expire();
             // Those who were woken go first: what they write leaves with the acknowledgements.
             tokio::task::yield_now().await;
             self.send_all(&mut batch).await?;
@@ -195,14 +196,16 @@ impl Driver {
                 return Ok(());
             };
             link.dirty.set(false);
-            self.send(&link, batch).await?;
-            link.wake();
+            if self.send(&link, batch).await? {
+                link.wake();
+            }
             self.settle(&link);
         }
     }
 
     /// Sends what the connection has: packets of one size together, and a shorter one behind them.
-    async fn send(&self, link: &Rc<Link>, batch: &mut [u8]) -> Result<()> {
+    /// Whether there was anything.
+    async fn send(&self, link: &Rc<Link>, batch: &mut [u8]) -> Result<bool> {
         let (mut filled, mut size) = (0, 0);
         let mut to = self.local_addr();
         while let Some(room) = batch.get_mut(filled..filled + self.packet_size) {
@@ -231,7 +234,7 @@ impl Driver {
         if let Some(packets) = batch.get(..filled).filter(|rest| !rest.is_empty()) {
             self.datagrams.send(to, packets, size).await?;
         }
-        Ok(())
+        Ok(size > 0)
     }
 
     /// After a turn: its timer, its IDs, its end.

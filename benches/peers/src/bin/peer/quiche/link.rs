@@ -193,6 +193,7 @@ impl Sender for Out {
     async fn write_all(&mut self, data: &Bytes) -> Result<()> {
         let mut written = 0;
         poll_fn(|context| {
+            let before = written;
             while let Some(rest) = data.get(written..).filter(|rest| !rest.is_empty()) {
                 let sent = self.0.quic.borrow_mut().stream_send(self.1, rest, false);
                 match sent {
@@ -200,7 +201,9 @@ impl Sender for Out {
                     Ok(_) | Err(quiche::Error::Done | quiche::Error::StreamLimit) => {
                         let writers = &mut self.0.waiting.borrow_mut().writers;
                         writers.push(context.waker().clone());
-                        self.0.mark();
+                        if written > before {
+                            self.0.mark();
+                        }
                         return Poll::Pending;
                     }
                     Err(error) => return Poll::Ready(Err(Failure::from(error))),
