@@ -57,6 +57,11 @@ pub const WINDOW_MAX: u64 = (1 << 30) - 1;
 /// The send buffer never shrinks below this, however small the congestion window, unless
 /// configured. A guess: what a first second brings, and four of the driver's largest writes.
 pub const SEND_BUFFER_MIN: u64 = 1 << 20;
+/// Bytes of a stream that wait to be sent for the first time; `write` takes no more until half of them
+/// have left. More would leave a processor's second-level cache between the call that writes them
+/// and the packet, and a stream that its peer does not read would hold more of the connection's
+/// buffer. Guess: half a millisecond at 4 Gbit/s to wake a writer.
+pub const STREAM_BACKLOG_MAX: u64 = 256 << 10;
 /// Separate ranges that a stream or message in reassembly keeps; a packet that would add one more
 /// is dropped before it is acknowledged, so the peer sends it again.
 pub const REASSEMBLY_RANGES_MAX: usize = 16_384;
@@ -64,6 +69,9 @@ pub const REASSEMBLY_RANGES_MAX: usize = 16_384;
 /// and one for each message: half a mebibyte. A fragment that needs one more is dropped
 /// unacknowledged.
 pub const REASSEMBLY_PAGES_EXTRA: usize = 128;
+/// Pages of reassembly that a connection keeps to fill them again: 256 KiB, what one round of the
+/// driver brings. Given back with the next timer.
+pub const SPARE_PAGES_MAX: usize = 64;
 /// Incomplete incoming messages; a fragment of a further one is dropped unacknowledged (reliable)
 /// or for good (unreliable).
 pub const MESSAGES_IN_REASSEMBLY_MAX: usize = 256;

@@ -236,6 +236,29 @@ fn bytes(length: usize) -> Vec<u8> {
 }
 
 #[test]
+fn a_writer_hears_of_room_when_its_bytes_have_left_and_nothing_has_come() {
+    let mut config = EndpointConfig::default();
+    config.transport.initial_window_packets = 400;
+    let mut pair = Pair::connected(7, &config);
+    pair.drain();
+    let id = pair.conn(0).open_stream(BIDI).expect("granted");
+    while pair.conn(0).write(id, &[7; 65_536]).is_ok() {}
+    let (mut buffer, mut left) = (Vec::new(), 0);
+    let side = &mut pair.sides[0].endpoint;
+    let woken = (0..1_000).any(|_| {
+        pair.now = pair.now + Duration::from_millis(1);
+        side.handle_timeout(pair.now);
+        while side.poll_event().is_some() {}
+        let sent = side.poll_transmit(pair.now, 8, &mut buffer);
+        left += sent.map_or(0, |transmit| transmit.size as u64);
+        matches!(side.poll_event(), Some((_, Event::StreamWritable(it))) if it == id)
+    });
+    assert!(woken, "{left} bytes left");
+    let half = dunlin_transport::limits::STREAM_BACKLOG_MAX / 2;
+    assert!((half..2 * half).contains(&left), "{left}");
+}
+
+#[test]
 fn a_stream_arrives_whole_over_a_bad_link() {
     for seed in 0..20 {
         let mut pair = Pair::connected(seed, &EndpointConfig::default());

@@ -21,6 +21,8 @@ use crate::wire::ack::{AckFrame, EcnCounts};
 
 /// Packets at the front of the flight whose contents a probe timeout sends again.
 const PROBED_PACKETS: usize = 2;
+/// Packets that one acknowledgement usually takes out, at most: what a peer is asked to wait for.
+const USUALLY_ACKED: u64 = 128;
 
 impl Connection {
     /// The peer has received `largest` and, with a frame, the ranges it names.
@@ -54,6 +56,7 @@ impl Connection {
         let before = self.sent.bytes_in_flight() + bytes_of(&acked);
         self.loss.on_progress();
         self.probes = 0;
+        self.ack_request_due = true;
         let timeout = self.probe_timeout();
         if let Some(protection) = &mut self.protection {
             // While acknowledgements keep coming no timer may go off for long.
@@ -92,6 +95,9 @@ impl Connection {
         if self.skipped.is_named_by(&range) {
             return Err(PeerViolation::AckOfUnsentPacket);
         }
+        let most = range.end().saturating_sub(*range.start()).saturating_add(1);
+        let likely = most.min(self.sent.outstanding() as u64).min(USUALLY_ACKED);
+        acked.reserve(usize::try_from(likely).unwrap_or(0));
         let (rate, congestion) = (&mut self.rate, &mut self.congestion);
         self.sent.take_range(&range, |number, packet| {
             let (sent_at, bytes) = (packet.sent_at, u64::from(packet.size));
@@ -285,6 +291,7 @@ impl Connection {
         let Some((_, newest)) = lost.last() else {
             return;
         };
+        self.ack_request_due = true;
         let is_first = self.loss.on_lost(now, newest.sent_at);
         self.stats.congestion_events += u64::from(is_first);
         self.shrink_window(now, &lost);

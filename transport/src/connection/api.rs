@@ -269,6 +269,11 @@ impl Connection {
         Some(event)
     }
 
+    /// Whether [`Self::poll_event`] may have something.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Bytes accepted and not yet acknowledged.
     pub(super) const fn buffered(&self) -> u64 {
         self.streams.buffered() + self.outgoing.buffered()

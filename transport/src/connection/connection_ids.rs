@@ -111,6 +111,9 @@ impl LocalIds {
 
     /// A packet that opened was sent to `id`. True: the peer has taken a fresh one.
     pub(super) fn on_packet(&mut self, id: ConnectionId) -> bool {
+        if self.used() == Some(id) {
+            return false;
+        }
         let found = self.issued.iter().rev().find(|(_, it)| **it == id);
         let Some(sequence) = found.map(|(sequence, _)| *sequence) else {
             return false;

@@ -22,6 +22,8 @@ use crate::wire::{Flags, HEADER_LEN, PacketType};
 /// A piece of a stream shares a packet only when at least this many of its bytes fit; smaller
 /// shreds cost more in headers than they save. A guess.
 const SHARED_PIECE_MIN: usize = 64;
+/// Bytes that the shortest of what may share a packet needs: type, number and length.
+const SHARED_LEAST: usize = 3;
 /// Bytes of a MESSAGE_ORDER or UNCOMPRESSED_LENGTH frame, at most.
 pub(super) const LABEL_LEN: usize = 10;
 
@@ -159,6 +161,9 @@ impl Connection {
     /// Fills what room is left with small messages and short pieces of other streams, as frames: urgency
     /// by urgency, datagrams first.
     pub(super) fn add_shared(&mut self, now: Instant, draft: &mut Draft, data: usize) {
+        if draft.data_room(data) < SHARED_LEAST {
+            return;
+        }
         for urgency in 0..URGENCIES {
             let is_due = |part: &Part| part.urgency <= urgency;
             while let Some(part) = self.outgoing.peek_datagram(now).filter(is_due) {

@@ -116,6 +116,8 @@ pub struct Connection {
     sent: SentPackets<Contents>,
     /// How often the peer is asked to acknowledge.
     ack_frequency: AckFrequency,
+    /// What such a request is made from may have changed since the last one.
+    ack_request_due: bool,
     /// Numbers that are left out, to find out who acknowledges blindly.
     skipped: SkippedNumbers,
     rtt: RttEstimator,
@@ -129,6 +131,8 @@ pub struct Connection {
     ecn: EcnValidation,
     /// The last packet that must be acknowledged ended a message or stream: the peer answers soon.
     tail_ends: bool,
+    /// The number that came back last, in a header: whatever it told was acted on.
+    header_acked: Option<PacketNumber>,
     /// The last packet whose number came back, and when it was sent, while no frame has told how
     /// long the peer waited.
     unsampled: Option<(PacketNumber, Instant)>,
@@ -256,6 +260,7 @@ impl Connection {
             received: ReceivedPackets::new(config.max_ack_delay),
             sent: SentPackets::new(PacketNumber(0)),
             ack_frequency: AckFrequency::new(Duration::ZERO, config.max_ack_delay),
+            ack_request_due: true,
             skipped: SkippedNumbers::default(),
             rtt: RttEstimator::new(config.initial_rtt),
             loss: LossDetector::default(),
@@ -265,6 +270,7 @@ impl Connection {
             reducer: Reducer::default(),
             ecn: EcnValidation::default(),
             tail_ends: false,
+            header_acked: None,
             unsampled: None,
             streams: Streams::new(side, &config),
             outgoing: OutgoingMessages::default(),

@@ -277,7 +277,11 @@ impl Connection {
         if header.flags.contains(Flags::ACK) {
             let near = self.sent.next_number().0;
             let largest = PacketNumber(reconstruct(header.acknowledgment, near));
-            self.on_ack(now, largest, ack.as_ref())?;
+            // Most packets of a batch repeat the number of the one before, and say nothing by that.
+            if ack.is_some() || self.header_acked != Some(largest) {
+                self.on_ack(now, largest, ack.as_ref())?;
+                self.header_acked = Some(largest);
+            }
             self.confirmed_by = None;
         } else if ack.is_some() {
             return Err(DecodeError::Flags.into());

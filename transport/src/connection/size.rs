@@ -48,6 +48,7 @@ impl Connection {
         if old != new {
             self.mtu = new;
             self.congestion.on_mtu_change(new);
+            self.ack_request_due = true;
             self.set_pace(now);
             self.trace(now, &TraceEvent::MtuUpdated { old, new });
         }

@@ -91,6 +91,9 @@ impl Connection {
                 self.search.on_full_packet();
             }
         }
+        if self.streams.is_blocked() {
+            self.wake_writers();
+        }
         let segment = Some(segment).filter(|segment| buf.len() > *segment);
         (!buf.is_empty()).then(|| self.finish_batch(self.path.remote(), buf.len(), segment))
     }
@@ -155,14 +158,20 @@ impl Connection {
 
     pub(super) fn has_data(&self) -> bool {
         let credit = self.send_flow.available();
-        self.announce_max_data
+        self.streams.has_work(credit)
+            || self.has_control()
             || self.session.has_work()
+            || self.outgoing.has_work(credit)
+    }
+
+    /// Whether [`Self::add_control`] has something beside a request about acknowledgements.
+    fn has_control(&self) -> bool {
+        self.announce_max_data
             || self.streams.has_control()
+            || self.outgoing.has_given_up()
             || self.local_ids.has_work()
             || self.remote_ids.has_work()
             || self.reset_tokens.has_work()
-            || self.outgoing.has_work(credit)
-            || self.streams.has_work(credit)
     }
 
     fn write_next_packet(&mut self, now: Instant, limit: usize, buf: &mut Vec<u8>) -> bool {
@@ -289,7 +298,7 @@ impl Connection {
             self.probes = self.probes.saturating_sub(1);
         }
         draft.fill_up(data, limit.saturating_sub(self.search.base()));
-        self.seal_packet(now, draft, start, buf);
+        self.seal_packet(now, &mut draft, start, buf);
         true
     }
 
@@ -342,9 +351,11 @@ impl Connection {
 
     /// Asks the peer to acknowledge more or less often, with a packet that leaves anyway.
     fn add_ack_request(&mut self, draft: &mut Draft) {
-        if !self.rtt.is_sampled() || draft.data_room(0) < ACK_REQUEST_MAX {
+        let due = self.ack_request_due && self.rtt.is_sampled();
+        if !due || draft.data_room(0) < ACK_REQUEST_MAX {
             return;
         }
+        self.ack_request_due = false;
         let polled = self.ack_frequency.poll(&Situation {
             window: self.congestion.window(),
             mtu: self.mtu,
@@ -366,6 +377,9 @@ impl Connection {
         const CONTROL_MAX: usize = 26;
         let rtt = self.rtt.smoothed();
         self.add_ack_request(draft);
+        if !self.has_control() {
+            return;
+        }
         if draft.data_room(0) >= CONTROL_MAX && core::mem::take(&mut self.announce_max_data) {
             Frame::MaxData(self.receive_flow.announce(now, rtt)).emit(&mut draft.frames);
             draft.contents.push(Item::MaxData);
@@ -400,19 +414,19 @@ impl Connection {
     pub(super) fn write_packet(
         &mut self,
         now: Instant,
-        draft: Draft,
+        mut draft: Draft,
         body: &[u8],
         buf: &mut Vec<u8>,
     ) {
         let start = buf.len();
         buf.resize(start + HEADER_LEN, 0);
         buf.extend_from_slice(body);
-        self.seal_packet(now, draft, start, buf);
+        self.seal_packet(now, &mut draft, start, buf);
     }
 
     /// Completes the packet that begins at `start` (header space and body are there) and counts it
     /// as sent.
-    fn seal_packet(&mut self, now: Instant, mut draft: Draft, start: usize, buf: &mut Vec<u8>) {
+    fn seal_packet(&mut self, now: Instant, draft: &mut Draft, start: usize, buf: &mut Vec<u8>) {
         let mut number = self.sent.next_number();
         if planted::is(Bug::RetransmissionSameNumber) && self.loss.probe_count() > 0 {
             number = self.sent.iter().next().map_or(number, |(first, _)| first);
@@ -447,7 +461,13 @@ impl Connection {
         self.on_packet_sent(now, number, size, draft);
     }
 
-    fn on_packet_sent(&mut self, now: Instant, number: PacketNumber, size: usize, draft: Draft) {
+    fn on_packet_sent(
+        &mut self,
+        now: Instant,
+        number: PacketNumber,
+        size: usize,
+        draft: &mut Draft,
+    ) {
         self.stats.packets_sent += 1;
         self.ecn.on_sent();
         self.trace_sent(
@@ -465,7 +485,7 @@ impl Connection {
             }
             return;
         }
-        let mut contents = draft.contents;
+        let mut contents = core::mem::take(&mut draft.contents);
         contents.ecn = self.ecn.is_usable();
         self.tail_ends = draft.ends;
         let was_idle = !self.sent.is_any_in_flight();

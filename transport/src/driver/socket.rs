@@ -12,17 +12,17 @@ use tokio::net::UdpSocket;
 use crate::io::{EcnMark, Transmit};
 use crate::limits;
 
-/// Buffers filled by one receive call. Each may hold a coalesced train, so that a batch is at most
-/// half a MiB and stays in the second-level cache. Guess.
-const RECEIVE_BUFFERS: usize = if quinn_udp::BATCH_SIZE < 8 {
-    quinn_udp::BATCH_SIZE
-} else {
-    8
-};
+/// Buffers that one receive call may fill.
+const RECEIVE_BUFFERS: usize = quinn_udp::BATCH_SIZE;
+/// Buffers for when little comes.
+const RECEIVE_BUFFERS_MIN: usize = 4;
+/// Bytes of a batch, as far as the batch before tells: with the pages that they are copied to they stay
+/// in a second-level cache. Guess.
+const RECEIVE_BYTES: usize = 256 * 1024;
 /// Bytes of a receive buffer: the longest train the kernel makes.
 const RECEIVE_BUFFER_SIZE: usize = 65_536;
-/// Batches taken from the core under one lock. Guess: half a MiB at most.
-const SEND_BATCHES: usize = 8;
+/// Batches taken from the core under one lock. Guess: a quarter of a MiB at most.
+const SEND_BATCHES: usize = 4;
 
 /// A bound socket with its receive buffers.
 pub(super) struct Socket {
@@ -31,6 +31,8 @@ pub(super) struct Socket {
     gso: bool,
     buffer: Vec<u8>,
     meta: [RecvMeta; RECEIVE_BUFFERS],
+    /// Buffers that the next receive call may fill.
+    wanted: usize,
 }
 
 impl Socket {
@@ -68,6 +70,7 @@ impl Socket {
             gso,
             buffer: vec![0; RECEIVE_BUFFERS * RECEIVE_BUFFER_SIZE],
             meta: [RecvMeta::default(); RECEIVE_BUFFERS],
+            wanted: RECEIVE_BUFFERS_MIN.min(RECEIVE_BUFFERS),
         })
     }
 
@@ -89,12 +92,18 @@ impl Socket {
             let mut slices: [IoSliceMut<'_>; RECEIVE_BUFFERS] =
                 std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
             let result = self.io.try_io(Interest::READABLE, || {
+                let slices = &mut slices[..self.wanted];
                 self.udp
-                    .recv(UdpSockRef::from(&self.io), &mut slices, &mut self.meta)
+                    .recv(UdpSockRef::from(&self.io), slices, &mut self.meta)
             });
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => return Poll::Ready(other),
+                Ok(count) => {
+                    let bytes = self.meta.iter().take(count).map(|meta| meta.len).sum();
+                    self.wanted = buffers_for(count, bytes);
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
@@ -143,6 +152,15 @@ impl Socket {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// Buffers for a batch of [`RECEIVE_BYTES`], when `bytes` came in `count` of them: few where the kernel
+/// coalesces trains, many where every datagram takes one.
+fn buffers_for(count: usize, bytes: usize) -> usize {
+    let each = (bytes / count.max(1)).max(1);
+    // Each buffer is prepared for the call, used or not.
+    let likely = (2 * count).max(RECEIVE_BUFFERS_MIN);
+    (RECEIVE_BYTES / each).clamp(1, likely).min(RECEIVE_BUFFERS)
 }
 
 /// Batches on their way from the core to the kernel, in buffers that are used again.
@@ -282,6 +300,16 @@ mod tests {
             sent: 0,
             one_by_one: false,
         }
+    }
+
+    #[test]
+    fn a_receive_call_takes_few_trains_or_many_datagrams() {
+        let most = RECEIVE_BUFFERS;
+        assert_eq!(buffers_for(4, 4 * 65_340), 4.min(most));
+        assert_eq!(buffers_for(1, 1_452), 4.min(most), "a lone one");
+        assert_eq!(buffers_for(4, 4 * 1_452), 8.min(most));
+        assert_eq!(buffers_for(100, 100 * 1_452), most);
+        assert_eq!(buffers_for(0, 0), 4.min(most));
     }
 
     #[test]

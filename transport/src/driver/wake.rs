@@ -85,13 +85,15 @@ impl Wakes {
         }
     }
 
-    /// Pays. Never call it with the lock held.
-    pub(super) fn run(&mut self) {
+    /// Pays, and tells whether anybody was owed something. Never call it with the lock held.
+    pub(super) fn run(&mut self) -> bool {
+        let owed = !self.wakers.is_empty() || !self.signals.is_empty();
         for waker in self.wakers.drain(..) {
             waker.wake();
         }
         for (signals, signal) in self.signals.drain(..) {
             signals.places[signal as usize].notify_waiters();
         }
+        owed
     }
 }

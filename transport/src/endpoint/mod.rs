@@ -2,7 +2,8 @@
 //! in turn what they have to send.
 //!
 //! The contract: one input (`connect`, `handle_datagram`, `handle_timeout`, a call on a
-//! connection), then drain [`Endpoint::poll_event`] and [`Endpoint::poll_transmit`], then wait until
+//! connection), then drain [`Endpoint::poll_transmit`] and [`Endpoint::poll_event`] (in this order, or
+//! what leaves and so makes room for writers is told after the next input), then wait until
 //! [`Endpoint::poll_timeout`].
 
 pub(crate) mod admission;
@@ -50,10 +51,31 @@ struct Slot {
     released: bool,
     /// Its connection ID is still routed.
     routed: bool,
+    /// It stands in [`Endpoint::ready`].
+    ready: bool,
+    /// It stands in [`Endpoint::eventful`].
+    eventful: bool,
     /// What it counts as, if a peer opened it and it is not over.
     place: Option<Place>,
     /// The peer's connection ID that a stateless reset has to name.
     resettable: Option<ConnectionId>,
+}
+
+impl Slot {
+    /// Something happened: the connection is to be asked for events and packets.
+    fn touch(
+        &mut self,
+        handle: ConnectionHandle,
+        ready: &mut VecDeque<ConnectionHandle>,
+        eventful: &mut VecDeque<ConnectionHandle>,
+    ) {
+        if !core::mem::replace(&mut self.eventful, true) {
+            eventful.push_back(handle);
+        }
+        if !core::mem::replace(&mut self.ready, true) {
+            ready.push_back(handle);
+        }
+    }
 }
 
 /// Many connections behind one address.
@@ -74,9 +96,8 @@ pub struct Endpoint {
     next_handle: u64,
     /// Connections that may have something to send, in turn.
     ready: VecDeque<ConnectionHandle>,
-    is_ready: BTreeSet<ConnectionHandle>,
-    /// Connections that may have events.
-    eventful: BTreeSet<ConnectionHandle>,
+    /// Connections that may have events, in turn.
+    eventful: VecDeque<ConnectionHandle>,
     timers: BTreeSet<(Instant, ConnectionHandle)>,
     /// Answers that belong to no connection.
     replies: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -109,8 +130,7 @@ impl Endpoint {
             opening: BTreeSet::new(),
             next_handle: 0,
             ready: VecDeque::new(),
-            is_ready: BTreeSet::new(),
-            eventful: BTreeSet::new(),
+            eventful: VecDeque::new(),
             timers: BTreeSet::new(),
             replies: VecDeque::new(),
             observer: None,
@@ -225,17 +245,21 @@ impl Endpoint {
             });
         }
         while let Some(handle) = self.ready.pop_front() {
+            self.tend(handle);
             let Some(slot) = self.connections.get_mut(&handle) else {
-                self.is_ready.remove(&handle);
                 continue;
             };
             let transmit = slot.connection.poll_transmit(now, max_datagrams, buf);
             slot.connection.trace_settled(now);
+            // What has left makes room for writers.
+            if slot.connection.has_events() && !core::mem::replace(&mut slot.eventful, true) {
+                self.eventful.push_back(handle);
+            }
             if let Some(transmit) = transmit {
                 self.ready.push_back(handle);
                 return Some(transmit);
             }
-            self.is_ready.remove(&handle);
+            slot.ready = false;
             self.settle(handle);
         }
         None
@@ -243,8 +267,11 @@ impl Endpoint {
 
     /// When [`Self::handle_timeout`] is wanted, if nothing else happens.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        for handle in self.ready.clone() {
-            self.settle(handle);
+        for at in 0..self.ready.len() {
+            if let Some(handle) = self.ready.get(at).copied() {
+                self.tend(handle);
+                self.settle(handle);
+            }
         }
         let timer = self.timers.first().map(|(deadline, _)| *deadline);
         [timer, self.half_open.deadline()]
@@ -255,13 +282,14 @@ impl Endpoint {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<(ConnectionHandle, Event)> {
-        while let Some(handle) = self.eventful.first().copied() {
-            if let Some(slot) = self.connections.get_mut(&handle)
-                && let Some(event) = slot.connection.poll_event()
-            {
-                return Some((handle, event));
+        while let Some(handle) = self.eventful.front().copied() {
+            if let Some(slot) = self.connections.get_mut(&handle) {
+                if let Some(event) = slot.connection.poll_event() {
+                    return Some((handle, event));
+                }
+                slot.eventful = false;
             }
-            self.eventful.remove(&handle);
+            self.eventful.pop_front();
         }
         None
     }
@@ -274,12 +302,9 @@ impl Endpoint {
 
     /// A connection, to call it; afterwards it is asked what it has to send.
     pub fn connection_mut(&mut self, handle: ConnectionHandle) -> Option<&mut Connection> {
-        if self.connections.contains_key(&handle) {
-            self.touch(handle);
-        }
-        self.connections
-            .get_mut(&handle)
-            .map(|slot| &mut *slot.connection)
+        let slot = self.connections.get_mut(&handle)?;
+        slot.touch(handle, &mut self.ready, &mut self.eventful);
+        Some(&mut slot.connection)
     }
 
     /// Our own address has changed, and nothing has left from the new one yet: every established
@@ -317,7 +342,7 @@ impl Endpoint {
                 self.gate.free(&place);
             }
             slot.connection.trace_settled(now);
-            self.eventful.insert(*handle);
+            slot.touch(*handle, &mut self.ready, &mut self.eventful);
         }
     }
 
@@ -380,6 +405,8 @@ impl Endpoint {
             deadline: None,
             released: false,
             routed: true,
+            ready: false,
+            eventful: false,
             place: None,
             resettable: None,
         };
@@ -404,9 +431,7 @@ impl Endpoint {
                 .connection
                 .handle_packet(now, (from, ecn), rest, random);
             slot.connection.trace_settled(now);
-            self.supply_ids(handle);
-            self.supply_reset_token(handle);
-            self.touch(handle);
+            slot.touch(handle, &mut self.ready, &mut self.eventful);
             return taken;
         }
         if self.half_open.contains(cid) {
@@ -456,10 +481,15 @@ impl Endpoint {
 
     /// Something happened to a connection: ask it for events and packets.
     fn touch(&mut self, handle: ConnectionHandle) {
-        self.eventful.insert(handle);
-        if self.is_ready.insert(handle) {
-            self.ready.push_back(handle);
+        if let Some(slot) = self.connections.get_mut(&handle) {
+            slot.touch(handle, &mut self.ready, &mut self.eventful);
         }
+    }
+
+    /// What packets made a connection want of its endpoint: once for all that came.
+    fn tend(&mut self, handle: ConnectionHandle) {
+        self.supply_ids(handle);
+        self.supply_reset_token(handle);
     }
 
     /// Puts a connection's deadline into the timer set, and frees it when it is over.
@@ -494,7 +524,6 @@ impl Endpoint {
             if slot.released || slot.connection.is_unannounced() {
                 slot.connection.trace_last();
                 self.connections.remove(&handle);
-                self.eventful.remove(&handle);
             }
         }
     }

@@ -64,6 +64,9 @@ impl OutgoingDatagrams {
 
     /// The part to send next; expired datagrams are dropped.
     pub(super) fn peek(&mut self, now: Instant) -> Option<Part> {
+        if self.waiting == 0 {
+            return None;
+        }
         for urgency in 0..URGENCIES {
             while let Some(first) = self.queues[urgency].front() {
                 // One that has begun to leave is sent to its end.

@@ -216,6 +216,9 @@ impl OutgoingMessages {
     /// `credit`.
     #[must_use]
     pub(crate) fn peek_reliable(&self, credit: u64) -> Option<Part> {
+        if self.reliable.is_empty() {
+            return None;
+        }
         let fresh = self.peek_fresh(credit);
         if let Some((urgency, id)) = self.lost.first()
             && fresh.is_none_or(|part| *urgency <= part.urgency)
@@ -249,6 +252,12 @@ impl OutgoingMessages {
     /// The datagram part to send next; expired datagrams are dropped.
     pub(crate) fn peek_datagram(&mut self, now: Instant) -> Option<Part> {
         self.datagrams.peek(now)
+    }
+
+    /// Whether the peer is to be told of messages that were given up.
+    #[must_use]
+    pub(crate) fn has_given_up(&self) -> bool {
+        !self.to_tell.is_empty()
     }
 
     /// Whether anything may be sent within `credit`.

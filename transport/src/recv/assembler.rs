@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::limits::REASSEMBLY_RANGES_MAX;
+use crate::limits::{REASSEMBLY_RANGES_MAX, SPARE_PAGES_MAX};
 use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
 
@@ -19,11 +19,34 @@ pub(crate) const PAGE: usize = 4_096;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TooFragmented;
 
+type Page = Box<[u8; PAGE]>;
+
+/// Pages that were read, to be filled again: a fast stream needs one for every three packets.
+#[derive(Debug, Default)]
+pub(crate) struct SparePages(Vec<Page>);
+
+impl SparePages {
+    fn take(&mut self) -> Page {
+        self.0.pop().unwrap_or_else(|| Box::new([0; PAGE]))
+    }
+
+    fn keep(&mut self, page: Page) {
+        if self.0.len() < SPARE_PAGES_MAX {
+            self.0.push(page);
+        }
+    }
+
+    /// Gives the memory back.
+    pub(crate) fn release(&mut self) {
+        self.0 = Vec::new();
+    }
+}
+
 /// Bytes of one stream or message.
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     /// Pages from the one that holds `read` on.
-    pages: VecDeque<Option<Box<[u8; PAGE]>>>,
+    pages: VecDeque<Option<Page>>,
     /// Everything below was read.
     read: u64,
     /// Everything below was received.
@@ -39,6 +62,16 @@ impl Assembler {
     /// # Errors
     /// [`TooFragmented`]; nothing changed.
     pub(crate) fn insert(&mut self, offset: u64, data: &[u8]) -> Result<u64, TooFragmented> {
+        self.insert_into(&mut SparePages::default(), offset, data)
+    }
+
+    /// The same, into pages of `spare` while there are some.
+    pub(crate) fn insert_into(
+        &mut self,
+        spare: &mut SparePages,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<u64, TooFragmented> {
         let end = offset + data.len() as u64;
         let start = offset.max(self.contiguous);
         if end <= start {
@@ -53,14 +86,14 @@ impl Assembler {
         }
         let fresh = &data[distance(offset, start)..];
         if self.ahead.is_empty() && start == self.contiguous {
-            self.place(start, fresh);
+            self.place(spare, start, fresh);
             self.contiguous = end;
             return Ok(end - start);
         }
         if planted::is(Bug::OverlapWritesTwice) {
-            self.place(start, fresh);
+            self.place(spare, start, fresh);
         } else {
-            self.place_missing(start, fresh);
+            self.place_missing(spare, start, fresh);
         }
         let mut added = self.ahead.insert(range);
         if planted::is(Bug::OverlapCountsTwice) {
@@ -80,6 +113,9 @@ impl Assembler {
     #[must_use]
     pub(crate) fn contradicts(&self, offset: u64, data: &[u8]) -> bool {
         let end = offset.saturating_add(data.len() as u64);
+        if offset >= self.contiguous && self.ahead.is_empty() {
+            return false;
+        }
         let readable = self.read.max(offset)..self.contiguous.min(end);
         let ahead = self.ahead.within(offset..end);
         core::iter::once(readable)
@@ -143,6 +179,11 @@ impl Assembler {
 
     /// Moves readable bytes into `out` and returns how many.
     pub(crate) fn read(&mut self, out: &mut [u8]) -> usize {
+        self.read_from(&mut SparePages::default(), out)
+    }
+
+    /// The same; pages that were read to their end go to `spare`.
+    pub(crate) fn read_from(&mut self, spare: &mut SparePages, out: &mut [u8]) -> usize {
         let mut done = 0;
         while done < out.len() && self.read < self.contiguous {
             let within = within_page(self.read);
@@ -154,8 +195,10 @@ impl Assembler {
             }
             done += count;
             self.read += count as u64;
-            if within + count == PAGE {
-                self.pages.pop_front();
+            if within + count == PAGE
+                && let Some(Some(page)) = self.pages.pop_front()
+            {
+                spare.keep(page);
             }
         }
         if self.read == self.contiguous && self.ahead.is_empty() && within_page(self.read) == 0 {
@@ -194,7 +237,7 @@ impl Assembler {
     }
 
     /// Places the parts of `data` that are not there yet, so that what was received first stays.
-    fn place_missing(&mut self, start: u64, data: &[u8]) {
+    fn place_missing(&mut self, spare: &mut SparePages, start: u64, data: &[u8]) {
         let end = start + data.len() as u64;
         let mut gaps = RangeSet::new();
         gaps.insert(start..end);
@@ -208,6 +251,7 @@ impl Assembler {
         }
         for gap in gaps.iter() {
             self.place(
+                spare,
                 gap.start,
                 &data[distance(start, gap.start)..distance(start, gap.end)],
             );
@@ -232,7 +276,7 @@ impl Assembler {
         false
     }
 
-    fn place(&mut self, mut offset: u64, mut data: &[u8]) {
+    fn place(&mut self, spare: &mut SparePages, mut offset: u64, mut data: &[u8]) {
         let first_page = self.read / PAGE as u64;
         while !data.is_empty() {
             let within = within_page(offset);
@@ -241,7 +285,7 @@ impl Assembler {
             if index >= self.pages.len() {
                 self.pages.resize_with(index + 1, || None);
             }
-            let page = self.pages[index].get_or_insert_with(|| Box::new([0; PAGE]));
+            let page = self.pages[index].get_or_insert_with(|| spare.take());
             page[within..within + now.len()].copy_from_slice(now);
             offset += now.len() as u64;
             data = later;
@@ -295,6 +339,28 @@ mod tests {
                 prop_assert_eq!(assembler.read_offset(), read);
             }
         }
+    }
+
+    #[test]
+    fn keeps_pages_that_were_read_up_to_the_limit_and_fills_them_again() {
+        let mut spare = SparePages::default();
+        let mut assembler = Assembler::default();
+        let length = PAGE * (SPARE_PAGES_MAX + 1);
+        let mut out = alloc::vec![0; length];
+        for round in 0..2 {
+            let data: Vec<u8> = (0..length as u64).map(|at| byte(at + round)).collect();
+            let offset = round * length as u64;
+            assert_eq!(
+                assembler.insert_into(&mut spare, offset, &data),
+                Ok(length as u64)
+            );
+            assert_eq!(spare.0.len(), 0, "all of them are in use again");
+            assert_eq!(assembler.read_from(&mut spare, &mut out), length);
+            assert_eq!(out, data);
+            assert_eq!(spare.0.len(), SPARE_PAGES_MAX);
+        }
+        spare.release();
+        assert_eq!(spare.0.capacity(), 0);
     }
 
     #[test]

@@ -95,6 +95,12 @@ impl SendBuffer {
         self.next
     }
 
+    /// Bytes accepted and never sent.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        self.written() - self.next
+    }
+
     /// Bytes sent once more, each time counted.
     #[must_use]
     pub const fn sent_again(&self) -> u64 {
@@ -183,6 +189,11 @@ impl SendBuffer {
         if range.is_empty() {
             return;
         }
+        if range.start == self.base && self.acknowledged.is_empty() && self.lost.is_empty() {
+            // In order, as nearly always.
+            self.forget_below(range.end);
+            return;
+        }
         self.lost.remove(range.clone());
         self.acknowledged.insert(range);
         if let Some(first) = self
@@ -191,12 +202,17 @@ impl SendBuffer {
             .filter(|first| first.start == self.base || planted::is(Bug::SendBufferFreedEarly))
         {
             self.acknowledged.pop_first(u64::MAX);
-            let count = usize::try_from(first.end - self.base).unwrap_or(usize::MAX);
-            self.bytes.drain(..count.min(self.bytes.len()));
-            self.base = first.end;
-            if self.bytes.is_empty() {
-                self.bytes = VecDeque::new();
-            }
+            self.forget_below(first.end);
+        }
+    }
+
+    /// Everything below `offset` is acknowledged.
+    fn forget_below(&mut self, offset: u64) {
+        let count = usize::try_from(offset - self.base).unwrap_or(usize::MAX);
+        self.bytes.drain(..count.min(self.bytes.len()));
+        self.base = offset;
+        if self.bytes.is_empty() {
+            self.bytes = VecDeque::new();
         }
     }
 

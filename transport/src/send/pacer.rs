@@ -96,6 +96,9 @@ impl Pacer {
     }
 
     fn refill(&mut self, now: Instant) {
+        if now <= self.updated {
+            return;
+        }
         let elapsed = now.saturating_duration_since(self.updated);
         self.updated = self.updated.max(now);
         let earned = u128::from(self.rate) * elapsed.as_nanos() + self.remainder;

@@ -6,6 +6,7 @@ use super::{RecvStream, Streams, index};
 use crate::error::{ApiMisuse, ReadError, WriteError};
 use crate::flow::ReceiveFlow;
 use crate::ids::{Side, StreamDirection, StreamId};
+use crate::limits::STREAM_BACKLOG_MAX;
 use crate::options::Priority;
 use crate::planted::{self, Bug};
 use alloc::collections::BTreeMap;
@@ -50,6 +51,7 @@ impl Streams {
         if stream.reset.is_some() || stream.buffer.is_finished() {
             return Err(ApiMisuse::AlreadyFinished.into());
         }
+        let room = room.min(STREAM_BACKLOG_MAX.saturating_sub(stream.buffer.backlog()));
         let count = data.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         if count == 0 && !data.is_empty() {
             if !planted::is(Bug::WriterNeverWoken) {
@@ -124,7 +126,7 @@ impl Streams {
         flow: &mut ReceiveFlow,
     ) -> Result<usize, ReadError> {
         let stream = receiving(&mut self.recv, self.side, id)?;
-        let outcome = stream.read(out, flow);
+        let outcome = stream.read(out, (flow, &mut self.spare));
         if stream.wants_announcement() {
             self.credits.insert(id);
         }

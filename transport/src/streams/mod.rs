@@ -17,6 +17,7 @@ use crate::config::TransportConfig;
 use crate::flow::Granted;
 use crate::ids::{Side, StreamDirection, StreamId};
 use crate::options::URGENCIES;
+use crate::recv::assembler::SparePages;
 use crate::wire::params::TransportParams;
 pub(crate) use control::Control;
 use recv::RecvStream;
@@ -67,6 +68,8 @@ pub(crate) struct Streams {
     credits: BTreeSet<StreamId>,
     grants: [bool; 2],
     buffered: u64,
+    /// Pages that receiving halves have emptied.
+    spare: SparePages,
     /// What each stream may receive at first, and at most.
     windows: (u64, u64),
     peer_bidi_window: u64,
@@ -104,6 +107,7 @@ impl Streams {
                 counters(config.max_streams_uni),
             ],
             ready: Default::default(),
+            spare: SparePages::default(),
             blocked: BTreeSet::new(),
             resets: BTreeSet::new(),
             stops: BTreeMap::new(),
@@ -129,6 +133,11 @@ impl Streams {
     #[must_use]
     pub(crate) const fn buffered(&self) -> u64 {
         self.buffered
+    }
+
+    /// Gives back memory that only a transfer in progress needs.
+    pub(crate) fn release_spare(&mut self) {
+        self.spare.release();
     }
 
     /// As if `offset` bytes of a stream had been sent, received and read.

@@ -38,10 +38,11 @@ impl Streams {
         events: &mut VecDeque<Event>,
     ) -> Result<Placed, PeerViolation> {
         self.open_by_peer(id, events)?;
-        let Some(stream) = self.peer_sends_on(id)? else {
+        self.check_peer_sends_on(id)?;
+        let Some(stream) = self.recv.get_mut(&id) else {
             return Ok(Placed::Yes);
         };
-        if !stream.on_data(offset, data, fin, flow)? {
+        if !stream.on_data(offset, data, fin, (flow, &mut self.spare))? {
             return Ok(Placed::No);
         }
         if stream.take_readable() {
@@ -184,12 +185,17 @@ impl Streams {
 
     /// The half on which the peer sends; None when it is over and forgotten.
     fn peer_sends_on(&mut self, id: StreamId) -> Result<Option<&mut RecvStream>, PeerViolation> {
+        self.check_peer_sends_on(id)?;
+        Ok(self.recv.get_mut(&id))
+    }
+
+    fn check_peer_sends_on(&self, id: StreamId) -> Result<(), PeerViolation> {
         let ours = id.opener() == self.side;
         let unidirectional = id.direction() == StreamDirection::Unidirectional;
         if ours && (unidirectional || id.index() >= self.counters[index(id.direction())].opened) {
             return Err(PeerViolation::StreamState);
         }
-        Ok(self.recv.get_mut(&id))
+        Ok(())
     }
 
     /// The half on which we send; None when it is over and forgotten.

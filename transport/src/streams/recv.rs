@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::error::PeerViolation;
 use crate::flow::{ReceiveFlow, Tuner};
 use crate::planted::{self, Bug};
-use crate::recv::assembler::{Assembler, TooFragmented};
+use crate::recv::assembler::{Assembler, SparePages, TooFragmented};
 use crate::time::Instant;
 
 /// One receiving half.
@@ -77,7 +77,7 @@ impl RecvStream {
         offset: u64,
         data: &[u8],
         fin: bool,
-        flow: &mut ReceiveFlow,
+        (flow, spare): (&mut ReceiveFlow, &mut SparePages),
     ) -> Result<bool, PeerViolation> {
         let end = offset
             .checked_add(data.len() as u64)
@@ -92,7 +92,7 @@ impl RecvStream {
         }
         if self.stopped {
             self.discard(flow);
-        } else if let Err(TooFragmented) = self.assembler.insert(offset, data) {
+        } else if let Err(TooFragmented) = self.assembler.insert_into(spare, offset, data) {
             return Ok(false);
         }
         if fin {
@@ -119,11 +119,15 @@ impl RecvStream {
         Ok(())
     }
 
-    pub(super) fn read(&mut self, out: &mut [u8], flow: &mut ReceiveFlow) -> ReadOutcome {
+    pub(super) fn read(
+        &mut self,
+        out: &mut [u8],
+        (flow, spare): (&mut ReceiveFlow, &mut SparePages),
+    ) -> ReadOutcome {
         if let Some(code) = self.reset {
             return ReadOutcome::Reset(code);
         }
-        let count = self.assembler.read(out);
+        let count = self.assembler.read_from(spare, out);
         if count > 0 {
             flow.on_consumed(count as u64);
             return ReadOutcome::Bytes(count);

@@ -9,6 +9,7 @@ use super::send::{Reset, SendStream};
 use super::{Control, DIRECTIONS, Streams, index};
 use crate::ids::StreamId;
 use crate::io::Event;
+use crate::limits::STREAM_BACKLOG_MAX;
 use crate::planted::{self, Bug};
 use crate::send::buffer::Piece;
 use crate::time::Instant;
@@ -26,7 +27,7 @@ impl Streams {
         let has_work = |id: &StreamId| self.send.get(id).is_some_and(|it| it.has_work(credit));
         self.ready
             .iter()
-            .position(|queue| queue.iter().any(has_work))
+            .position(|queue| !queue.is_empty() && queue.iter().any(has_work))
     }
 
     /// A stream with unsent bytes that its own credit holds back.
@@ -212,13 +213,17 @@ impl Streams {
         }
     }
 
-    /// Wakes the writers that found the send buffer full.
+    /// Wakes the writers that found the send buffer full, those whose own bytes have left by half.
     pub(crate) fn wake_blocked(&mut self, events: &mut VecDeque<Event>) {
-        events.extend(
-            core::mem::take(&mut self.blocked)
-                .into_iter()
-                .map(Event::StreamWritable),
-        );
+        let send = &self.send;
+        self.blocked.retain(|id| {
+            let backlog = send.get(id).map_or(0, |stream| stream.buffer.backlog());
+            let waits = backlog > STREAM_BACKLOG_MAX / 2;
+            if !waits {
+                events.push_back(Event::StreamWritable(*id));
+            }
+            waits
+        });
     }
 
     /// Whether a writer waits for room.

@@ -10,6 +10,7 @@ use crate::error::{ApiMisuse, PeerViolation, ReadError, WriteError};
 use crate::flow::ReceiveFlow;
 use crate::ids::{ConnectionId, PacketNumber};
 use crate::io::Event;
+use crate::limits::STREAM_BACKLOG_MAX;
 use crate::time::Instant;
 
 struct Fixture {
@@ -75,6 +76,37 @@ fn opens_up_to_the_grant_and_waits_for_more() {
         Some(Event::StreamsAvailable(BIDI))
     ));
     assert!(f.streams.open(BIDI).is_some());
+}
+
+#[test]
+fn a_backlog_takes_its_limit_and_no_byte_more_until_half_of_it_has_left() {
+    let mut f = fixture(Side::Initiator);
+    f.streams.windows = (1 << 30, 1 << 30);
+    f.streams.peer_bidi_window = 1 << 30;
+    let id = f.streams.open(BIDI).unwrap();
+    let limit = usize::try_from(STREAM_BACKLOG_MAX).unwrap();
+    let data = alloc::vec![1; limit + 1];
+    assert_eq!(f.streams.write(id, &data, u64::MAX), Ok(limit));
+    let blocked = Err(WriteError::Blocked);
+    assert_eq!(f.streams.write(id, &data, u64::MAX), blocked);
+    let mut woken_after_sending = |bytes: usize| {
+        let urgency = f.streams.urgency(u64::MAX).unwrap();
+        let piece = f.streams.poll_piece(u64::MAX, urgency, |_, _| bytes);
+        assert_eq!(piece.map(|(id, _)| id), Some(id));
+        f.streams.wake_blocked(&mut f.events);
+        f.events.pop_front()
+    };
+    assert!(woken_after_sending(limit / 2 - 1).is_none());
+    let woken = woken_after_sending(1);
+    assert!(matches!(woken, Some(Event::StreamWritable(it)) if it == id));
+    assert!(!f.streams.is_blocked());
+    assert_eq!(f.streams.write(id, &data, u64::MAX), Ok(limit / 2));
+    let other = f.streams.open(BIDI).unwrap();
+    assert_eq!(
+        f.streams.write(other, &data, u64::MAX),
+        Ok(limit),
+        "its own"
+    );
 }
 
 #[test]
