@@ -346,6 +346,7 @@ impl World {
             hop_limit: input.byte(),
             topic: "topic",
             payload: input.bytes(),
+            priority: None,
         };
         let (body, signature) = sign_broadcast(origin, &body);
         Message::Broadcast(BroadcastFrame {
