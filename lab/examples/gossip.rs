@@ -1,11 +1,12 @@
 //! What gossip costs and survives, as one table:
-//! `cargo run --release -p dunlin-lab --example gossip -- [NODES [SEEDS [FIRST_SEED [PART]]]]`, by
-//! default 1,000 nodes and 20 seeds from 0. `PART` is `steady`, `crash`, `partition` or `all`.
+//! `cargo run --release -p dunlin-lab --example gossip -- [NODES [SEEDS [FIRST_SEED [PART [SOURCES]]]]]`,
+//! by default 1,000 nodes and 20 seeds from 0. `PART` is `steady`, `crash`, `partition` or `all`; in the
+//! quiet network the first `SOURCES` nodes speak, by default all.
 
 use std::time::Duration;
 
 use dunlin_lab::swarm::SwarmFailure;
-use dunlin_lab::swarm::gossip::{Steady, crash, partition, steady};
+use dunlin_lab::swarm::gossip::{Steady, SteadyPlan, crash, partition, steady};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -33,7 +34,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         row("half apart for 60 s: all messages everywhere", &times);
     }
     if matches!(part, "all" | "steady") {
-        quiet(nodes, &seeds)?;
+        let plan = SteadyPlan {
+            nodes,
+            sources: usize::try_from(number(4, nodes as u64)?)?.min(nodes),
+            measured: 200,
+            interval: Duration::from_millis(100),
+        };
+        quiet(plan, &seeds)?;
     }
     Ok(())
 }
@@ -74,10 +81,8 @@ fn row(what: &str, times: &[Option<Duration>]) {
     );
 }
 
-fn quiet(nodes: usize, seeds: &[u64]) -> Result<(), SwarmFailure> {
-    let runs = each(seeds, |seed| {
-        steady(nodes, 200, Duration::from_millis(100), seed)
-    })?;
+fn quiet(plan: SteadyPlan, seeds: &[u64]) -> Result<(), SwarmFailure> {
+    let runs = each(seeds, |seed| steady(plan, seed))?;
     let figure = |what: &str, of: &dyn Fn(&Steady) -> f64| {
         let mut figures: Vec<f64> = runs.iter().map(of).collect();
         figures.sort_by(f64::total_cmp);

@@ -34,6 +34,9 @@ dunlin_session::planted_bugs! {
     SilenceNotNoticed, "silence-not-noticed", Overlay,
         "A peer that does not answer counts as a peer until its link ends.",
         "half-open links; iroh-gossip without an oracle";
+    OwnDelivered, "own-broadcast-delivered", Overlay,
+        "A node that was restarted delivers what it sent before to its application.",
+        "echo of one's own messages";
     OlderRecordAccepted, "older-record-accepted", Overlay,
         "A record replaces a newer one of the same node.",
         "replay of address records";

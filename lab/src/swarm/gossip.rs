@@ -125,18 +125,32 @@ pub struct Steady {
     pub degree: f64,
 }
 
-/// Every node speaks once; then `measured` broadcasts, `interval` apart, of random nodes are measured.
+/// How a quiet network is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SteadyPlan {
+    /// Nodes.
+    pub nodes: usize,
+    /// The first so many of them speak, each once before anything is measured.
+    pub sources: usize,
+    /// Broadcasts that are measured, each of a random source.
+    pub measured: usize,
+    /// Between two of them.
+    pub interval: Duration,
+}
+
+/// Every source speaks once; then the broadcasts of random sources are measured.
 ///
 /// # Errors
 /// What must not be.
-pub fn steady(
-    nodes: usize,
-    measured: usize,
-    interval: Duration,
-    seed: u64,
-) -> Result<Steady, SwarmFailure> {
+pub fn steady(plan: SteadyPlan, seed: u64) -> Result<Steady, SwarmFailure> {
+    let SteadyPlan {
+        nodes,
+        sources,
+        measured,
+        interval,
+    } = plan;
     let mut study = Study::new(nodes, seed)?;
-    for node in 0..nodes {
+    for node in 0..sources {
         study.broadcast(node)?;
         study.swarm.run_for(SECOND / 20)?;
     }
@@ -145,7 +159,7 @@ pub fn steady(
     let first = study.swarm.judge().sent();
     let mut flood_us = Vec::new();
     for _ in 0..measured {
-        let node = study.any(|_| true);
+        let node = study.any(|node| node < sources);
         let times = study.swarm.flood_times(node);
         let others = times.iter().enumerate().filter(|&(other, _)| other != node);
         let micros = others.filter_map(|(_, time)| u32::try_from((*time)?.as_micros()).ok());

@@ -192,7 +192,9 @@ impl Overlay {
         }
         let slot = self.gossip.neighbours.get(&peer).map(|of| of.slot);
         let from = self.parent_of_news(now, peer, slot, id, origin);
-        let is_handled = self.is_handled(body.topic);
+        // Ours, from before a restart: neighbours kept it. It is passed on, not delivered.
+        let is_ours = origin == self.me && !planted::is(Bug::OwnDelivered);
+        let is_handled = self.is_handled(body.topic) && !is_ours;
         let waits = is_handled && self.hold_for_verdict(now, peer, id, origin);
         let priority = body.priority();
         let is_offered = self.is_offered(priority, body.payload.len());
