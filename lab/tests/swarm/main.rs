@@ -1,5 +1,7 @@
-//! Networks of overlays: convergence, broadcast, crash, partition, churn, goodbyes, replay.
+//! Networks of overlays: convergence, broadcast, gossip under faults, crash, partition, churn, goodbyes,
+//! replay.
 
+mod gossip;
 mod heal;
 
 use std::time::Duration;
