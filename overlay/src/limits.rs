@@ -97,6 +97,9 @@ pub const PEERS_MAX: usize = 256;
 pub const HANDSHAKING_MAX: usize = 64;
 /// Upper bound of `OverlayConfig::parallel_dials`.
 pub const PARALLEL_DIALS_MAX: usize = 16;
+/// Dials under way of a node that is short of peers, slow ones included. One more waits. When four of
+/// five known peers are dead, so many find none with a probability of 0.8^32, one in 1,300.
+pub const DIALS_MAX: usize = 32;
 /// Links that wait for the acknowledgement of a disconnect. One more is closed without waiting.
 pub const CLOSING_LINKS_MAX: usize = 256;
 /// Messages that arrived before the hello was finished, per peer. One more is dropped.

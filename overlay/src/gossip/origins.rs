@@ -24,8 +24,6 @@ pub(crate) struct Origin {
     pub(crate) parent: Option<Slot>,
     /// Who would have been the next to bring one, and by how many nanoseconds later.
     pub(crate) backup: Option<(Slot, u64)>,
-    /// Its first broadcast was sent along more links than a tree has.
-    pub(crate) is_explored: bool,
     /// No shorter way is tried before.
     pub(crate) settled_until: Instant,
     /// What of it is taken.
@@ -62,6 +60,11 @@ impl Origins {
         self.entries.get_mut(id)
     }
 
+    /// Whether it is one of them.
+    pub(crate) fn has(&self, id: &NodeId) -> bool {
+        self.entries.contains_key(id)
+    }
+
     /// A known origin.
     pub(crate) fn get(&self, id: &NodeId) -> Option<&Origin> {
         self.entries.get(id)
@@ -82,7 +85,6 @@ impl Origins {
             lazy: Mask::default(),
             parent: None,
             backup: None,
-            is_explored: false,
             settled_until: now,
             rate: TokenBucket::new(now, rate.per_second, rate.burst),
             used: uses,

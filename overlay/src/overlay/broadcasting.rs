@@ -82,7 +82,7 @@ impl Overlay {
             signature,
         };
         let is_offered = self.is_offered(priority, payload.len());
-        self.use_tree(now, self.me, is_offered);
+        self.find_tree(now, self.me);
         self.gossip.store.insert(Held {
             id,
             unix_millis,
@@ -170,7 +170,9 @@ impl Overlay {
             self.counters.validations_refused += 1;
             return false;
         }
-        let is_admitted = self.gossip.origins.touch(now, origin).admit(now);
+        let is_admitted = self
+            .find_tree(now, origin)
+            .is_none_or(|tree| tree.admit(now));
         self.counters.broadcasts_over_rate += u64::from(!is_admitted);
         is_admitted
     }
@@ -191,14 +193,13 @@ impl Overlay {
             live.counters.first_deliveries += 1;
         }
         let slot = self.gossip.neighbours.get(&peer).map(|of| of.slot);
-        let from = self.parent_of_news(now, peer, slot, id, origin);
+        let from = self.parent_of_news(peer, slot, id, origin);
         // Ours, from before a restart: neighbours kept it. It is passed on, not delivered.
         let is_ours = origin == self.me && !planted::is(Bug::OwnDelivered);
         let is_handled = self.is_handled(body.topic) && !is_ours;
         let waits = is_handled && self.hold_for_verdict(now, peer, id, origin);
         let priority = body.priority();
         let is_offered = self.is_offered(priority, body.payload.len());
-        self.use_tree(now, origin, is_offered);
         if let Some(next) = checked.next_hop() {
             let mut known_by = Mask::default();
             if let Some(slot) = slot.filter(|_| !planted::is(Bug::SentBackToSender)) {
@@ -237,7 +238,6 @@ impl Overlay {
     /// reason than a broken tree. The slot of who pushed it.
     fn parent_of_news(
         &mut self,
-        now: Instant,
         peer: NodeId,
         slot: Option<Slot>,
         id: BroadcastId,
@@ -246,7 +246,9 @@ impl Overlay {
         let asked = self.gossip.wants.arrived(&id.short());
         let is_fetched = asked.is_some_and(|(of, grafts)| of == Some(peer) && !grafts);
         let slot = slot.filter(|_| !is_fetched)?;
-        self.gossip.origins.touch(now, origin).parent = Some(slot);
+        if let Some(tree) = self.gossip.origins.get_mut(&origin) {
+            tree.parent = Some(slot);
+        }
         Some(slot)
     }
 

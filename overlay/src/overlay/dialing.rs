@@ -14,7 +14,7 @@ use super::Overlay;
 use crate::Instant;
 use crate::error::OverlayError;
 use crate::event::{Action, DialTarget};
-use crate::limits::{BOOTSTRAP_MAX, FAILURES_MAX, PARALLEL_DIALS_MAX, RECORD_ADDRESSES_MAX};
+use crate::limits::{BOOTSTRAP_MAX, DIALS_MAX, FAILURES_MAX, RECORD_ADDRESSES_MAX};
 use crate::peers::backoff::Backoff;
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::{Entry, PeerSource};
@@ -240,7 +240,7 @@ impl Overlay {
 
     fn has_room_for_dials(&self) -> bool {
         !self.shutting_down
-            && self.dials.len() < PARALLEL_DIALS_MAX
+            && self.dials.len() < DIALS_MAX
             && self.usable_links() + self.dials.len() < self.config.max_peers
     }
 

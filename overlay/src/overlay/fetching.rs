@@ -55,8 +55,12 @@ impl Overlay {
         if planted::is(Bug::MissingNotAskedFor) {
             return;
         }
-        let broken = questions.iter().filter(|q| q.in_vain.is_some()).count();
-        self.counters.promises_broken += broken as u64;
+        for peer in questions.iter().filter_map(|question| question.in_vain) {
+            self.counters.promises_broken += 1;
+            if let Some(live) = self.live.get_mut(&peer) {
+                live.counters.promises_broken += 1;
+            }
+        }
         self.counters.asked_for += questions.len() as u64;
         questions.sort_by_key(|question| (question.peer, question.grafts));
         for of_one in questions.chunk_by(|a, b| (a.peer, a.grafts) == (b.peer, b.grafts)) {

@@ -37,10 +37,7 @@ impl Overlay {
                 self.closing.len() <= limits::CLOSING_LINKS_MAX,
                 "CLOSING_LINKS_MAX",
             ),
-            (
-                self.dials.len() <= limits::PARALLEL_DIALS_MAX,
-                "PARALLEL_DIALS_MAX",
-            ),
+            (self.dials.len() <= limits::DIALS_MAX, "DIALS_MAX"),
             (
                 self.bootstraps.len() <= limits::BOOTSTRAP_MAX,
                 "BOOTSTRAP_MAX",

@@ -12,7 +12,8 @@ use dunlin_session::NodeId;
 use super::Overlay;
 use crate::Instant;
 use crate::event::Direction;
-use crate::gossip::mask::Slot;
+use crate::gossip::mask::{Mask, Slot};
+use crate::gossip::origins::Origin;
 use crate::limits::{ANNOUNCE_MAX, TREE_ORIGINS_MAX};
 use crate::planted::{self, Bug};
 use crate::types::{Capabilities, ShortId};
@@ -68,37 +69,41 @@ impl Overlay {
         }
     }
 
-    /// The tree of an origin is used; the first broadcast that is pushed at all explores it.
-    pub(super) fn use_tree(&mut self, now: Instant, origin: NodeId, is_offered: bool) {
-        let tree = self.gossip.origins.touch(now, origin);
-        if is_offered || core::mem::replace(&mut tree.is_explored, true) {
-            return;
-        }
-        if self.gossip.explorations.take(now, 1) {
-            return;
-        }
-        // Too many unknown origins: a few random neighbours, the others hear of it.
-        let mut slots: Vec<Slot> = self
-            .gossip
-            .neighbours
-            .iter()
-            .map(|(_, of)| of.slot)
-            .collect();
+    /// The tree of an origin of which a broadcast is taken. An origin without one gets it, and its
+    /// broadcast floods, if the budget for that allows: else whoever invents origins could push out
+    /// the trees of others.
+    pub(super) fn find_tree(&mut self, now: Instant, origin: NodeId) -> Option<&mut Origin> {
+        let gossip = &mut self.gossip;
+        let is_found = gossip.origins.has(&origin) || gossip.explorations.take(now, 1);
+        is_found.then(|| gossip.origins.touch(now, origin))
+    }
+
+    /// Everybody but a few random neighbours: for broadcasts of origins without a tree.
+    fn all_but_a_few(&mut self) -> Mask {
+        let neighbours = self.gossip.neighbours.iter();
+        let mut slots: Vec<Slot> = neighbours.map(|(_, of)| of.slot).collect();
         self.rng.shuffle(&mut slots);
-        let tree = self.gossip.origins.touch(now, origin);
+        let mut lazy = Mask::default();
         for &slot in slots.iter().skip(self.config.gossip_fanout) {
-            tree.lazy.set(slot, true);
+            lazy.set(slot, true);
         }
+        lazy
     }
 
     /// Passes a broadcast that is held on to every neighbour that is not known to have it.
     pub(super) fn spread(&mut self, now: Instant, key: ShortId) {
+        let held = self.gossip.store.get(&key);
+        let Some(origin) = held.map(|held| held.origin) else {
+            return;
+        };
+        let lazy = match self.gossip.origins.get(&origin) {
+            Some(tree) => tree.lazy,
+            None => self.all_but_a_few(),
+        };
         let gossip = &mut self.gossip;
         let Some(held) = gossip.store.get_mut(&key) else {
             return;
         };
-        let tree = gossip.origins.get(&held.origin);
-        let lazy = tree.map(|tree| tree.lazy).unwrap_or_default();
         let is_ours = held.origin == self.me;
         let mut pushes = Vec::new();
         let mut announces = false;

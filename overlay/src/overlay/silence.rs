@@ -12,7 +12,6 @@ use super::Overlay;
 use crate::Instant;
 use crate::event::Event;
 use crate::gossip::neighbours::Overdue;
-use crate::planted::{self, Bug};
 use crate::types::DisconnectReason;
 use crate::wire::{Message, Ping};
 
@@ -54,13 +53,8 @@ impl Overlay {
 
     /// Looks after questions that were not answered.
     pub(super) fn probe_overdue(&mut self, now: Instant) {
-        if self
-            .gossip
-            .neighbours
-            .next_overdue()
-            .is_none_or(|due| due > now)
-            || planted::is(Bug::SilenceNotNoticed)
-        {
+        let next = self.gossip.neighbours.next_overdue();
+        if next.is_none_or(|due| due > now) {
             return;
         }
         let live = &self.live;
