@@ -27,8 +27,13 @@ impl TokenBucket {
         }
     }
 
-    /// Takes `tokens` and returns true, or takes nothing when there are fewer.
-    pub(crate) fn take(&mut self, now: Instant, tokens: u64) -> bool {
+    /// Whether there are so many tokens; takes none.
+    pub(crate) fn has(&mut self, now: Instant, tokens: u64) -> bool {
+        self.fill(now);
+        u128::from(tokens) * NANOS <= self.level
+    }
+
+    fn fill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.filled_at).as_nanos();
         let gained = elapsed.saturating_mul(u128::from(self.rate));
         self.level = self
@@ -36,12 +41,15 @@ impl TokenBucket {
             .saturating_add(gained)
             .min(u128::from(self.burst) * NANOS);
         self.filled_at = self.filled_at.max(now);
-        let wanted = u128::from(tokens) * NANOS;
-        if wanted > self.level {
-            return false;
+    }
+
+    /// Takes `tokens` and returns true, or takes nothing when there are fewer.
+    pub(crate) fn take(&mut self, now: Instant, tokens: u64) -> bool {
+        let is_enough = self.has(now, tokens);
+        if is_enough {
+            self.level -= u128::from(tokens) * NANOS;
         }
-        self.level -= wanted;
-        true
+        is_enough
     }
 }
 

@@ -41,6 +41,20 @@ pub enum Handlers {
     Named(BTreeSet<String>),
 }
 
+/// Who judges broadcasts before they are passed on. Signature, bounds and rates are checked anyway.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Validation {
+    /// Nobody else.
+    #[default]
+    None,
+    /// The application: each `Event::Broadcast` waits for [`crate::Overlay::validate`], for so long
+    /// at most, after which it is ignored. Topics that are not handled here are passed on unjudged.
+    Application {
+        /// How long a verdict may take.
+        timeout: Duration,
+    },
+}
+
 /// A rate with a burst.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
@@ -112,9 +126,38 @@ pub struct OverlayConfig {
     /// Broadcasts of our own. Default 64/s, burst 256: a quarter of what peers admit, so that
     /// relays have room for others.
     pub broadcasts: Rate,
-    /// Hops we allow our broadcasts. Default 16: above twice the diameter of 10,000 nodes of
-    /// degree 8 (log 10⁴ / log 7 ≈ 4.7). At most [`limits::HOP_LIMIT_MAX`].
+    /// Hops we allow our broadcasts (`message_ttl` of the seeds). Default and most
+    /// [`limits::HOP_LIMIT_MAX`]: a limit that is met loses messages.
     pub hop_limit: u8,
+    /// To how many neighbours a broadcast is pushed whose origin has no tree here and may not be
+    /// explored (`gossip_fanout` of the seeds); the others are told that it is there. Default 3.
+    pub gossip_fanout: usize,
+    /// Between two comparisons of sets, each with a random neighbour (`gossip_interval` of the
+    /// seeds). It is also how soon a neighbour that died is noticed. Default 1 s.
+    pub gossip_interval: Duration,
+    /// How long announcements wait for others. Default 100 ms: above the delay of most links, so
+    /// that of two neighbours only the earlier one announces (chosen).
+    pub announce_interval: Duration,
+    /// How long an announced broadcast is awaited before it is asked for. Default 200 ms: on a tree
+    /// of first arrivals it comes before its announcement; the rest is for losses (chosen).
+    pub graft_after: Duration,
+    /// How long the answer to that may take before the next announcer is asked. Default 500 ms.
+    pub want_timeout: Duration,
+    /// Payloads longer than this are announced, not pushed: an origin without a tree, or a wrong
+    /// one, then costs no copies. Default 16 KiB (chosen).
+    pub announce_above: usize,
+    /// Origins without a tree whose first broadcast is flooded, which finds the fastest tree.
+    /// Default 32/s, burst 128 (chosen).
+    pub explorations: Rate,
+    /// Broadcasts that one origin may bring. Default 128/s, burst 512: twice what it may send.
+    pub origin_rate: Rate,
+    /// Broadcasts held for neighbours that lack them. Default 4,096 (chosen), at most
+    /// [`limits::STORE_MESSAGES_MAX`].
+    pub store_messages: usize,
+    /// Their bytes. Default 16 MiB (chosen), at most [`limits::STORE_BYTES_MAX`].
+    pub store_bytes: usize,
+    /// Who judges broadcasts. Default: nobody.
+    pub validation: Validation,
     /// Broadcasts remembered. Default and bound [`limits::SEEN_MAX`].
     pub seen_capacity: usize,
     /// Length of a ban by the application. Default 24 h (chosen).
@@ -164,7 +207,24 @@ impl OverlayConfig {
                 per_second: 64,
                 burst: 256,
             },
-            hop_limit: 16,
+            hop_limit: limits::HOP_LIMIT_MAX,
+            gossip_fanout: 3,
+            gossip_interval: seconds(1),
+            announce_interval: Duration::from_millis(100),
+            graft_after: Duration::from_millis(200),
+            want_timeout: Duration::from_millis(500),
+            announce_above: 16 * 1024,
+            explorations: Rate {
+                per_second: 32,
+                burst: 128,
+            },
+            origin_rate: Rate {
+                per_second: 128,
+                burst: 512,
+            },
+            store_messages: 4_096,
+            store_bytes: 16 << 20,
+            validation: Validation::None,
             seen_capacity: limits::SEEN_MAX,
             ban_duration: seconds(24 * 3600),
             violation_ban_duration: seconds(600),
@@ -190,12 +250,22 @@ impl OverlayConfig {
         self.parallel_dials = self.parallel_dials.clamp(1, limits::PARALLEL_DIALS_MAX);
         self.hop_limit = self.hop_limit.clamp(1, limits::HOP_LIMIT_MAX);
         self.seen_capacity = self.seen_capacity.clamp(1, limits::SEEN_MAX);
+        self.store_messages = self.store_messages.min(limits::STORE_MESSAGES_MAX);
+        self.store_bytes = self.store_bytes.min(limits::STORE_BYTES_MAX);
+        self.gossip_fanout = self.gossip_fanout.max(1);
+        if self.validation != Validation::None && self.handlers == Handlers::Any {
+            self.capabilities = self.capabilities.union(Capabilities::VALIDATES);
+        }
         for interval in [
             &mut self.ping_interval,
             &mut self.exchange_interval,
             &mut self.exchange_interval_low,
             &mut self.rove_interval,
             &mut self.backoff_base,
+            &mut self.gossip_interval,
+            &mut self.announce_interval,
+            &mut self.graft_after,
+            &mut self.want_timeout,
         ] {
             *interval = (*interval).max(Duration::from_millis(10));
         }
@@ -225,6 +295,8 @@ mod tests {
             parallel_dials: limits::PARALLEL_DIALS_MAX + 1,
             hop_limit: 255,
             seen_capacity: limits::SEEN_MAX + 1,
+            store_messages: usize::MAX,
+            store_bytes: usize::MAX,
             listen: vec!["0.0.0.0:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()],
             handlers: Handlers::Named((0..=limits::HANDLERS_MAX).map(|n| n.to_string()).collect()),
             ..OverlayConfig::new(wall_clock)
@@ -238,6 +310,8 @@ mod tests {
         assert_eq!(config.parallel_dials, limits::PARALLEL_DIALS_MAX);
         assert_eq!(config.hop_limit, limits::HOP_LIMIT_MAX);
         assert_eq!(config.seen_capacity, limits::SEEN_MAX);
+        assert_eq!(config.store_messages, limits::STORE_MESSAGES_MAX);
+        assert_eq!(config.store_bytes, limits::STORE_BYTES_MAX);
         assert_eq!(config.listen, ["127.0.0.1:2".parse().unwrap()]);
         assert!(matches!(config.handlers, Handlers::Named(n) if n.len() == limits::HANDLERS_MAX));
     }

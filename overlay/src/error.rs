@@ -4,6 +4,7 @@
 use dunlin_session::NodeId;
 
 use crate::limits;
+use crate::types::BroadcastId;
 
 /// Bytes that are no overlay message. Decoding changes no state.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
@@ -53,6 +54,10 @@ pub enum PeerViolation {
     /// A broadcast of another network.
     #[error("relayed a broadcast of another network")]
     BroadcastNetwork,
+    /// A broadcast that our application rejects, from its origin or from a peer that says it
+    /// validates what it passes on.
+    #[error("sent a broadcast that the application rejects")]
+    BroadcastRejected,
     /// A peer record whose signature does not verify, or of another network.
     #[error("sent a peer record that does not verify")]
     RecordInvalid,
@@ -93,6 +98,9 @@ pub enum OverlayError {
     /// We broadcast faster than our own rate; try again later.
     #[error("broadcasting faster than the configured rate")]
     TooFast,
+    /// No such broadcast waits for a verdict (any more).
+    #[error("{0:?} does not wait for a verdict")]
+    UnknownBroadcast(BroadcastId),
     /// [`limits::BOOTSTRAP_MAX`] addresses are configured already.
     #[error("at most {} bootstrap addresses", limits::BOOTSTRAP_MAX)]
     TooManyBootstraps,

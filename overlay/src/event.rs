@@ -152,6 +152,25 @@ pub enum Event {
         /// Who handed it to us.
         from: NodeId,
     },
+    /// The application rejected a broadcast ([`crate::Verdict::Reject`]). Evidence against its
+    /// origin, whose signature it carries.
+    BroadcastRejected {
+        /// Its name.
+        id: BroadcastId,
+        /// Who signed it.
+        origin: NodeId,
+        /// Who handed it to us.
+        from: NodeId,
+        /// Whether the sender answers for it as well: it is the origin, or says that it validates.
+        sender_answers: bool,
+    },
+    /// A peer has not answered for a few round trips, or does so again. It keeps its link.
+    PeerSilent {
+        /// Who.
+        peer: NodeId,
+        /// True: it has fallen silent. False: it was heard again.
+        is_silent: bool,
+    },
     /// A message to a handler of ours.
     Direct {
         /// From whom.

@@ -27,7 +27,7 @@ mod wire;
 
 pub use dunlin_session::Instant;
 
-pub use crate::config::{Handlers, OverlayConfig, Rate, WallClock};
+pub use crate::config::{Handlers, OverlayConfig, Rate, Validation, WallClock};
 pub use crate::error::{DecodeError, OverlayError, PeerViolation};
 pub use crate::event::{
     Action, CloseReason, DialTarget, Direction, Event, LinkEnd, LinkEndCause, LinkInfo,
@@ -38,8 +38,8 @@ pub use crate::peers::live::PeerCounters;
 pub use crate::peers::state::{PeerState, StateReason, is_transition};
 pub use crate::peers::table::PeerSource;
 pub use crate::types::{
-    BroadcastId, Capabilities, DisconnectReason, LinkId, Refusal, RequestId, RequestRefusal, Roles,
-    is_valid_name,
+    BroadcastId, Capabilities, DisconnectReason, LinkId, Priority, Refusal, RequestId,
+    RequestRefusal, Roles, Verdict, is_valid_name,
 };
 
 /// The protocol version of this crate's hellos.

@@ -37,13 +37,51 @@ pub const RECORD_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How far a signed timestamp may lie in the future before it is refused.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(120);
 
-/// Hops a broadcast may travel, whatever its origin signed (255 is clamped to this).
-pub const HOP_LIMIT_MAX: u8 = 32;
+/// Hops a broadcast may travel, whatever its origin signed (255 is clamped to this). It ends nothing
+/// by itself, deduplication does: far above the depth of a tree of repaired links.
+pub const HOP_LIMIT_MAX: u8 = 64;
 /// A broadcast signed longer ago is dropped: the horizon of the seen set.
 pub const BROADCAST_AGE_MAX: Duration = Duration::from_secs(600);
 /// Broadcasts remembered. One more evicts the one with the oldest timestamp, and from then on
 /// nothing as old as that is accepted, so that eviction never causes a second delivery.
 pub const SEEN_MAX: usize = 65_536;
+
+/// Upper bound of `OverlayConfig::store_messages`. One more: the one signed longest ago leaves.
+pub const STORE_MESSAGES_MAX: usize = 16_384;
+/// Upper bound of `OverlayConfig::store_bytes`. Beyond: the ones signed longest ago leave.
+pub const STORE_BYTES_MAX: usize = 64 << 20;
+/// Origins with a tree of their own. One more: the one unused for longest is forgotten.
+pub const ORIGINS_MAX: usize = 4_096;
+/// Broadcasts that an announcement may name. More: malformed.
+pub const ANNOUNCE_MAX: usize = 512;
+/// Announcements that wait to be sent to one neighbour. One more: the neighbour is to compare sets.
+pub const ANNOUNCEMENTS_PENDING_MAX: usize = 1_024;
+/// Broadcasts that one message may ask for. More: malformed.
+pub const WANT_MAX: usize = 64;
+/// Missing broadcasts that are remembered. One more is ignored; a comparison of sets finds it again.
+pub const WANTS_MAX: usize = 4_096;
+/// Of these, by the first announcement of one peer. One more is ignored likewise.
+pub const WANTS_PER_PEER_MAX: usize = 512;
+/// Peers remembered as having a missing broadcast, besides the one that was asked.
+pub const ANNOUNCERS_MAX: usize = 4;
+/// Origins that one message about trees may name, each way. More: malformed.
+pub const TREE_ORIGINS_MAX: usize = 128;
+/// Parts in one message that compares sets. More: malformed.
+pub const RECONCILE_PARTS_MAX: usize = 64;
+/// Broadcasts listed for one range instead of splitting it; in a message at most [`ANNOUNCE_MAX`].
+pub const RECONCILE_LIST_MAX: usize = 32;
+/// Into how many parts a range is split.
+pub const RECONCILE_SPLIT: usize = 16;
+/// Messages of one comparison; 16 to this power exceeds what is remembered. More are not answered.
+pub const RECONCILE_STEPS_MAX: u8 = 8;
+/// Messages that compare sets which one peer may have answered. More are not answered.
+pub const RECONCILE_PER_SECOND: u64 = 8;
+/// As many may come at once.
+pub const RECONCILE_BURST: u64 = 32;
+/// Broadcasts that wait for the application's verdict. One more is dropped as if it had not come.
+pub const VALIDATIONS_MAX: usize = 1_024;
+/// Of these, from one peer. One more is dropped likewise.
+pub const VALIDATIONS_PER_PEER_MAX: usize = 256;
 
 /// Peers known by ID. One more evicts the least promising one that has no link, or is refused.
 pub const KNOWN_PEERS_MAX: usize = 1024;
@@ -59,6 +97,9 @@ pub const PEERS_MAX: usize = 256;
 pub const HANDSHAKING_MAX: usize = 64;
 /// Upper bound of `OverlayConfig::parallel_dials`.
 pub const PARALLEL_DIALS_MAX: usize = 16;
+/// Dials under way of a node that is short of peers, slow ones included. One more waits. When four of
+/// five known peers are dead, so many find none with a probability of 0.8^32, one in 1,300.
+pub const DIALS_MAX: usize = 32;
 /// Links that wait for the acknowledgement of a disconnect. One more is closed without waiting.
 pub const CLOSING_LINKS_MAX: usize = 256;
 /// Messages that arrived before the hello was finished, per peer. One more is dropped.

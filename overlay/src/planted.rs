@@ -16,6 +16,27 @@ dunlin_session::planted_bugs! {
     SentBackToSender, "sent-back-to-sender", Overlay,
         "A relay also sends to the peer that a broadcast came from.",
         "split horizon (RFC 2453 §3.4.3)";
+    DuplicatesNotPruned, "duplicates-not-pruned", Overlay,
+        "Whoever gets a second copy of a broadcast does not say so: trees stay floods.",
+        "Plumtree §3.5";
+    NothingAnnounced, "nothing-announced", Overlay,
+        "Neighbours that are not pushed a broadcast do not hear of it.",
+        "Plumtree §3.4, lazy push";
+    MissingNotAskedFor, "missing-not-asked-for", Overlay,
+        "What was announced and does not come is never asked for.",
+        "Plumtree §3.6, graft";
+    NewLinkNotCompared, "new-link-not-compared", Overlay,
+        "Neighbours of a new link do not compare what they have.",
+        "a node that was away misses what was sent meanwhile";
+    DifferencesIgnored, "differences-ignored", Overlay,
+        "What a comparison of sets shows to be missing is not fetched.",
+        "anti-entropy that repairs nothing";
+    SilenceNotNoticed, "silence-not-noticed", Overlay,
+        "A peer that does not answer counts as a peer until its link ends.",
+        "half-open links; iroh-gossip without an oracle";
+    OwnDelivered, "own-broadcast-delivered", Overlay,
+        "A node that was restarted delivers what it sent before to its application.",
+        "echo of one's own messages";
     OlderRecordAccepted, "older-record-accepted", Overlay,
         "A record replaces a newer one of the same node.",
         "replay of address records";

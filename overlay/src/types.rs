@@ -23,6 +23,37 @@ impl BroadcastId {
     }
 }
 
+impl BroadcastId {
+    pub(crate) const MIN: Self = Self([0; 32]);
+    pub(crate) const MAX: Self = Self([0xff; 32]);
+
+    /// Its first half, by which neighbours name it to each other.
+    pub(crate) fn short(&self) -> ShortId {
+        let (half, _) = self.0.split_at(16);
+        let mut short = [0; 16];
+        short.copy_from_slice(half);
+        ShortId(short)
+    }
+
+    /// Sixteen bytes of it as two numbers.
+    pub(crate) fn halves(&self) -> (u64, u64) {
+        let ShortId(short) = self.short();
+        let both = u128::from_be_bytes(short);
+        let low = u64::try_from(both & u128::from(u64::MAX)).unwrap_or(0);
+        (u64::try_from(both >> 64).unwrap_or(0), low)
+    }
+}
+
+/// The first 16 bytes of a [`BroadcastId`]: enough that nobody finds a second broadcast with the
+/// first half of a given one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct ShortId(pub(crate) [u8; 16]);
+
+impl ShortId {
+    pub(crate) const MIN: Self = Self([0; 16]);
+    pub(crate) const MAX: Self = Self([0xff; 16]);
+}
+
 impl fmt::Display for BroadcastId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -58,8 +89,11 @@ impl Capabilities {
     pub const DIRECT: Self = Self(1 << 2);
     /// Bit 3: takes requests.
     pub const REQUESTS: Self = Self(1 << 3);
-    /// All that this version implements.
+    /// All that this version implements, [`Self::VALIDATES`] apart.
     pub const ALL: Self = Self(0b1111);
+    /// Bit 4: its application judges every broadcast before it is passed on. Set by
+    /// [`crate::Validation::Application`]; who says so answers for what it passes on.
+    pub const VALIDATES: Self = Self(1 << 4);
 
     /// Whether every bit of `other` is set.
     #[must_use]
@@ -137,6 +171,32 @@ macro_rules! wire_codes {
             }
         }
     };
+}
+
+wire_codes! {
+    /// How urgent a broadcast is to its origin. Signed with it.
+    Priority {
+        /// Pushed also when little of a neighbour's rate is left.
+        High = 0,
+        /// Pushed.
+        Normal = 1,
+        /// Announced; whoever lacks it asks.
+        Low = 2,
+    }
+}
+
+wire_codes! {
+    /// What an application says of a broadcast that it was given to judge
+    /// ([`crate::Overlay::validate`]).
+    Verdict {
+        /// It is good: pass it on.
+        Accept = 0,
+        /// It is of no use here, or cannot be judged: do not pass it on; nobody is to blame.
+        Ignore = 1,
+        /// Whoever has the message alone can see that it is invalid: do not pass it on, and blame
+        /// its origin, and its sender if that one says that it validates.
+        Reject = 2,
+    }
 }
 
 wire_codes! {

@@ -210,7 +210,10 @@ impl Judge {
             Event::PeerViolation { violation, .. } => {
                 return Err(SwarmViolation::Accusation(*violation));
             }
-            Event::Direct { .. } | Event::ObservedAddress { .. } => {}
+            Event::Direct { .. }
+            | Event::ObservedAddress { .. }
+            | Event::PeerSilent { .. }
+            | Event::BroadcastRejected { .. } => {}
         }
         Ok(Reaction::None)
     }
@@ -313,6 +316,46 @@ impl Judge {
     #[must_use]
     pub fn degree(&self, node: usize) -> usize {
         self.peers_of(node).filter(|&peer| self.runs(peer)).count()
+    }
+
+    /// The nodes at which the `number`-th broadcast is to arrive and has not: those that have run
+    /// without a break since it was sent.
+    #[must_use]
+    pub fn missing(&self, number: usize) -> usize {
+        let Some(sent) = self.sent.get(number) else {
+            return 0;
+        };
+        let is_missing = |node: &usize| {
+            let since = self.nodes[*node].runs_since;
+            *node != sent.origin
+                && since.is_some_and(|since| since <= sent.at)
+                && !has_bit(&sent.delivered, *node)
+        };
+        (0..self.nodes.len()).filter(is_missing).count()
+    }
+
+    /// Whether a running node has the `number`-th broadcast.
+    #[must_use]
+    pub fn is_held(&self, number: usize) -> bool {
+        self.sent.get(number).is_some_and(|sent| {
+            self.running()
+                .any(|node| node == sent.origin || has_bit(&sent.delivered, node))
+        })
+    }
+
+    /// How long the deliveries of the `number`-th broadcast took, in microseconds, in the order in
+    /// which they were made.
+    #[must_use]
+    pub fn latencies_us(&self, number: usize) -> &[u32] {
+        self.sent
+            .get(number)
+            .map_or(&[], |sent| sent.latency_us.as_slice())
+    }
+
+    /// How many broadcasts were sent.
+    #[must_use]
+    pub fn sent(&self) -> usize {
+        self.sent.len()
     }
 
     /// Fills in what this knows: all but traffic, time and trace.

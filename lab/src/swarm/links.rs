@@ -134,6 +134,11 @@ impl Link {
         self.epoch
     }
 
+    /// The one-way delay without jitter.
+    pub(super) const fn latency(&self) -> Duration {
+        self.latency
+    }
+
     /// A one-way delay.
     pub(super) fn delay(&mut self, weather: &Weather) -> Duration {
         let jitter = u64::try_from(weather.jitter.as_nanos()).unwrap_or(u64::MAX - 1);

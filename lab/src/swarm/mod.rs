@@ -11,11 +11,13 @@
 //!
 //! What the overlay promises, and therefore what is checked: a broadcast is delivered at most once
 //! in a node's life, unchanged, with its true origin; a request is answered or fails, once; no
-//! honest node is accused. It floods and repairs nothing: a broadcast that is sent while the
-//! network is in pieces may miss some nodes for good. How many is a figure, not a failure.
+//! honest node is accused. How soon a broadcast reaches everybody is a figure, not a failure;
+//! [`gossip`] measures it while most nodes die, or half of them are apart.
 
 mod director;
 mod faults;
+mod flood;
+pub mod gossip;
 mod judge;
 mod links;
 mod report;

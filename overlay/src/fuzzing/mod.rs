@@ -17,21 +17,24 @@ pub use wire_bodies::{overlay_message, overlay_record};
 use bytes::Bytes;
 use dunlin_session::Identity;
 
+use crate::types::ShortId;
 use crate::wire::{
-    self, BroadcastBody, BroadcastFrame, Direct, Disconnect, DisconnectAck, GetPeers, Hello,
-    HelloReply, Message, Peers, Ping, RecordFields, Request, Response, VerifiedRecord,
-    sign_broadcast,
+    self, Announce, BroadcastBody, BroadcastFrame, Direct, Disconnect, DisconnectAck, GetPeers,
+    Hello, HelloReply, Message, Part, PartKind, Peers, Ping, Reconcile, RecordFields, Request,
+    Response, Tree, VerifiedRecord, Want, joined_announced, joined_ids, sign_broadcast,
 };
 use crate::{
-    Action, Capabilities, DialTarget, Direction, DisconnectReason, Event, Instant, LinkEnd,
-    LinkEndCause, LinkId, LinkInfo, Overlay, OverlayConfig, RequestId, RequestRefusal, Roles,
-    WallClock, limits,
+    Action, BroadcastId, Capabilities, DialTarget, Direction, DisconnectReason, Event, Instant,
+    LinkEnd, LinkEndCause, LinkId, LinkInfo, Overlay, OverlayConfig, RequestId, RequestRefusal,
+    Roles, WallClock, limits,
 };
 
 const START_MILLIS: u64 = 1_800_000_000_000;
 const NETWORK: &str = "dunlin";
 /// Peers that the operations play with.
 const PEERS: u8 = 5;
+/// From this number on a message's kind is one between neighbours in gossip.
+const GOSSIP_KINDS: u8 = 192;
 /// Operations of one run; what remains of the input is ignored.
 const OPERATIONS_MAX: usize = 512;
 /// Timers that are let go off once the input is used up. A thousand of them took 25 ms a run.
@@ -123,6 +126,8 @@ impl World {
             target_peers: 2,
             min_peers: 1,
             seen_capacity: 4,
+            store_messages: 3,
+            store_bytes: 1_000,
             listen: vec![SocketAddr::from(([10, 0, 0, 200], 1))],
             ..OverlayConfig::new(clock)
         };
@@ -267,6 +272,9 @@ impl World {
         let about = input.byte() % PEERS;
         let record = self.record(about, number);
         let record = record.signed();
+        if kind >= GOSSIP_KINDS {
+            return self.gossip_message(kind, number, about, input);
+        }
         let message = match kind % 12 {
             0 => Message::Hello(Hello {
                 version_min: 1,
@@ -313,6 +321,54 @@ impl World {
         message.encode()
     }
 
+    /// An announcement, a question, a change of trees or a comparison. What they name exists in part:
+    /// the IDs begin with those of broadcasts that [`Self::broadcast_of`] makes of empty payloads.
+    fn gossip_message(&self, kind: u8, number: u64, about: u8, input: &mut Input<'_>) -> Vec<u8> {
+        let origin = &self.cast.identities[usize::from(about)];
+        let (body, _) = sign_broadcast(origin, &self.body_of(origin, number, 16, &[]));
+        let known = BroadcastId::of_body(&body).short();
+        let other = ShortId([input.byte(); 16]);
+        let flag = input.byte();
+        match kind % 4 {
+            0 => {
+                let pushed = joined_announced(&[(known, u16::from(flag)), (other, u16::MAX)]);
+                let offered = joined_ids(&[other]);
+                let (pushed, offered) = (pushed.as_slice(), offered.as_slice());
+                Message::Announce(Announce { pushed, offered }).encode()
+            }
+            1 => Message::Want(Want {
+                ids: &joined_ids(&[known, other]),
+                graft: flag < 128,
+            })
+            .encode(),
+            2 => Message::Tree(Tree {
+                prune: origin
+                    .node_id()
+                    .as_bytes()
+                    .get(..32 * usize::from(flag & 1))
+                    .unwrap_or(&[]),
+                graft: origin.node_id().as_bytes(),
+            })
+            .encode(),
+            _ => {
+                let upper = START_MILLIS + u64::from(flag) * 1_000;
+                let list = PartKind::List(vec![known, other]);
+                let parts = match flag % 3 {
+                    0 => vec![Part::fingerprint(upper, number)],
+                    1 => vec![Part { upper, kind: list }],
+                    _ => vec![Part::skip(upper), Part::fingerprint(upper + 1, number)],
+                };
+                Message::Reconcile(Reconcile {
+                    round: number,
+                    step: flag % 10,
+                    after: START_MILLIS - 600_000,
+                    parts,
+                })
+                .encode()
+            }
+        }
+    }
+
     fn record(&self, about: u8, sequence: u64) -> VerifiedRecord {
         let hours = self.now.as_nanos() / 3_600_000_000_000;
         let mut kept = self.cast.records.borrow_mut();
@@ -337,16 +393,7 @@ impl World {
 
     fn broadcast_of(&self, origin: u8, sequence: u64, input: &mut Input<'_>) -> Vec<u8> {
         let origin = &self.cast.identities[usize::from(origin)];
-        let body = BroadcastBody {
-            network: NETWORK,
-            origin: origin.public().to_bytes(),
-            unix_millis: START_MILLIS + sequence * 1000,
-            epoch: 1,
-            sequence,
-            hop_limit: input.byte(),
-            topic: "topic",
-            payload: input.bytes(),
-        };
+        let body = self.body_of(origin, sequence, input.byte(), input.bytes());
         let (body, signature) = sign_broadcast(origin, &body);
         Message::Broadcast(BroadcastFrame {
             hops: input.byte() % 40,
@@ -354,6 +401,26 @@ impl World {
             signature,
         })
         .encode()
+    }
+
+    fn body_of<'a>(
+        &self,
+        origin: &Identity,
+        sequence: u64,
+        hop_limit: u8,
+        payload: &'a [u8],
+    ) -> BroadcastBody<'a> {
+        BroadcastBody {
+            network: NETWORK,
+            origin: origin.public().to_bytes(),
+            unix_millis: START_MILLIS + sequence * 1000,
+            epoch: 1,
+            sequence,
+            hop_limit,
+            topic: "topic",
+            payload,
+            priority: None,
+        }
     }
 
     /// Plays the driver: notes what is asked for, and checks what is said.
@@ -484,5 +551,9 @@ mod tests {
             rest: &[3, 0, 6, 1, 2, 9, 1, 7, 1, 255],
         });
         assert_eq!(world.overlay.stats().broadcasts_received, 1);
+        world.operation(&mut Input {
+            rest: &[3, 0, 192, 3, 2, 9, 1, 255],
+        });
+        assert_eq!(world.overlay.stats().wanted, 2);
     }
 }

@@ -10,12 +10,14 @@
 use std::collections::BTreeSet;
 
 use crate::planted::{self, Bug};
-use crate::types::BroadcastId;
+use crate::types::{BroadcastId, ShortId};
 
 /// The broadcasts that were delivered or sent.
 pub(crate) struct SeenSet {
     capacity: usize,
     entries: BTreeSet<(u64, BroadcastId)>,
+    /// The same by the first half of their IDs, as announcements name them.
+    by_id: BTreeSet<ShortId>,
     /// Signed at or before this (milliseconds since the Unix epoch): refused.
     floor: Option<u64>,
 }
@@ -37,6 +39,7 @@ impl SeenSet {
         Self {
             capacity: capacity.max(1),
             entries: BTreeSet::new(),
+            by_id: BTreeSet::new(),
             floor: None,
         }
     }
@@ -55,8 +58,9 @@ impl SeenSet {
     /// Remembers a broadcast whose signature was checked.
     pub(crate) fn insert(&mut self, unix_millis: u64, id: BroadcastId) {
         self.entries.insert((unix_millis, id));
+        self.by_id.insert(id.short());
         while self.entries.len() > self.capacity {
-            let Some((evicted, _)) = self.entries.pop_first() else {
+            let Some(evicted) = self.pop_first() else {
                 break;
             };
             if !planted::is(Bug::SeenForgetsTooSoon) {
@@ -72,8 +76,29 @@ impl SeenSet {
             .first()
             .is_some_and(|&(unix_millis, _)| unix_millis < oldest)
         {
-            self.entries.pop_first();
+            self.pop_first();
         }
+    }
+
+    fn pop_first(&mut self) -> Option<u64> {
+        let (unix_millis, id) = self.entries.pop_first()?;
+        self.by_id.remove(&id.short());
+        Some(unix_millis)
+    }
+
+    /// Whether a broadcast of which only the first half of its ID is known is remembered.
+    pub(crate) fn has(&self, id: &ShortId) -> bool {
+        self.by_id.contains(id)
+    }
+
+    /// All of them by the time they were signed.
+    pub(crate) fn by_time(&self) -> &BTreeSet<(u64, BroadcastId)> {
+        &self.entries
+    }
+
+    /// Signed at or before this: may have been forgotten (milliseconds since the Unix epoch).
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor.unwrap_or(0)
     }
 
     /// How many are remembered.

@@ -1,28 +1,33 @@
 //! Broadcasts: signed once by the origin, checked by every hop, delivered once.
 //!
-//! A node that receives a broadcast for the first time hands it to the application and to every
-//! connected peer but the one it came from (flooding). The order of the checks matters: rate,
-//! schema and hop limit, deduplication, signature; and only what verifies is marked as seen, so a
-//! forged copy that comes first does not suppress the genuine one.
+//! The order of the checks matters: rate, schema and hop limit, deduplication, signature, the
+//! origin's own rate; and only what passes is marked as seen, so that a forged copy which comes
+//! first does not suppress the genuine one. What is new is held for neighbours that lack it and
+//! passed on ([`super::relaying`]), at once or when the application accepts it.
 
 use bytes::Bytes;
 use dunlin_session::NodeId;
 
 use super::Overlay;
 use crate::Instant;
-use crate::config::Handlers;
+use crate::config::{Handlers, Validation};
 use crate::error::{OverlayError, PeerViolation};
 use crate::event::Event;
+use crate::gossip::mask::{Mask, Slot};
 use crate::gossip::seen::Seen;
+use crate::gossip::store::Held;
 use crate::limits::{BROADCAST_AGE_MAX, BROADCAST_PAYLOAD_LEN_MAX};
 use crate::planted::{self, Bug};
-use crate::types::{BroadcastId, Capabilities, is_valid_name};
-use crate::wire::{BroadcastBody, BroadcastFrame, Message, check_broadcast, sign_broadcast};
+use crate::types::{BroadcastId, Priority, is_valid_name};
+use crate::wire::{
+    BroadcastBody, BroadcastFrame, CheckedBroadcast, Message, check_broadcast, sign_broadcast,
+};
 
 impl Overlay {
     /// Sends `payload` to every node of the network that hears us, under `topic`. `unix_millis` is
     /// the time of now in milliseconds since the Unix epoch; receivers refuse what is ten minutes
-    /// old or two minutes ahead. With no peer connected it reaches nobody.
+    /// old or two minutes ahead. Whoever is connected later, within that time and while we hold it,
+    /// gets it then.
     ///
     /// # Errors
     /// An invalid topic, a payload past [`BROADCAST_PAYLOAD_LEN_MAX`], too many broadcasts a second
@@ -33,6 +38,21 @@ impl Overlay {
         unix_millis: u64,
         topic: &str,
         payload: &[u8],
+    ) -> Result<BroadcastId, OverlayError> {
+        self.broadcast_as(now, unix_millis, topic, payload, Priority::Normal)
+    }
+
+    /// The same with another priority than [`Priority::Normal`].
+    ///
+    /// # Errors
+    /// As [`Self::broadcast`].
+    pub fn broadcast_as(
+        &mut self,
+        now: Instant,
+        unix_millis: u64,
+        topic: &str,
+        payload: &[u8],
+        priority: Priority,
     ) -> Result<BroadcastId, OverlayError> {
         self.check_outgoing(topic, payload, BROADCAST_PAYLOAD_LEN_MAX)?;
         if !self.own_broadcasts.take(now, 1) {
@@ -50,20 +70,32 @@ impl Overlay {
                 hop_limit: self.config.hop_limit,
                 topic,
                 payload,
+                priority: (priority != Priority::Normal).then(|| priority.code()),
             },
         );
         let id = BroadcastId::of_body(&body);
         self.seen.insert(unix_millis, id);
         self.counters.broadcasts_sent += 1;
-        self.flood(
-            BroadcastFrame {
-                hops: 1,
-                body: &body,
-                signature,
-            },
-            None,
-            self.me,
-        );
+        let frame = BroadcastFrame {
+            hops: 1,
+            body: &body,
+            signature,
+        };
+        let is_offered = self.is_offered(priority, payload.len());
+        self.find_tree(now, self.me);
+        self.gossip.store.insert(Held {
+            id,
+            unix_millis,
+            origin: self.me,
+            message: Bytes::from(Message::Broadcast(frame).encode()),
+            arrived: now,
+            from: None,
+            known_by: Mask::default(),
+            priority,
+            is_offered,
+            is_pending: false,
+        });
+        self.spread(now, id.short());
         Ok(id)
     }
 
@@ -88,21 +120,9 @@ impl Overlay {
         }
     }
 
-    /// Queues a frame for every connected peer that takes broadcasts, but `from` and the origin.
-    fn flood(&mut self, frame: BroadcastFrame<'_>, from: Option<NodeId>, origin: NodeId) -> usize {
-        let bytes = Bytes::from(Message::Broadcast(frame).encode());
-        let peers: Vec<_> = self
-            .live
-            .iter()
-            .filter(|(_, live)| live.is_connected() && live.offers(Capabilities::GOSSIP))
-            .map(|(&peer, _)| peer)
-            .filter(|&peer| Some(peer) != from || planted::is(Bug::SentBackToSender))
-            .filter(|&peer| peer != origin)
-            .collect();
-        for &peer in &peers {
-            self.send_bytes(peer, bytes.clone());
-        }
-        peers.len()
+    /// Whether such a broadcast is announced instead of pushed.
+    fn is_offered(&self, priority: Priority, payload_len: usize) -> bool {
+        priority == Priority::Low || payload_len > self.config.announce_above
     }
 
     /// A peer hands us a broadcast.
@@ -123,7 +143,7 @@ impl Overlay {
         let unix_millis = checked.body().unix_millis;
         match self.seen.lookup(unix_millis, id) {
             Seen::New => {}
-            Seen::Duplicate => return self.on_duplicate(peer),
+            Seen::Duplicate => return self.on_duplicate(peer, id),
             Seen::BelowFloor => {
                 self.counters.broadcasts_stale += 1;
                 return;
@@ -137,32 +157,120 @@ impl Overlay {
             return self.on_violation(now, peer, PeerViolation::BroadcastSignature);
         };
         let origin = origin.node_id();
-        self.seen.insert(unix_millis, id);
+        if self.is_admitted(now, peer, origin) {
+            self.on_news(now, peer, id, origin, &checked);
+        }
+    }
+
+    /// Whether one more broadcast of this origin, through this peer, is taken now. If not, it is as
+    /// if it had not come: it is not seen, and may come later.
+    fn is_admitted(&mut self, now: Instant, peer: NodeId, origin: NodeId) -> bool {
+        let waits = self.config.validation != Validation::None;
+        if waits && !self.gossip.validations.has_room(peer) {
+            self.counters.validations_refused += 1;
+            return false;
+        }
+        let is_admitted = self
+            .find_tree(now, origin)
+            .is_none_or(|tree| tree.admit(now));
+        self.counters.broadcasts_over_rate += u64::from(!is_admitted);
+        is_admitted
+    }
+
+    /// A broadcast that is new here, and genuine.
+    fn on_news(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+        id: BroadcastId,
+        origin: NodeId,
+        checked: &CheckedBroadcast<'_>,
+    ) {
+        let body = checked.body();
+        self.seen.insert(body.unix_millis, id);
         self.counters.broadcasts_received += 1;
         if let Some(live) = self.live.get_mut(&peer) {
             live.counters.first_deliveries += 1;
         }
+        let slot = self.gossip.neighbours.get(&peer).map(|of| of.slot);
+        let from = self.parent_of_news(peer, slot, id, origin);
+        // Ours, from before a restart: neighbours kept it. It is passed on, not delivered.
+        let is_ours = origin == self.me && !planted::is(Bug::OwnDelivered);
+        let is_handled = self.is_handled(body.topic) && !is_ours;
+        let waits = is_handled && self.hold_for_verdict(now, peer, id, origin);
+        let priority = body.priority();
+        let is_offered = self.is_offered(priority, body.payload.len());
         if let Some(next) = checked.next_hop() {
-            let copies = self.flood(next, Some(peer), origin);
-            self.counters.copies_relayed += copies as u64;
+            let mut known_by = Mask::default();
+            if let Some(slot) = slot.filter(|_| !planted::is(Bug::SentBackToSender)) {
+                known_by.set(slot, true);
+            }
+            self.gossip.store.insert(Held {
+                id,
+                unix_millis: body.unix_millis,
+                origin,
+                message: Bytes::from(Message::Broadcast(next).encode()),
+                arrived: now,
+                from,
+                known_by,
+                priority,
+                is_offered,
+                is_pending: waits,
+            });
+            if !waits {
+                self.spread(now, id.short());
+            }
         }
-        if self.is_handled(checked.body().topic) {
+        if is_handled {
             self.out.event(Event::Broadcast {
                 id,
                 origin,
-                topic: checked.body().topic.to_owned(),
-                payload: Bytes::copy_from_slice(checked.body().payload),
-                unix_millis,
-                hops: frame.hops,
+                topic: body.topic.to_owned(),
+                payload: Bytes::copy_from_slice(body.payload),
+                unix_millis: body.unix_millis,
+                hops: checked.hops(),
                 from: peer,
             });
         }
     }
 
-    fn on_duplicate(&mut self, peer: NodeId) {
+    /// Notes through whom the origin's broadcasts come, unless this one was fetched for another
+    /// reason than a broken tree. The slot of who pushed it.
+    fn parent_of_news(
+        &mut self,
+        peer: NodeId,
+        slot: Option<Slot>,
+        id: BroadcastId,
+        origin: NodeId,
+    ) -> Option<Slot> {
+        let asked = self.gossip.wants.arrived(&id.short());
+        let is_fetched = asked.is_some_and(|(of, grafts)| of == Some(peer) && !grafts);
+        let slot = slot.filter(|_| !is_fetched)?;
+        if let Some(tree) = self.gossip.origins.get_mut(&origin) {
+            tree.parent = Some(slot);
+        }
+        Some(slot)
+    }
+
+    /// One more copy of what was here: the link it came over is not needed for this origin.
+    fn on_duplicate(&mut self, peer: NodeId, id: BroadcastId) {
         self.counters.broadcasts_duplicate += 1;
         if let Some(live) = self.live.get_mut(&peer) {
             live.counters.duplicates += 1;
+        }
+        let gossip = &mut self.gossip;
+        let slot = gossip.neighbours.get(&peer).map(|of| of.slot);
+        let (Some(held), Some(slot)) = (gossip.store.get_mut(&id.short()), slot) else {
+            return;
+        };
+        held.known_by.set(slot, true);
+        let (origin, is_offered) = (held.origin, held.is_offered);
+        if let Some(tree) = gossip.origins.get_mut(&origin)
+            && !is_offered
+            && *tree.parent.get_or_insert(slot) != slot
+            && !planted::is(Bug::DuplicatesNotPruned)
+        {
+            self.prune(peer, origin);
         }
     }
 
@@ -177,6 +285,8 @@ impl Overlay {
     /// Forgets broadcasts that the age check refuses anyway.
     pub(super) fn expire_seen(&mut self, now: Instant) {
         let age = u64::try_from(BROADCAST_AGE_MAX.as_millis()).unwrap_or(u64::MAX);
-        self.seen.expire(self.unix_millis(now).saturating_sub(age));
+        let oldest = self.unix_millis(now).saturating_sub(age);
+        self.seen.expire(oldest);
+        self.gossip.store.expire(oldest);
     }
 }

@@ -3,7 +3,8 @@
 //! Bootstraps are dialled until they have answered once, and again whenever there are fewer than
 //! `min_peers`. Known peers are dialled while there are fewer than `target_peers`, those with the
 //! fewest failures first, in random order among equals. Every target waits out its back-off; at
-//! most `parallel_dials` are under way.
+//! most `parallel_dials` are under way, and below `min_peers` those that take long do not count.
+//! Silent peers count as none.
 
 use std::net::SocketAddr;
 
@@ -13,13 +14,17 @@ use super::Overlay;
 use crate::Instant;
 use crate::error::OverlayError;
 use crate::event::{Action, DialTarget};
-use crate::limits::{BOOTSTRAP_MAX, FAILURES_MAX, RECORD_ADDRESSES_MAX};
+use crate::limits::{BOOTSTRAP_MAX, DIALS_MAX, FAILURES_MAX, RECORD_ADDRESSES_MAX};
 use crate::peers::backoff::Backoff;
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::{Entry, PeerSource};
 use crate::planted::{self, Bug};
 use crate::types::DisconnectReason;
 use crate::wire::canonical;
+
+/// A node that is short of peers dials the next one when a dial has taken so long: above the time of
+/// most handshakes, and far below the patience with one.
+const OVERTAKEN_AFTER: core::time::Duration = core::time::Duration::from_millis(400);
 
 /// A configured address.
 pub(super) struct Bootstrap {
@@ -36,6 +41,8 @@ pub(super) struct Bootstrap {
 /// A dial under way.
 pub(super) struct Dial {
     id: Option<NodeId>,
+    /// From then on another dial may overtake it, if the node is short of peers.
+    slow_at: Instant,
     deadline: Instant,
 }
 
@@ -96,7 +103,15 @@ impl Overlay {
         };
         if planted::is(Bug::DialSlotLeaks) && reason == StateReason::DialFailed {
             let (id, deadline) = (None, Instant::FAR_FUTURE);
-            self.dials.insert(address, Dial { id, deadline });
+            let slow_at = deadline;
+            self.dials.insert(
+                address,
+                Dial {
+                    id,
+                    slow_at,
+                    deadline,
+                },
+            );
         }
         let (base, cap) = (self.config.backoff_base, self.config.backoff_max);
         for bootstrap in self.bootstraps.iter_mut().filter(|b| b.address == address) {
@@ -171,11 +186,11 @@ impl Overlay {
             let still_wanted = self
                 .wanted_bootstraps()
                 .any(|b| b.address == target.address);
-            if self.may_dial() && still_wanted {
+            if self.may_dial(now) && still_wanted {
                 self.dial(now, target);
             }
         }
-        if !self.may_dial() || !self.wants_peers() {
+        if !self.may_dial(now) || !self.wants_peers(now) {
             return;
         }
         let mut candidates: Vec<_> = self
@@ -185,7 +200,7 @@ impl Overlay {
         self.rng.shuffle(&mut candidates);
         candidates.sort_by_key(|&(failures, ..)| failures);
         for (_, id, address) in candidates {
-            if !self.may_dial() || !self.wants_peers() {
+            if !self.may_dial(now) || !self.wants_peers(now) {
                 break;
             }
             if !self.dials.contains_key(&address) {
@@ -206,6 +221,7 @@ impl Overlay {
             target.address,
             Dial {
                 id: target.id,
+                slow_at: now + OVERTAKEN_AFTER,
                 deadline,
             },
         );
@@ -218,15 +234,47 @@ impl Overlay {
     }
 
     /// Whether there is room for a dial.
-    pub(super) fn may_dial(&self) -> bool {
+    pub(super) fn may_dial(&self, now: Instant) -> bool {
+        self.has_room_for_dials() && self.dials_that_count(now) < self.config.parallel_dials
+    }
+
+    fn has_room_for_dials(&self) -> bool {
         !self.shutting_down
-            && self.dials.len() < self.config.parallel_dials
-            && self.live.len() + self.dials.len() < self.config.max_peers
+            && self.dials.len() < DIALS_MAX
+            && self.usable_links() + self.dials.len() < self.config.max_peers
     }
 
     /// Whether there are fewer peers, links and dials than a node should have.
-    pub(super) fn wants_peers(&self) -> bool {
-        self.live.len() + self.dials.len() < self.config.target_peers
+    pub(super) fn wants_peers(&self, now: Instant) -> bool {
+        self.usable_links() + self.dials_that_count(now) < self.config.target_peers
+    }
+
+    /// Whether it matters how soon the next peer is found.
+    fn is_short_of_peers(&self) -> bool {
+        let connected = self.connected_count();
+        connected.saturating_sub(self.gossip.neighbours.silent()) < self.config.min_peers
+    }
+
+    /// Dials under way; while the node is short of peers only those that have not taken long: when
+    /// most of the peers that it knows are dead, each of their dials takes as long as patience does.
+    fn dials_that_count(&self, now: Instant) -> usize {
+        let is_short = self.is_short_of_peers();
+        let counts = |dial: &&Dial| !is_short || dial.slow_at > now;
+        self.dials.values().filter(counts).count()
+    }
+
+    /// When there is room for a dial again because another one is slow; `None`: not by that.
+    fn dials_make_room(&self) -> Option<Instant> {
+        let parallel = self.config.parallel_dials;
+        if self.dials.len() < parallel {
+            return Some(Instant::ZERO);
+        }
+        let mut slow_at: Vec<_> = self.dials.values().map(|dial| dial.slow_at).collect();
+        slow_at.sort_unstable();
+        let first = slow_at.len() - parallel;
+        self.is_short_of_peers()
+            .then(|| slow_at.get(first).copied())
+            .flatten()
     }
 
     /// Bootstraps worth a dial, apart from the time.
@@ -269,18 +317,29 @@ impl Overlay {
 
     /// When the next dial is due; `None` while none is wanted.
     pub(super) fn next_dial(&self) -> Option<Instant> {
-        if !self.may_dial() {
+        if !self.has_room_for_dials() {
             return None;
         }
+        let room_at = self.dials_make_room()?;
         let bootstraps = self
             .wanted_bootstraps()
-            .map(|bootstrap| self.bootstrap_due(bootstrap));
-        if !self.wants_peers() {
+            .map(|bootstrap| self.bootstrap_due(bootstrap).max(room_at));
+        let links = self.usable_links();
+        let missing = self.config.target_peers.saturating_sub(links);
+        // The moment from which so few dials count that one more is wanted.
+        let mut counting: Vec<_> = self.dials.values().map(|dial| dial.slow_at).collect();
+        counting.sort_unstable();
+        let wanted_at = match counting.len().checked_sub(missing) {
+            None => Some(Instant::ZERO),
+            Some(over) if missing > 0 && self.is_short_of_peers() => counting.get(over).copied(),
+            Some(_) => None,
+        };
+        let Some(wanted_at) = wanted_at else {
             return bootstraps.min();
-        }
+        };
         let peers = self
             .candidates()
-            .map(|(_, entry)| entry.backoff.not_before());
+            .map(|(_, entry)| entry.backoff.not_before().max(room_at).max(wanted_at));
         bootstraps.chain(peers).min()
     }
 

@@ -167,7 +167,7 @@ impl Overlay {
             Some(Refusal::Version)
         } else if hello.network != self.config.network {
             Some(Refusal::Network)
-        } else if is_new && accepted >= self.config.max_peers {
+        } else if is_new && accepted >= self.config.max_peers + self.gossip.neighbours.silent() {
             Some(Refusal::ConnectionLimit)
         } else {
             None
@@ -265,6 +265,8 @@ impl Overlay {
         let (to, reason) = (PeerState::Connected, StateReason::HelloAccepted);
         self.table.transition(now, peer, to, reason, &mut self.out);
         self.out.event(Event::PeerUp { peer });
+        self.make_room_from_silent(now);
+        self.on_neighbour_up(now, peer);
         self.on_rover_up(now, peer);
         self.on_company(now);
         if self.due_candidates(now).nth(KNOWN_ENOUGH - 1).is_none() {

@@ -37,10 +37,7 @@ impl Overlay {
                 self.closing.len() <= limits::CLOSING_LINKS_MAX,
                 "CLOSING_LINKS_MAX",
             ),
-            (
-                self.dials.len() <= self.config.parallel_dials,
-                "parallel_dials",
-            ),
+            (self.dials.len() <= limits::DIALS_MAX, "DIALS_MAX"),
             (
                 self.bootstraps.len() <= limits::BOOTSTRAP_MAX,
                 "BOOTSTRAP_MAX",
@@ -48,6 +45,24 @@ impl Overlay {
             (
                 self.seen.len() <= self.config.seen_capacity,
                 "seen_capacity",
+            ),
+            (
+                self.gossip.neighbours.len() == connected,
+                "connected peers are neighbours",
+            ),
+            (
+                self.gossip.store.len() <= self.config.store_messages
+                    && self.gossip.store.bytes() <= self.config.store_bytes,
+                "store_messages and store_bytes",
+            ),
+            (
+                self.gossip.origins.len() <= limits::ORIGINS_MAX,
+                "ORIGINS_MAX",
+            ),
+            (self.gossip.wants.len() <= limits::WANTS_MAX, "WANTS_MAX"),
+            (
+                self.gossip.validations.len() <= limits::VALIDATIONS_MAX,
+                "VALIDATIONS_MAX",
             ),
             (connected == self.connected, "connected peers are counted"),
             (!self.live.contains_key(&self.me), "no link to ourselves"),

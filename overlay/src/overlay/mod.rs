@@ -2,20 +2,27 @@
 //!
 //! The work is done in the files beside this one, one concern each: [`links`] (links come and go),
 //! [`handshake`] (hellos), [`receive`] (which message goes where), [`dialing`], [`exchange`]
-//! (learning of peers), [`roving`] (a link that wanders), [`broadcasting`], [`messaging`] (direct
-//! messages and requests), [`parting`] (goodbyes and bans), [`timers`], [`view`].
+//! (learning of peers), [`roving`] (a link that wanders), [`broadcasting`] (ours and new ones),
+//! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
+//! [`validating`] (verdicts), [`silence`] (who does not answer), [`messaging`] (direct messages and
+//! requests), [`parting`] (goodbyes and bans), [`timers`], [`view`].
 
 mod broadcasting;
+mod comparing;
 mod dialing;
 mod exchange;
+mod fetching;
 mod handshake;
 mod invariants;
 mod links;
 mod messaging;
 mod parting;
 mod receive;
+mod relaying;
 mod roving;
+mod silence;
 mod timers;
+mod validating;
 mod view;
 
 use std::collections::BTreeMap;
@@ -34,6 +41,7 @@ use crate::Instant;
 use crate::bucket::TokenBucket;
 use crate::config::{OverlayConfig, WallClock};
 use crate::event::{Action, Event};
+use crate::gossip::Gossip;
 use crate::gossip::seen::SeenSet;
 use crate::outbox::Outbox;
 use crate::peers::live::Live;
@@ -78,6 +86,7 @@ pub struct Overlay {
     dials: BTreeMap<SocketAddr, Dial>,
     bootstraps: Vec<Bootstrap>,
     seen: SeenSet,
+    gossip: Gossip,
     requests: Requests,
     own_record: Option<VerifiedRecord>,
     /// Sequence number of our newest record.
@@ -113,6 +122,7 @@ impl Overlay {
             dials: BTreeMap::new(),
             bootstraps: Vec::new(),
             seen: SeenSet::new(config.seen_capacity),
+            gossip: Gossip::new(start, &config),
             requests: Requests::default(),
             own_record: None,
             record_sequence: 0,
@@ -132,6 +142,7 @@ impl Overlay {
             config,
         };
         overlay.start_roving(start);
+        overlay.gossip.next_round = start + overlay.jittered(overlay.config.gossip_interval);
         overlay
     }
 

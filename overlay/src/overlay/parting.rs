@@ -214,6 +214,7 @@ impl Overlay {
             return;
         };
         self.connected -= usize::from(live.is_connected());
+        self.on_neighbour_down(now, peer);
         for id in self.requests.drop_peer(peer) {
             let failure = RequestFailure::PeerGone;
             self.out.event(Event::RequestFailed { peer, id, failure });

@@ -22,6 +22,7 @@ impl Overlay {
         live.counters.bytes_in += bytes.len() as u64;
         // The rate comes before everything that costs anything.
         if live.meter.admit(now, bytes.len()) {
+            self.on_heard(now, peer);
             self.on_bytes(now, peer, bytes);
             return;
         }
@@ -68,6 +69,10 @@ impl Overlay {
             Message::GetPeers(question) => self.on_get_peers(now, peer, question),
             Message::Peers(answer) => self.on_peers(now, peer, &answer),
             Message::Broadcast(frame) => self.on_broadcast(now, peer, frame),
+            Message::Announce(announce) => self.on_announce(now, peer, &announce),
+            Message::Want(want) => self.on_want(now, peer, &want),
+            Message::Tree(tree) => self.on_tree(now, peer, &tree),
+            Message::Reconcile(comparison) => self.on_reconcile(now, peer, &comparison),
             Message::Direct(direct) => self.on_direct(now, peer, &direct),
             Message::Request(request) => self.on_request(now, peer, &request),
             Message::Response(response) => self.on_response(now, peer, &response),
@@ -90,7 +95,11 @@ fn is_of_the_hello(message: &Message<'_>) -> bool {
 fn needed(message: &Message<'_>) -> Capabilities {
     match message {
         Message::GetPeers(_) => Capabilities::PEER_EXCHANGE,
-        Message::Broadcast(_) => Capabilities::GOSSIP,
+        Message::Broadcast(_)
+        | Message::Announce(_)
+        | Message::Want(_)
+        | Message::Tree(_)
+        | Message::Reconcile(_) => Capabilities::GOSSIP,
         Message::Direct(_) => Capabilities::DIRECT,
         Message::Request(_) => Capabilities::REQUESTS,
         Message::Hello(_)

@@ -46,7 +46,7 @@ impl Overlay {
         }
         self.roving.due = now + self.jittered(self.config.rove_interval);
         self.roving.next = None;
-        if self.wants_peers() || !self.may_dial() {
+        if self.wants_peers(now) || !self.may_dial(now) {
             return;
         }
         let known: Vec<_> = self

@@ -23,6 +23,11 @@ impl Overlay {
         self.close_overdue_links(now);
         self.table.end_bans(now, &mut self.out);
         self.ping_peers(now);
+        self.probe_overdue(now);
+        self.expire_validations(now);
+        self.compare_if_due(now);
+        self.ask_for_missing(now);
+        self.flush_if_due(now);
         if self.next_record_renewal().is_some_and(|due| due <= now) {
             self.announce_own_record(now);
         }
@@ -52,6 +57,11 @@ impl Overlay {
             self.next_record_renewal(),
             self.requests.next_deadline(),
             self.table.next_ban_end(),
+            self.next_comparison(),
+            self.gossip.neighbours.next_overdue(),
+            self.gossip.wants.next_due(),
+            self.gossip.flush_at,
+            self.gossip.validations.next_deadline(),
         ];
         of_links.chain(of_parts).flatten().min()
     }

@@ -64,6 +64,16 @@ pub struct OverlayStats {
     pub dialling: usize,
     /// Broadcasts remembered for deduplication (now).
     pub seen: usize,
+    /// Connected peers that have not answered for a few round trips (now).
+    pub silent: usize,
+    /// Broadcasts held for neighbours (now).
+    pub held: usize,
+    /// Origins with a tree (now).
+    pub origins: usize,
+    /// Broadcasts that were announced and have not come (now).
+    pub wanted: usize,
+    /// Broadcasts that wait for a verdict (now).
+    pub validating: usize,
     /// Dials started.
     pub dials: u64,
     /// Broadcasts of ours.
@@ -78,6 +88,34 @@ pub struct OverlayStats {
     pub broadcasts_stale: u64,
     /// Broadcasts that broke a rule.
     pub broadcasts_invalid: u64,
+    /// Broadcasts dropped for their origin's rate.
+    pub broadcasts_over_rate: u64,
+    /// Broadcasts of which nothing was kept because too many wait for a verdict.
+    pub validations_refused: u64,
+    /// Broadcasts that the application rejected or ignored, or did not judge in time.
+    pub broadcasts_not_accepted: u64,
+    /// Announcements of broadcasts sent.
+    pub announced: u64,
+    /// Broadcasts asked for.
+    pub asked_for: u64,
+    /// Of these, the ones that did not come in time from who had announced them.
+    pub promises_broken: u64,
+    /// Broadcasts brought to neighbours that asked.
+    pub served: u64,
+    /// Announcements not remembered for lack of room.
+    pub announcements_ignored: u64,
+    /// Links taken out of an origin's tree.
+    pub prunes_sent: u64,
+    /// Links taken in for being shorter, or in place of a lost one.
+    pub grafts_sent: u64,
+    /// Comparisons of sets begun.
+    pub comparisons: u64,
+    /// Messages of comparisons not answered for their sender's rate.
+    pub comparisons_refused: u64,
+    /// Broadcasts found missing here by comparisons.
+    pub differences: u64,
+    /// Times that a peer fell silent.
+    pub silences: u64,
     /// Records of peers taken in.
     pub records_learned: u64,
     /// Records not taken in: invalid, too old, known, or no room.
@@ -142,6 +180,11 @@ impl Overlay {
             known: self.table.len(),
             dialling: self.dials.len(),
             seen: self.seen.len(),
+            silent: self.gossip.neighbours.silent(),
+            held: self.gossip.store.len(),
+            origins: self.gossip.origins.len(),
+            wanted: self.gossip.wants.len(),
+            validating: self.gossip.validations.len(),
             actions_dropped: self.out.actions_dropped,
             events_dropped: self.out.events_dropped,
             ..self.counters

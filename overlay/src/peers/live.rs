@@ -200,6 +200,8 @@ pub struct PeerCounters {
     pub first_deliveries: u64,
     /// Broadcasts it handed us that we had already.
     pub duplicates: u64,
+    /// Broadcasts that it announced and did not bring in time when it was asked.
+    pub promises_broken: u64,
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{profile, to_bytes};
 use crate::error::{DecodeError, PeerViolation};
 use crate::limits::{BROADCAST_AGE_MAX, BROADCAST_PAYLOAD_LEN_MAX, HOP_LIMIT_MAX};
 use crate::planted::{self, Bug};
-use crate::types::is_valid_name;
+use crate::types::{Priority, is_valid_name};
 
 /// Context of a broadcast's signature.
 pub(crate) const BROADCAST_CONTEXT: &[u8] = b"dunlin overlay v1 broadcast";
@@ -61,9 +61,19 @@ pub(crate) struct BroadcastBody<'b> {
     /// The application's bytes.
     #[cbor(b(7), with = "minicbor::bytes")]
     pub(crate) payload: &'b [u8],
+    /// Code of a [`Priority`]; absent when it is normal.
+    #[n(8)]
+    pub(crate) priority: Option<u8>,
 }
 
 impl BroadcastBody<'_> {
+    /// How urgent it is; codes of a later version count as normal.
+    pub(crate) fn priority(&self) -> Priority {
+        self.priority
+            .and_then(Priority::from_code)
+            .unwrap_or(Priority::Normal)
+    }
+
     /// The hops it may travel here.
     pub(crate) fn effective_hop_limit(&self) -> u8 {
         self.hop_limit.min(HOP_LIMIT_MAX)
@@ -108,6 +118,11 @@ impl<'b> CheckedBroadcast<'b> {
     /// The signed fields (not yet proven).
     pub(crate) fn body(&self) -> &BroadcastBody<'b> {
         &self.body
+    }
+
+    /// Links travelled, as the relays say.
+    pub(crate) fn hops(&self) -> u8 {
+        self.frame.hops
     }
 
     /// The origin, when its signature verifies.

@@ -5,13 +5,20 @@
 
 mod address;
 mod broadcast;
+mod gossip;
 pub(crate) mod profile;
 mod record;
 
 use minicbor::{Decode, Decoder, Encode};
 
 pub(crate) use self::address::{WireAddress, canonical, is_dialable};
-pub(crate) use self::broadcast::{BroadcastBody, BroadcastFrame, check_broadcast, sign_broadcast};
+pub(crate) use self::broadcast::{
+    BroadcastBody, BroadcastFrame, CheckedBroadcast, check_broadcast, sign_broadcast,
+};
+pub(crate) use self::gossip::{
+    Announce, Part, PartKind, Reconcile, Tree, Want, announced, joined_announced, joined_ids,
+    joined_nodes, node_ids, short_ids,
+};
 pub(crate) use self::record::{
     CheckedRecord, RECORD_CONTEXT, RecordError, RecordFields, SignedRecord, VerifiedRecord,
 };
@@ -206,6 +213,14 @@ messages! {
     Disconnect(Disconnect) = 11,
     /// Acknowledged end.
     DisconnectAck(DisconnectAck) = 12,
+    /// Broadcasts that the sender has.
+    Announce(Announce<'b>) = 13,
+    /// A question for broadcasts.
+    Want(Want<'b>) = 14,
+    /// Changes of trees.
+    Tree(Tree<'b>) = 15,
+    /// A comparison of sets.
+    Reconcile(Reconcile) = 16,
 }
 
 /// `[type, body]`.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::{Capabilities, Roles};
+use crate::types::{Capabilities, Roles, ShortId};
 
 fn record() -> VerifiedRecord {
     VerifiedRecord::sign(
@@ -70,6 +70,19 @@ proptest! {
             Message::HelloReply(HelloReply { verdict: d, observed, alternatives: records }),
             Message::Disconnect(Disconnect { reason: d }),
             Message::DisconnectAck(DisconnectAck {}),
+            Message::Announce(Announce { pushed: &[d; 36], offered: &[d; 16] }),
+            Message::Want(Want { ids: &[d; 32], graft: v6 }),
+            Message::Tree(Tree { prune: &[d; 32], graft: &[] }),
+            Message::Reconcile(Reconcile {
+                round: a,
+                step: d,
+                after: a,
+                parts: vec![
+                    Part::skip(a),
+                    Part::fingerprint(a, u64::from(c)),
+                    Part { upper: a, kind: PartKind::List(vec![ShortId([d; 16]); count]) },
+                ],
+            }),
         ] {
             round_trip(&message);
         }
@@ -172,4 +185,53 @@ fn an_answer_holds_records_up_to_the_limit_and_not_one_more() {
         decode(&reply(limits::ALTERNATIVES_MAX + 1)),
         Err(DecodeError::Schema)
     );
+}
+
+#[test]
+fn a_comparison_has_so_many_parts_and_ids_and_not_one_more() {
+    let message = |parts| {
+        Message::Reconcile(Reconcile {
+            round: 1,
+            step: 2,
+            after: 3,
+            parts,
+        })
+        .encode()
+    };
+    let fits = |parts: Vec<Part>| matches!(decode(&message(parts)), Ok(Some(_)));
+    let parts = |count| vec![Part::skip(1); count];
+    assert!(fits(parts(limits::RECONCILE_PARTS_MAX)));
+    assert!(!fits(parts(limits::RECONCILE_PARTS_MAX + 1)));
+    let list = |count| Part {
+        upper: 1,
+        kind: PartKind::List(vec![ShortId::MIN; count]),
+    };
+    assert!(fits(vec![list(limits::ANNOUNCE_MAX - 1), list(1)]));
+    assert!(!fits(vec![list(limits::ANNOUNCE_MAX), list(1)]));
+    assert!(!fits(vec![list(limits::ANNOUNCE_MAX + 1)]));
+    // A list whose length is no multiple of 16.
+    let odd = [
+        &[0x82, 0x10, 0xa4, 0, 1, 1, 2, 2, 3, 3, 0x81, 0x82, 1, 0x51][..],
+        &[0; 17],
+    ]
+    .concat();
+    assert_eq!(decode(&odd), Err(DecodeError::Schema));
+}
+
+#[test]
+fn messages_between_neighbours_look_as_documented() {
+    let agreed = Reconcile {
+        round: 7,
+        step: 1,
+        after: 0,
+        parts: Vec::new(),
+    };
+    let bytes = Message::Reconcile(agreed).encode();
+    assert_eq!(bytes, [0x82, 0x10, 0xa4, 0, 7, 1, 1, 2, 0, 3, 0x80]);
+    let prune = Tree {
+        prune: &[9; 32],
+        graft: &[],
+    };
+    let expected = [&[0x82, 0x0f, 0xa2, 0, 0x58, 32][..], &[9; 32], &[1, 0x40]].concat();
+    assert_eq!(Message::Tree(prune).encode(), expected);
 }

@@ -4,6 +4,7 @@ mod gossip;
 mod messages;
 mod peers;
 mod roving;
+mod trees;
 
 use core::time::Duration;
 use std::net::SocketAddr;
@@ -102,6 +103,7 @@ pub(super) fn body_of<'a>(
         hop_limit: 16,
         topic: "news",
         payload,
+        priority: None,
     };
     change(&mut body);
     sign_broadcast(&identity(n), &body)

@@ -1,7 +1,9 @@
 //! Hellos, records, exchange, dialling, goodbyes, bans.
 
 use super::*;
-use crate::limits::{ALTERNATIVES_MAX, BOOTSTRAP_MAX, EXCHANGE_RECORDS_MAX, HANDSHAKING_MAX};
+use crate::limits::{
+    ALTERNATIVES_MAX, BOOTSTRAP_MAX, DIALS_MAX, EXCHANGE_RECORDS_MAX, HANDSHAKING_MAX,
+};
 use crate::wire::{Disconnect, DisconnectAck, GetPeers, Peers};
 use crate::{
     CloseReason, DialTarget, DisconnectReason, LinkEnd, LinkEndCause, OverlayError, PeerState,
@@ -498,19 +500,54 @@ fn bootstraps_are_kept_up_to_the_limit_and_refused_one_past_it() {
 #[test]
 fn dials_are_bounded_and_a_silent_driver_does_not_block_them() {
     let mut bench = Bench::new();
-    for n in 1..=10 {
+    for n in 1..=40 {
         bench.call(|overlay, now| overlay.add_bootstrap(now, address(n), None).unwrap());
     }
     bench.advance(Duration::ZERO);
     assert_eq!(bench.actions.len(), config().parallel_dials);
-    bench.advance(SECOND);
+    bench.advance(Duration::from_millis(399));
     assert!(bench.actions.is_empty());
-    bench.advance(config().dial_timeout - SECOND);
+    // Slow dials of a node without peers are overtaken, up to a bound.
+    let mut dials = config().parallel_dials;
+    while dials < DIALS_MAX {
+        let due = bench.overlay.poll_timeout().unwrap();
+        bench.advance(due.saturating_duration_since(bench.now));
+        assert!(bench.actions.len() <= config().parallel_dials);
+        dials += bench.actions.len();
+    }
+    assert_eq!(dials, DIALS_MAX);
+    assert!(bench.now < Instant::ZERO + 4 * SECOND);
+    bench.advance(3 * SECOND);
+    assert!(bench.actions.is_empty());
+    bench.advance(config().dial_timeout);
     assert_eq!(
         bench.actions.len(),
         config().parallel_dials,
         "others take the slots"
     );
+}
+
+#[test]
+fn a_node_with_enough_peers_does_not_overtake_its_dials() {
+    let mut bench = Bench::with(OverlayConfig {
+        min_peers: 1,
+        ..config()
+    });
+    bench.connect(1);
+    let question = question_to(&bench, 1).unwrap();
+    let records: Vec<_> = (11..=20).map(|n| record(n, 1, address(n))).collect();
+    bench.deliver(1, &answer(question, &records));
+    bench.call(Overlay::handle_timeout);
+    let dials = |bench: &Bench| {
+        bench
+            .actions
+            .iter()
+            .filter(|a| matches!(a, Action::Dial(_)))
+            .count()
+    };
+    assert_eq!(dials(&bench), config().parallel_dials);
+    bench.advance(SECOND);
+    assert_eq!(dials(&bench), 0);
 }
 
 #[test]

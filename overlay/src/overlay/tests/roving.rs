@@ -65,17 +65,15 @@ fn wait_for_dial(bench: &mut Bench, peers: &[u8]) -> (Duration, DialTarget) {
         if let Some(&target) = dialled(bench).first() {
             return (bench.now.saturating_duration_since(start), target);
         }
-        for &n in peers {
-            let pongs: Vec<_> = bench
-                .sent_to(n)
-                .iter()
-                .filter_map(|bytes| match decoded(bytes) {
-                    Message::Ping(ping) => Some(Message::Pong(ping).encode()),
-                    _ => None,
-                })
-                .collect();
-            pongs.iter().for_each(|pong| bench.deliver(n, pong));
-        }
+        let pongs: Vec<_> = peers
+            .iter()
+            .flat_map(|&n| bench.sent_to(n).into_iter().map(move |bytes| (n, bytes)))
+            .filter_map(|(n, bytes)| match decoded(&bytes) {
+                Message::Ping(ping) => Some((n, Message::Pong(ping).encode())),
+                _ => None,
+            })
+            .collect();
+        pongs.iter().for_each(|(n, pong)| bench.deliver(*n, pong));
     }
     panic!("nobody is dialled");
 }

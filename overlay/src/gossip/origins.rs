@@ -1,0 +1,192 @@
+//! A tree for each recent origin: along which links its broadcasts are pushed.
+//!
+//! Plumtree (Leitão, Pereira, Rodrigues 2007) keeps one tree for all, which is right for the source
+//! that made it and long for every other. Here each origin has its own: a set of neighbours that
+//! asked not to be pushed this origin's broadcasts (*lazy*, a bit each), the neighbour from which
+//! they come first (the *parent*), and the next best one (the *backup*). An origin costs about 200
+//! bytes; the one unused for longest leaves at the limit.
+
+use std::collections::BTreeMap;
+
+use dunlin_session::NodeId;
+
+use super::mask::{Mask, Slot};
+use crate::Instant;
+use crate::bucket::TokenBucket;
+use crate::config::Rate;
+use crate::limits::ORIGINS_MAX;
+
+/// What is known of an origin's tree here.
+pub(crate) struct Origin {
+    /// Neighbours that are sent announcements only.
+    pub(crate) lazy: Mask,
+    /// From whom its broadcasts come first.
+    pub(crate) parent: Option<Slot>,
+    /// Who would have been the next to bring one, and by how many nanoseconds later.
+    pub(crate) backup: Option<(Slot, u64)>,
+    /// No shorter way is tried before.
+    pub(crate) settled_until: Instant,
+    /// What of it is taken.
+    rate: TokenBucket,
+    used: u64,
+}
+
+/// The recent origins, the least recently used of which leaves at the limit.
+pub(crate) struct Origins {
+    entries: BTreeMap<NodeId, Origin>,
+    by_use: BTreeMap<u64, NodeId>,
+    uses: u64,
+    rate: Rate,
+}
+
+impl Origins {
+    /// None yet; each may bring as much as `rate` says.
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            by_use: BTreeMap::new(),
+            uses: 0,
+            rate,
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// A known origin.
+    pub(crate) fn get_mut(&mut self, id: &NodeId) -> Option<&mut Origin> {
+        self.entries.get_mut(id)
+    }
+
+    /// Whether it is one of them.
+    pub(crate) fn has(&self, id: &NodeId) -> bool {
+        self.entries.contains_key(id)
+    }
+
+    /// A known origin.
+    pub(crate) fn get(&self, id: &NodeId) -> Option<&Origin> {
+        self.entries.get(id)
+    }
+
+    /// The entry of an origin of which a broadcast was verified; it is used now.
+    pub(crate) fn touch(&mut self, now: Instant, id: NodeId) -> &mut Origin {
+        self.uses += 1;
+        let (uses, rate) = (self.uses, self.rate);
+        let is_new = !self.entries.contains_key(&id);
+        if is_new
+            && self.entries.len() >= ORIGINS_MAX
+            && let Some((_, oldest)) = self.by_use.pop_first()
+        {
+            self.entries.remove(&oldest);
+        }
+        let entry = self.entries.entry(id).or_insert_with(|| Origin {
+            lazy: Mask::default(),
+            parent: None,
+            backup: None,
+            settled_until: now,
+            rate: TokenBucket::new(now, rate.per_second, rate.burst),
+            used: uses,
+        });
+        if !is_new {
+            self.by_use.remove(&entry.used);
+        }
+        entry.used = uses;
+        self.by_use.insert(uses, id);
+        entry
+    }
+
+    /// A neighbour takes a slot: it is announced to, not pushed, until it asks for more.
+    pub(crate) fn on_slot_taken(&mut self, slot: Slot) {
+        for origin in self.entries.values_mut() {
+            origin.lazy.set(slot, true);
+        }
+    }
+
+    /// A neighbour is silent or gone: the origins that lose their parent, each with its backup.
+    pub(crate) fn on_slot_lost(&mut self, slot: Slot) -> Vec<(NodeId, Slot)> {
+        let mut orphans = Vec::new();
+        for (&id, origin) in &mut self.entries {
+            if origin.backup.is_some_and(|(backup, _)| backup == slot) {
+                origin.backup = None;
+            }
+            if origin.parent == Some(slot) {
+                origin.parent = None;
+                if let Some((backup, _)) = origin.backup.take() {
+                    origin.parent = Some(backup);
+                    orphans.push((id, backup));
+                }
+            }
+        }
+        orphans
+    }
+}
+
+impl Origin {
+    /// Whether one more broadcast is within the origin's rate.
+    pub(crate) fn admit(&mut self, now: Instant) -> bool {
+        self.rate.take(now, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u64) -> NodeId {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&n.to_be_bytes());
+        NodeId::from_bytes(bytes)
+    }
+
+    fn origins() -> Origins {
+        Origins::new(Rate {
+            per_second: 1,
+            burst: 2,
+        })
+    }
+
+    #[test]
+    fn holds_the_limit_and_forgets_the_least_recently_used_one_past_it() {
+        let mut origins = origins();
+        for n in 0..ORIGINS_MAX as u64 {
+            origins.touch(Instant::ZERO, id(n));
+        }
+        origins.touch(Instant::ZERO, id(0));
+        assert_eq!(origins.len(), ORIGINS_MAX);
+        origins.touch(Instant::ZERO, id(1 << 40));
+        assert_eq!(origins.len(), ORIGINS_MAX);
+        assert!(origins.get(&id(0)).is_some() && origins.get(&id(1)).is_none());
+    }
+
+    #[test]
+    fn a_new_neighbour_is_lazy_for_known_origins_and_eager_for_later_ones() {
+        let mut origins = origins();
+        origins.touch(Instant::ZERO, id(1));
+        origins.on_slot_taken(5);
+        origins.touch(Instant::ZERO, id(2));
+        assert!(origins.get(&id(1)).unwrap().lazy.has(5));
+        assert!(!origins.get(&id(2)).unwrap().lazy.has(5));
+    }
+
+    #[test]
+    fn the_backup_takes_the_place_of_a_lost_parent() {
+        let mut origins = origins();
+        let origin = origins.touch(Instant::ZERO, id(1));
+        (origin.parent, origin.backup) = (Some(3), Some((4, 1)));
+        assert_eq!(origins.on_slot_lost(9), []);
+        assert_eq!(origins.on_slot_lost(3), [(id(1), 4)]);
+        assert_eq!(origins.get(&id(1)).unwrap().parent, Some(4));
+        assert_eq!(origins.on_slot_lost(4), [], "nobody is left");
+        assert_eq!(origins.get(&id(1)).unwrap().parent, None);
+    }
+
+    #[test]
+    fn an_origin_gets_its_rate_and_not_one_more() {
+        let mut origins = origins();
+        let origin = origins.touch(Instant::ZERO, id(1));
+        assert!(origin.admit(Instant::ZERO) && origin.admit(Instant::ZERO));
+        assert!(!origin.admit(Instant::ZERO));
+    }
+}

@@ -1,0 +1,113 @@
+//! Fetching what was announced and has not come, and serving who asks.
+
+use dunlin_session::NodeId;
+
+use super::Overlay;
+use crate::Instant;
+use crate::error::{DecodeError, PeerViolation};
+use crate::limits::WANT_MAX;
+use crate::planted::{self, Bug};
+use crate::types::{Priority, ShortId};
+use crate::wire::{Announce, Message, Want, announced, joined_ids, short_ids};
+
+impl Overlay {
+    /// A neighbour says what it has.
+    pub(super) fn on_announce(&mut self, now: Instant, peer: NodeId, announce: &Announce<'_>) {
+        let pushed = announced(announce.pushed);
+        let offered = short_ids(announce.offered, crate::limits::ANNOUNCE_MAX);
+        let (Some(pushed), Some(offered)) = (pushed, offered) else {
+            return self.on_malformed_list(now, peer);
+        };
+        let graft_at = now + self.config.graft_after;
+        for (key, age_millis) in pushed {
+            if self.gossip.store.get(&key).is_some() {
+                self.consider_shortcut(now, peer, key, age_millis);
+            } else {
+                self.on_lacking(peer, key, graft_at, true);
+            }
+        }
+        for key in offered {
+            self.on_lacking(peer, key, now, false);
+        }
+        self.ask_for_missing(now);
+    }
+
+    /// A neighbour has this; if it is new here, it is asked for at `due`, should it not come before.
+    pub(super) fn on_lacking(&mut self, peer: NodeId, key: ShortId, due: Instant, grafts: bool) {
+        let gossip = &mut self.gossip;
+        let slot = gossip.neighbours.get(&peer).map(|of| of.slot);
+        if let (Some(held), Some(slot)) = (gossip.store.get_mut(&key), slot) {
+            held.known_by.set(slot, true);
+        } else if !self.seen.has(&key) && !gossip.wants.announced(key, peer, due, grafts) {
+            self.counters.announcements_ignored += 1;
+        }
+    }
+
+    /// Asks for what has not come in time.
+    pub(super) fn ask_for_missing(&mut self, now: Instant) {
+        if self.gossip.wants.next_due().is_none_or(|due| due > now) {
+            return;
+        }
+        let (gossip, patience) = (&mut self.gossip, self.config.want_timeout);
+        let neighbours = &gossip.neighbours;
+        let is_alive = |peer: &NodeId| neighbours.get(peer).is_some_and(|of| of.takes_broadcasts());
+        let mut questions = gossip.wants.ask(now, patience, is_alive);
+        if planted::is(Bug::MissingNotAskedFor) {
+            return;
+        }
+        for peer in questions.iter().filter_map(|question| question.in_vain) {
+            self.counters.promises_broken += 1;
+            if let Some(live) = self.live.get_mut(&peer) {
+                live.counters.promises_broken += 1;
+            }
+        }
+        self.counters.asked_for += questions.len() as u64;
+        questions.sort_by_key(|question| (question.peer, question.grafts));
+        for of_one in questions.chunk_by(|a, b| (a.peer, a.grafts) == (b.peer, b.grafts)) {
+            for some in of_one.chunks(WANT_MAX) {
+                let ids: Vec<ShortId> = some.iter().map(|question| question.id).collect();
+                let Some(first) = some.first() else { continue };
+                let ids = joined_ids(&ids);
+                let want = Want {
+                    ids: &ids,
+                    graft: first.grafts,
+                };
+                self.send_message(first.peer, &Message::Want(want));
+                self.note_question(now, first.peer);
+            }
+        }
+    }
+
+    /// A neighbour asks for broadcasts. What is not held, or exceeds what may be sent to it, it has
+    /// to ask of somebody else.
+    pub(super) fn on_want(&mut self, now: Instant, peer: NodeId, want: &Want<'_>) {
+        let Some(keys) = short_ids(want.ids, WANT_MAX) else {
+            return self.on_malformed_list(now, peer);
+        };
+        for key in keys {
+            let gossip = &mut self.gossip;
+            let held = gossip.store.get_mut(&key).filter(|held| !held.is_pending);
+            let (Some(held), Some(neighbour)) = (held, gossip.neighbours.get_mut(&peer)) else {
+                continue;
+            };
+            if want.graft
+                && let Some(tree) = gossip.origins.get_mut(&held.origin)
+            {
+                tree.lazy.set(neighbour.slot, false);
+            }
+            if !neighbour.may_send(now, held.message.len(), Priority::High) {
+                continue;
+            }
+            held.known_by.set(neighbour.slot, true);
+            let message = held.message.clone();
+            self.counters.served += 1;
+            self.send_bytes(peer, message);
+        }
+    }
+
+    /// A list whose length is no multiple of its entries', or above its limit.
+    pub(super) fn on_malformed_list(&mut self, now: Instant, peer: NodeId) {
+        let violation = PeerViolation::Malformed(DecodeError::Schema);
+        self.on_violation(now, peer, violation);
+    }
+}
