@@ -137,9 +137,10 @@ impl SessionAcceptor {
         let provider = &*shared.provider;
         let mut secret = Zeroizing::new([0; 32]);
         random.fill(secret.as_mut());
-        let x25519 = provider.x25519(&secret, syn.x25519).ok()?;
+        let key = provider.x25519_key(&secret);
+        let x25519 = key.agree(syn.x25519).ok()?;
         let (ciphertext, kem) = provider.kem_encapsulate(syn.kem, random).ok()?;
-        let clear = SynAck::clear(cipher, &provider.x25519_public(&secret), &ciphertext);
+        let clear = SynAck::clear(cipher, &key.public(), &ciphertext);
         let th1 = th1(provider, &self.network, syn.content, addressee);
         let th2 = th2(provider, &th1, &clear);
         let secrets = HandshakeSecrets::new(provider, &th2, &kem, &x25519);
@@ -151,7 +152,7 @@ impl SessionAcceptor {
         );
         let introduction = Introduction {
             public: *shared.identity.public(),
-            signature: provider.ed25519_sign(shared.identity.seed(), &signed),
+            signature: shared.identity.sign_with(provider, &signed),
             asks_second: shared.config.asks_second(),
             can_rekey: shared.config.randomness.is_some(),
             capabilities: shared.config.capabilities,

@@ -15,10 +15,11 @@ mod tracing;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use crate::config::EndpointConfig;
+use crate::config::{EndpointConfig, TransportConfig};
 use crate::connection::Connection;
 use crate::connection::state::State;
 #[cfg(feature = "tokio")]
@@ -57,6 +58,8 @@ struct Slot {
 /// Many connections behind one address.
 pub struct Endpoint {
     config: EndpointConfig,
+    /// The settings of its connections, which share them.
+    transport: Arc<TransportConfig>,
     random: Box<dyn Random>,
     acceptor: Option<Box<dyn Acceptor>>,
     connections: BTreeMap<ConnectionHandle, Slot>,
@@ -95,6 +98,7 @@ impl Endpoint {
         Self {
             gate: Box::new(Admission::new(&config)),
             addresses_are_proven: false,
+            transport: Arc::new(config.transport.clone()),
             config,
             random,
             acceptor,
@@ -144,7 +148,7 @@ impl Endpoint {
             return Err(ConnectError::TooManyConnections);
         }
         let (cid, first) = (self.fresh_cid(), self.first_number());
-        let transport = self.config.transport.clone();
+        let transport = Arc::clone(&self.transport);
         let connection = Connection::connect(now, transport, (cid, first), remote, initiator);
         let handle = self.add(now, cid, connection);
         self.opening.insert(handle);

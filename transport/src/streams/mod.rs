@@ -16,7 +16,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::config::TransportConfig;
 use crate::flow::Granted;
 use crate::ids::{Side, StreamDirection, StreamId};
-use crate::options::URGENCIES;
+use crate::rest::{Queues, Rest};
 use crate::wire::params::TransportParams;
 pub(crate) use control::Control;
 use recv::RecvStream;
@@ -58,7 +58,7 @@ pub(crate) struct Streams {
     recv: BTreeMap<StreamId, RecvStream>,
     counters: [Counters; 2],
     /// Streams with something to send, by urgency, in turn.
-    ready: [VecDeque<StreamId>; URGENCIES],
+    ready: Queues<StreamId>,
     /// Writers that found the send buffer full.
     blocked: BTreeSet<StreamId>,
     /// Streams whose reset, stop or credit is to be told.
@@ -103,7 +103,7 @@ impl Streams {
                 counters(config.max_streams_bidi),
                 counters(config.max_streams_uni),
             ],
-            ready: Default::default(),
+            ready: Queues::default(),
             blocked: BTreeSet::new(),
             resets: BTreeSet::new(),
             stops: BTreeMap::new(),
@@ -188,6 +188,25 @@ impl Streams {
         if counters.granted_to_peer - counters.announced >= (counters.concurrency / 2).max(1) {
             self.grants[slot] = true;
         }
+    }
+}
+
+impl Rest for Streams {
+    fn rest(&mut self) {
+        self.send.rest();
+        self.recv.rest();
+        for stream in self.send.values_mut() {
+            stream.buffer.rest();
+        }
+        self.recv.values_mut().for_each(Rest::rest);
+        for counters in &mut self.counters {
+            counters.accept.rest();
+        }
+        self.ready.rest();
+        self.blocked.rest();
+        self.resets.rest();
+        self.stops.rest();
+        self.credits.rest();
     }
 }
 
