@@ -301,6 +301,20 @@ mod tests {
     }
 
     #[test]
+    fn every_provider_signs_the_same_whichever_signed_first() {
+        let message = separated(b"a", b"message");
+        let all = crate::testing::providers();
+        for first in 0..all.len() {
+            let identity = Identity::from_seed([7; 32]);
+            let expected = identity.sign(b"a", b"message");
+            let order = (0..all.len()).map(|at| &all[(first + at) % all.len()]);
+            for provider in order {
+                assert_eq!(identity.sign_with(&**provider, &message), expected);
+            }
+        }
+    }
+
+    #[test]
     fn debug_shows_no_secret() {
         let text = format!("{:?}", Identity::from_seed([0x5a; 32]));
         assert!(!text.contains("5a5a") && !text.contains("90, 90"), "{text}");

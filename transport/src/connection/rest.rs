@@ -24,6 +24,7 @@ impl Connection {
         self.session.rest();
         self.local_ids.rest();
         self.remote_ids.rest();
+        self.reset_tokens.rest();
         self.pongs.rest();
         self.events.rest();
         if let Some(protection) = &mut self.protection {

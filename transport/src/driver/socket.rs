@@ -88,13 +88,24 @@ impl Socket {
             let mut chunks = self.buffer.chunks_exact_mut(RECEIVE_BUFFER_SIZE);
             let mut slices: [IoSliceMut<'_>; RECEIVE_BUFFERS] =
                 std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+            let mut received = 0;
             let result = self.io.try_io(Interest::READABLE, || {
-                self.udp
-                    .recv(UdpSockRef::from(&self.io), &mut slices, &mut self.meta)
+                received =
+                    self.udp
+                        .recv(UdpSockRef::from(&self.io), &mut slices, &mut self.meta)?;
+                // The system had no more: who asked it again would only hear that. It tells when
+                // there is something new (edge-triggered), as tokio's own readers rely on.
+                if received < RECEIVE_BUFFERS {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(())
             });
             match result {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => return Poll::Ready(other),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && received == 0 => {}
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Poll::Ready(Err(error));
+                }
+                _ => return Poll::Ready(Ok(received)),
             }
         }
     }

@@ -41,8 +41,7 @@ use stateless::Resets;
 
 /// A connection with what the endpoint knows about it.
 struct Slot {
-    /// Apart, because the table has room for slots that do not exist.
-    connection: Box<Connection>,
+    connection: Connection,
     /// The deadline that stands in the timer set.
     deadline: Option<Instant>,
     /// The application has let go of it.
@@ -62,7 +61,8 @@ pub struct Endpoint {
     transport: Arc<TransportConfig>,
     random: Box<dyn Random>,
     acceptor: Option<Box<dyn Acceptor>>,
-    connections: BTreeMap<ConnectionHandle, Slot>,
+    /// Boxed, because the table has room for as many again that do not exist.
+    connections: BTreeMap<ConnectionHandle, Box<Slot>>,
     routes: BTreeMap<ConnectionId, ConnectionHandle>,
     half_open: HalfOpenTable,
     gate: Box<dyn Gate>,
@@ -269,7 +269,7 @@ impl Endpoint {
     /// A connection.
     #[must_use]
     pub fn connection(&self, handle: ConnectionHandle) -> Option<&Connection> {
-        self.connections.get(&handle).map(|slot| &*slot.connection)
+        self.connections.get(&handle).map(|slot| &slot.connection)
     }
 
     /// A connection, to call it; afterwards it is asked what it has to send.
@@ -279,7 +279,7 @@ impl Endpoint {
         }
         self.connections
             .get_mut(&handle)
-            .map(|slot| &mut *slot.connection)
+            .map(|slot| &mut slot.connection)
     }
 
     /// Our own address has changed, and nothing has left from the new one yet: every established
@@ -376,14 +376,14 @@ impl Endpoint {
         self.next_handle += 1;
         self.routes.insert(cid, handle);
         let slot = Slot {
-            connection: Box::new(connection),
+            connection,
             deadline: None,
             released: false,
             routed: true,
             place: None,
             resettable: None,
         };
-        self.connections.insert(handle, slot);
+        self.connections.insert(handle, Box::new(slot));
         self.touch(handle);
         handle
     }
