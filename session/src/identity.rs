@@ -9,13 +9,14 @@
 //! the message (the shape of RFC 8446 §4.4.3). No context may contain a zero byte.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use dunlin_transport::protect::Random;
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use zeroize::Zeroizing;
 
 use crate::node_id::NodeId;
-use crate::provider::{CryptoProvider, MLDSA_PUBLIC_LEN, Secret};
+use crate::provider::{CryptoProvider, Ed25519Key, MLDSA_PUBLIC_LEN, Secret};
 use crate::strict;
 
 /// What the world knows of a node.
@@ -91,6 +92,8 @@ impl fmt::Debug for PublicIdentity {
 /// node ID only, and dropping it erases it.
 pub struct Identity {
     key: SigningKey,
+    /// The same as a provider expanded it, and which one, once it has signed.
+    expanded: OnceLock<(&'static str, Box<dyn Ed25519Key>)>,
     second: Option<SecondKey>,
     public: PublicIdentity,
     node_id: NodeId,
@@ -148,6 +151,7 @@ impl Identity {
         };
         Self {
             key,
+            expanded: OnceLock::new(),
             second: None,
             public,
             node_id: public.node_id(),
@@ -205,7 +209,19 @@ impl Identity {
         self.second.as_ref()
     }
 
-    /// The seed, for the key file and for the provider that signs handshakes.
+    /// Signs what is [`separated`] already, with a provider. The first provider's expanded key is kept:
+    /// a node signs one handshake after the other.
+    pub(crate) fn sign_with(&self, provider: &dyn CryptoProvider, separated: &[u8]) -> [u8; 64] {
+        let expand = || (provider.name(), provider.ed25519_key(self.seed()));
+        let (name, key) = self.expanded.get_or_init(expand);
+        if *name == provider.name() {
+            key.sign(separated)
+        } else {
+            provider.ed25519_sign(self.seed(), separated)
+        }
+    }
+
+    /// The seed, for the key file and for providers.
     pub(crate) fn seed(&self) -> &[u8; 32] {
         self.key.as_bytes()
     }
@@ -282,6 +298,20 @@ mod tests {
         };
         assert_ne!(a.node_id(), b.node_id());
         assert_ne!(a.node_id(), c.node_id());
+    }
+
+    #[test]
+    fn every_provider_signs_the_same_whichever_signed_first() {
+        let message = separated(b"a", b"message");
+        let all = crate::testing::providers();
+        for first in 0..all.len() {
+            let identity = Identity::from_seed([7; 32]);
+            let expected = identity.sign(b"a", b"message");
+            let order = (0..all.len()).map(|at| &all[(first + at) % all.len()]);
+            for provider in order {
+                assert_eq!(identity.sign_with(&**provider, &message), expected);
+            }
+        }
     }
 
     #[test]

@@ -251,7 +251,7 @@ impl Rekey {
     /// `content` with our signature over it and over what came before it.
     fn signed(&self, before: &[u8], content: &[u8]) -> Vec<u8> {
         let signed = self.to_sign(self.side, before, content);
-        let signature = self.provider.ed25519_sign(self.identity.seed(), &signed);
+        let signature = self.identity.sign_with(&*self.provider, &signed);
         [content, &signature].concat()
     }
 

@@ -7,7 +7,7 @@
 use crate::hkdf::{derive, expand_label, extract};
 use crate::node_id::NodeId;
 use crate::planted::{self, Bug};
-use crate::provider::{AeadKey, CryptoProvider, NONCE_LEN, Secret};
+use crate::provider::{AeadKey, CryptoProvider, HeaderKey, NONCE_LEN, Secret};
 use crate::suite::CipherSuite;
 use zeroize::Zeroizing;
 
@@ -135,7 +135,7 @@ impl MessageKey {
         secret: &Secret,
         context: &[u8],
     ) -> Self {
-        Self(packet_key(provider, suite, secret, context))
+        Self(RawKey::new(provider, suite, secret, "key", context).aead(provider))
     }
 
     pub(crate) fn seal(&self, th2: &[u8; 32], buffer: &mut [u8]) {
@@ -147,28 +147,45 @@ impl MessageKey {
     }
 }
 
-/// The AEAD key of a secret: expansion "key" to the cipher's length.
-pub(crate) fn packet_key(
-    provider: &dyn CryptoProvider,
+/// The bytes of a cipher's key.
+#[derive(Clone)]
+pub(crate) struct RawKey {
     suite: CipherSuite,
-    secret: &Secret,
-    context: &[u8],
-) -> Box<dyn AeadKey> {
-    let key = raw_key(provider, suite, secret, "key", context);
-    provider
-        .aead(suite, &key)
-        .expect("the key has the suite's length")
+    /// Of which the first [`CipherSuite::key_len`] are the key.
+    bytes: Zeroizing<[u8; 32]>,
 }
 
-/// `suite.key_len()` bytes for `label`.
-pub(crate) fn raw_key(
-    provider: &dyn CryptoProvider,
-    suite: CipherSuite,
-    secret: &Secret,
-    label: &str,
-    context: &[u8],
-) -> Zeroizing<Vec<u8>> {
-    let mut key = Zeroizing::new(vec![0; suite.key_len()]);
-    expand_label(provider, secret, label, context, &mut key);
-    key
+impl RawKey {
+    /// The expansion of a secret with `label`, to the cipher's length.
+    pub(crate) fn new(
+        provider: &dyn CryptoProvider,
+        suite: CipherSuite,
+        secret: &Secret,
+        label: &str,
+        context: &[u8],
+    ) -> Self {
+        let mut bytes = Zeroizing::new([0; 32]);
+        let (key, _) = bytes.split_at_mut(suite.key_len());
+        expand_label(provider, secret, label, context, key);
+        Self { suite, bytes }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        let (key, _) = self.bytes.split_at(self.suite.key_len());
+        key
+    }
+
+    /// As a key that seals and opens.
+    pub(crate) fn aead(&self, provider: &dyn CryptoProvider) -> Box<dyn AeadKey> {
+        provider
+            .aead(self.suite, self.bytes())
+            .expect("the key has the suite's length")
+    }
+
+    /// As a key that masks headers.
+    pub(crate) fn header_key(&self, provider: &dyn CryptoProvider) -> Box<dyn HeaderKey> {
+        provider
+            .header_key(self.suite, self.bytes())
+            .expect("the key has the suite's length")
+    }
 }

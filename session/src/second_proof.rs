@@ -33,7 +33,7 @@ pub(crate) struct SecondProof {
     /// Ours, until the transport takes it.
     ours: Option<Vec<u8>>,
     /// The peer's, while it is missing.
-    missing: Option<Missing>,
+    missing: Option<Box<Missing>>,
 }
 
 /// What the peer's message is checked against.
@@ -56,12 +56,12 @@ impl SecondProof {
 
     /// Waits for the proof of this peer, who is on the other side than `side`.
     pub(crate) fn demand(&mut self, side: Side, peer: &PeerInfo, refusals: Option<RefusalLogger>) {
-        self.missing = Some(Missing {
+        self.missing = Some(Box::new(Missing {
             provider: Arc::clone(&peer.provider),
             public: peer.public,
             signed: signed(side.peer(), peer),
             refusals,
-        });
+        }));
     }
 
     /// Whether the peer has proven all that it must.

@@ -46,6 +46,7 @@ pub mod protect;
 pub mod qlog;
 mod range_set;
 mod recv;
+mod rest;
 pub mod secret;
 pub mod send;
 mod stats;

@@ -116,6 +116,10 @@ pub trait PacketProtection: Send {
     /// keys.
     fn on_time(&mut self, _now: Instant, _probe_timeout: core::time::Duration) {}
 
+    /// Told that the connection has fallen silent: what can be made again from less, expanded keys above
+    /// all, may go until the next packet.
+    fn rest(&mut self) {}
+
     /// Whether the application may have the connection. A session layer that has more to prove
     /// than fits the handshake says no until the peer has said it through the channel; the
     /// connection then waits, for the handshake's time at most. Once true it stays true.

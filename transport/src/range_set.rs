@@ -3,6 +3,8 @@
 use alloc::collections::BTreeMap;
 use core::ops::Range;
 
+use crate::rest::Rest;
+
 /// Ranges keyed by their start. All operations cost O(log n) for n ranges, plus the ranges they
 /// merge or remove.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -133,6 +135,12 @@ impl RangeSet {
     /// The ranges, lowest first.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = Range<u64>> + '_ {
         self.ranges.iter().map(|(&start, &end)| start..end)
+    }
+}
+
+impl Rest for RangeSet {
+    fn rest(&mut self) {
+        self.ranges.rest();
     }
 }
 

@@ -180,6 +180,10 @@ impl PacketProtection for WatchedProtection {
         self.inner.on_time(now, probe_timeout);
     }
 
+    fn rest(&mut self) {
+        self.inner.rest();
+    }
+
     fn is_ready(&self) -> bool {
         self.inner.is_ready()
     }

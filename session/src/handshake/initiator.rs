@@ -17,7 +17,7 @@ use crate::key_exchange::KeyExchange;
 use crate::limits::TOKEN_LEN;
 use crate::node_id::NodeId;
 use crate::planted::{self, Bug};
-use crate::provider::{CryptoProvider, KEM_PUBLIC_LEN, KemSecret, Secret, TAG_LEN};
+use crate::provider::{CryptoProvider, KEM_PUBLIC_LEN, KemSecret, Secret, TAG_LEN, X25519Key};
 use crate::schedule::{HandshakeSecrets, mac1_key, network_id, th1, th2, th3};
 
 /// One handshake that we open. Its ephemeral keys are made here, used for this handshake only, and
@@ -27,7 +27,7 @@ pub struct SessionInitiator {
     config: SessionConfig,
     provider: Arc<dyn CryptoProvider>,
     expected: Option<NodeId>,
-    x25519: Secret,
+    x25519: Box<dyn X25519Key>,
     /// None in the classical key exchange.
     kem: Option<Box<dyn KemSecret>>,
     /// The SYN but for token and mac1.
@@ -51,8 +51,9 @@ impl SessionInitiator {
         expected: Option<NodeId>,
         random: &mut dyn Random,
     ) -> Self {
-        let mut x25519 = Zeroizing::new([0; 32]);
-        random.fill(x25519.as_mut());
+        let mut secret = Zeroizing::new([0; 32]);
+        random.fill(secret.as_mut());
+        let x25519 = provider.x25519_key(&secret);
         let is_hybrid = config.key_exchange == KeyExchange::Hybrid;
         let kem = is_hybrid.then(|| provider.kem_generate(random));
         let kem_public = kem.as_ref().map_or([0; KEM_PUBLIC_LEN], |kem| kem.public());
@@ -63,7 +64,7 @@ impl SessionInitiator {
             ciphers: config.cipher_bits(),
             preferred: config.ciphers.first().map_or(0, |suite| suite.wire()),
         };
-        let content = Syn::content(offer, &provider.x25519_public(&x25519), &kem_public);
+        let content = Syn::content(offer, &x25519.public(), &kem_public);
         let network = network_id(&*provider, &config.network);
         let responder = expected.unwrap_or(NodeId::from_bytes([0; 32]));
         Self {
@@ -88,8 +89,9 @@ impl SessionInitiator {
         th2: &[u8; 32],
     ) -> Result<HandshakeSecrets, HandshakeError> {
         let provider = &*self.provider;
-        let x25519 = provider
-            .x25519(&self.x25519, syn_ack.x25519)
+        let x25519 = self
+            .x25519
+            .agree(syn_ack.x25519)
             .map_err(|_| HandshakeError::Rejected("the X25519 value has small order"))?;
         let kem = self.kem.as_ref().map(|kem| kem.decapsulate(syn_ack.kem));
         let kem = kem
@@ -145,7 +147,7 @@ impl SessionInitiator {
         );
         let introduction = Introduction {
             public: *self.identity.public(),
-            signature: self.provider.ed25519_sign(self.identity.seed(), &signed),
+            signature: self.identity.sign_with(&*self.provider, &signed),
             asks_second: self.config.asks_second(),
             can_rekey: self.config.randomness.is_some(),
             capabilities: self.config.capabilities,

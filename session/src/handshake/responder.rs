@@ -139,7 +139,8 @@ impl SessionAcceptor {
         let provider = &*shared.provider;
         let mut secret = Zeroizing::new([0; 32]);
         random.fill(secret.as_mut());
-        let x25519 = provider.x25519(&secret, syn.x25519).ok()?;
+        let key = provider.x25519_key(&secret);
+        let x25519 = key.agree(syn.x25519).ok()?;
         let (ciphertext, kem) = match key_exchange {
             KeyExchange::Classical => ([0; KEM_CIPHERTEXT_LEN], None),
             KeyExchange::Hybrid => {
@@ -147,8 +148,7 @@ impl SessionAcceptor {
                 (ciphertext, Some(kem))
             }
         };
-        let public = provider.x25519_public(&secret);
-        let clear = SynAck::clear(key_exchange, cipher, &public, &ciphertext);
+        let clear = SynAck::clear(key_exchange, cipher, &key.public(), &ciphertext);
         let th1 = th1(provider, &self.network, syn.content, addressee);
         let th2 = th2(provider, &th1, &clear);
         let secrets = HandshakeSecrets::new(provider, &th2, kem.as_ref(), &x25519);
@@ -160,7 +160,7 @@ impl SessionAcceptor {
         );
         let introduction = Introduction {
             public: *shared.identity.public(),
-            signature: provider.ed25519_sign(shared.identity.seed(), &signed),
+            signature: shared.identity.sign_with(provider, &signed),
             asks_second: shared.config.asks_second(),
             can_rekey: shared.config.randomness.is_some(),
             capabilities: shared.config.capabilities,

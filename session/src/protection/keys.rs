@@ -1,6 +1,6 @@
 //! The keys of one direction and their succession (`docs/session.md` S-PKT).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use zeroize::Zeroizing;
 
@@ -9,7 +9,7 @@ use crate::key_log::DirectionKeyLog;
 use crate::planted::{self, Bug};
 use crate::provider::{AeadKey, CryptoError, CryptoProvider, HeaderKey, NONCE_LEN, Secret};
 use crate::rekey::Fresh;
-use crate::schedule::{packet_key, raw_key};
+use crate::schedule::RawKey;
 use crate::suite::CipherSuite;
 
 /// Bytes of the header, which is the associated data of a packet.
@@ -19,9 +19,10 @@ const SAMPLE_LEN: usize = 16;
 /// First and one past the last byte of the header that is masked.
 const MASKED: std::ops::Range<usize> = 2..28;
 
-/// The AEAD key of one key phase.
+/// The AEAD key of one key phase. Expanded it takes half a kibibyte, so it is not while it rests.
 pub(super) struct PacketKey {
-    aead: Box<dyn AeadKey>,
+    raw: RawKey,
+    aead: Option<Box<dyn AeadKey>>,
     iv: Zeroizing<[u8; NONCE_LEN]>,
 }
 
@@ -29,22 +30,47 @@ impl PacketKey {
     fn new(provider: &dyn CryptoProvider, suite: CipherSuite, secret: &Secret) -> Self {
         let mut iv = Zeroizing::new([0; NONCE_LEN]);
         expand_label(provider, secret, "iv", &[], iv.as_mut());
+        let raw = RawKey::new(provider, suite, secret, "key", &[]);
         Self {
-            aead: packet_key(provider, suite, secret, &[]),
+            aead: Some(raw.aead(provider)),
+            raw,
             iv,
         }
     }
 
     /// Seals `header ‖ payload ‖ room for the tag`.
-    pub(super) fn seal(&self, number: u64, packet: &mut [u8]) {
+    pub(super) fn seal(&mut self, chain: &KeyChain, number: u64, packet: &mut [u8]) {
+        let nonce = self.nonce(number);
         let (header, body) = packet.split_at_mut(HEADER_LEN);
-        self.aead.seal(self.nonce(number), header, body);
+        self.wake(chain).seal(nonce, header, body);
     }
 
     /// Opens `header ‖ ciphertext ‖ tag`.
-    pub(super) fn open(&self, number: u64, packet: &mut [u8]) -> Result<(), CryptoError> {
+    pub(super) fn open(
+        &mut self,
+        chain: &KeyChain,
+        number: u64,
+        packet: &mut [u8],
+    ) -> Result<(), CryptoError> {
+        let nonce = self.nonce(number);
         let (header, body) = packet.split_at_mut_checked(HEADER_LEN).ok_or(CryptoError)?;
-        self.aead.open(self.nonce(number), header, body)
+        self.wake(chain).open(nonce, header, body)
+    }
+
+    /// The expanded key.
+    pub(super) fn wake(&mut self, chain: &KeyChain) -> &dyn AeadKey {
+        let raw = &self.raw;
+        &**self.aead.get_or_insert_with(|| raw.aead(&*chain.provider))
+    }
+
+    /// Forgets the expanded key.
+    pub(super) fn rest(&mut self) {
+        self.aead = None;
+    }
+
+    /// Whether [`Self::wake`] has work to do.
+    pub(super) fn is_resting(&self) -> bool {
+        self.aead.is_none()
     }
 
     /// The IV with the packet number XORed into its last eight bytes (RFC 9001 §5.3).
@@ -76,8 +102,8 @@ pub(super) struct KeyChain {
     /// Of the key that was made last.
     made: Secret,
     /// What goes into a later key.
-    planned: Option<Fresh>,
-    log: Option<DirectionKeyLog>,
+    planned: Option<Box<Fresh>>,
+    log: Option<Box<DirectionKeyLog>>,
 }
 
 impl KeyChain {
@@ -94,7 +120,7 @@ impl KeyChain {
             generation: 0,
             made: Zeroizing::new([0; 32]),
             planned: None,
-            log,
+            log: log.map(Box::new),
         }
     }
 
@@ -116,7 +142,7 @@ impl KeyChain {
 
     /// A fresh secret goes into the key of a generation that was not made yet.
     pub(super) fn plan(&mut self, fresh: Fresh) {
-        self.planned = Some(fresh);
+        self.planned = Some(Box::new(fresh));
     }
 
     /// The key that was made last, with a fresh secret in it.
@@ -132,37 +158,40 @@ impl KeyChain {
 
 /// What does not change with the key phase: header mask and checksum salt.
 pub(super) struct HeaderProtection {
-    key: Box<dyn HeaderKey>,
+    raw: RawKey,
+    /// Expanded, unless it rests.
+    key: OnceLock<Box<dyn HeaderKey>>,
     pub(super) checksum_salt: u32,
 }
 
 impl HeaderProtection {
     /// From the secret of phase 0.
     pub(super) fn new(provider: &dyn CryptoProvider, suite: CipherSuite, secret: &Secret) -> Self {
-        let key = raw_key(provider, suite, secret, "hp", &[]);
-        let key = provider
-            .header_key(suite, &key)
-            .expect("the key has the suite's length");
+        let raw = RawKey::new(provider, suite, secret, "hp", &[]);
         let mut salt = [0; 4];
         expand_label(provider, secret, "ck", &[], &mut salt);
         Self {
-            key,
+            key: OnceLock::from(raw.header_key(provider)),
+            raw,
             checksum_salt: u32::from_be_bytes(salt),
         }
     }
 
     /// XORs the mask onto the header of the packet at the start of `packet`; its own inverse.
     /// False, with nothing changed, when there are too few bytes for a sample.
-    pub(super) fn apply(&self, packet: &mut [u8]) -> bool {
+    pub(super) fn apply(&self, chain: &KeyChain, packet: &mut [u8]) -> bool {
         let Some((header, rest)) = packet.split_first_chunk_mut::<HEADER_LEN>() else {
             return false;
         };
         let Some(sample) = rest.first_chunk::<SAMPLE_LEN>() else {
             return false;
         };
+        let key = self
+            .key
+            .get_or_init(|| self.raw.header_key(&*chain.provider));
         let mask = match planted::is(Bug::HeaderMaskReused) {
-            true => self.key.mask(&[0; SAMPLE_LEN]),
-            false => self.key.mask(sample),
+            true => key.mask(&[0; SAMPLE_LEN]),
+            false => key.mask(sample),
         };
         // Over the whole header with zeros outside the range: one XOR of 32 bytes, which the
         // compiler turns into two vector instructions.
@@ -175,5 +204,10 @@ impl HeaderProtection {
             *byte ^= mask;
         }
         true
+    }
+
+    /// Forgets the expanded key.
+    pub(super) fn rest(&mut self) {
+        self.key.take();
     }
 }

@@ -60,8 +60,8 @@ pub(crate) struct SealedProtection {
     receive: ReceiveKeys,
     limits: KeyLimits,
     proof: SecondProof,
-    rekey: Option<Rekey>,
-    reauthentication: Option<Reauthentication>,
+    rekey: Option<Box<Rekey>>,
+    reauthentication: Option<Box<Reauthentication>>,
 }
 
 impl SealedProtection {
@@ -73,8 +73,8 @@ impl SealedProtection {
         reauthentication: Option<Reauthentication>,
     ) -> Self {
         self.proof = proof;
-        self.rekey = rekey;
-        self.reauthentication = reauthentication;
+        self.rekey = rekey.map(Box::new);
+        self.reauthentication = reauthentication.map(Box::new);
         self
     }
 
@@ -139,7 +139,7 @@ impl SealedProtection {
         let settled = self.receive.previous.is_none();
         // Far beyond the due time an update no longer waits for late packets.
         let urgent = send.sealed >= self.limits.confidentiality / 2;
-        let rekey = self.rekey.as_ref();
+        let rekey = self.rekey.as_deref();
         let held = rekey.is_some_and(Rekey::holds_updates);
         let wanted = rekey.is_some_and(|rekey| rekey.wants_update(send.generation));
         let due = wanted || !held && (send.sealed >= self.limits.update || send.aged);
@@ -190,8 +190,9 @@ impl PacketProtection for SealedProtection {
             packet.fill(0);
             return;
         }
-        self.send.current.seal(number.0, packet);
-        self.send.header.apply(packet);
+        let send = &mut self.send;
+        send.current.seal(&send.chain, number.0, packet);
+        send.header.apply(&send.chain, packet);
         self.send.sealed += 1;
         if let Some(rekey) = &mut self.rekey {
             rekey.on_packet(packet.len());
@@ -201,7 +202,7 @@ impl PacketProtection for SealedProtection {
     }
 
     fn unmask(&self, datagram: &mut [u8]) -> bool {
-        self.receive.header.apply(datagram)
+        self.receive.header.apply(&self.receive.chain, datagram)
     }
 
     fn open(
@@ -219,12 +220,14 @@ impl PacketProtection for SealedProtection {
             return Err(OpenError::Mismatch);
         };
         let choice = self.receive.choose(number, key_phase);
+        let receive = &mut self.receive;
+        receive.wake();
         let key = match &choice {
-            Choice::Previous => self.receive.previous.as_ref().map(|previous| &previous.key),
-            Choice::Current => Some(&self.receive.current),
-            Choice::Next => Some(&self.receive.next),
+            Choice::Previous => receive.previous.as_mut().map(|previous| &mut previous.key),
+            Choice::Current => Some(&mut receive.current),
+            Choice::Next => Some(&mut receive.next),
         };
-        let opened = key.is_some_and(|key| key.open(number.0, packet).is_ok());
+        let opened = key.is_some_and(|key| key.open(&receive.chain, number.0, packet).is_ok());
         if !opened {
             return Err(self.failed());
         }
@@ -269,23 +272,29 @@ impl PacketProtection for SealedProtection {
         }
     }
 
+    fn rest(&mut self) {
+        self.send.current.rest();
+        self.send.header.rest();
+        self.receive.rest();
+    }
+
     fn is_ready(&self) -> bool {
         self.proof.is_complete()
     }
 
     fn poll_session_message(&mut self) -> Option<Vec<u8>> {
         let ours = self.proof.take_ours();
-        let ours = ours.or_else(|| self.rekey.as_mut().and_then(Rekey::poll));
-        ours.or_else(|| self.reauthentication.as_mut()?.poll())
+        let ours = ours.or_else(|| self.rekey.as_deref_mut().and_then(Rekey::poll));
+        ours.or_else(|| self.reauthentication.as_deref_mut()?.poll())
     }
 
     fn challenge_peer(&mut self, nonce: [u8; 32]) -> bool {
-        let reauthentication = self.reauthentication.as_mut();
+        let reauthentication = self.reauthentication.as_deref_mut();
         reauthentication.is_some_and(|it| it.challenge(nonce))
     }
 
     fn take_proof(&mut self) -> bool {
-        let reauthentication = self.reauthentication.as_mut();
+        let reauthentication = self.reauthentication.as_deref_mut();
         reauthentication.is_some_and(Reauthentication::take_answer)
     }
 
@@ -340,7 +349,7 @@ impl SendKeys {
 
 struct ReceiveKeys {
     chain: KeyChain,
-    previous: Option<Previous>,
+    previous: Option<Box<Previous>>,
     current: PacketKey,
     /// Made ahead, so that a packet of the next phase costs what any other does.
     next: PacketKey,
@@ -382,6 +391,37 @@ impl ReceiveKeys {
         }
     }
 
+    fn keys(&mut self) -> impl Iterator<Item = &mut PacketKey> {
+        let previous = self.previous.iter_mut().map(|previous| &mut previous.key);
+        [&mut self.current, &mut self.next]
+            .into_iter()
+            .chain(previous)
+    }
+
+    /// Forgets the expanded keys.
+    fn rest(&mut self) {
+        self.header.rest();
+        self.keys().for_each(PacketKey::rest);
+    }
+
+    /// Expands all keys if they rest, and not just the one that is needed: the time it takes must not
+    /// tell which one that is.
+    fn wake(&mut self) {
+        if self.current.is_resting() {
+            let Self {
+                chain,
+                previous,
+                current,
+                next,
+                ..
+            } = self;
+            let previous = previous.as_mut().map(|previous| &mut previous.key);
+            for key in [current, next].into_iter().chain(previous) {
+                key.wake(chain);
+            }
+        }
+    }
+
     /// A fresh secret goes into the keys from its generation on: the next one, which is there already,
     /// or the one after it.
     fn mix(&mut self, fresh: &Fresh) {
@@ -398,11 +438,11 @@ impl ReceiveKeys {
     fn advance(&mut self, number: PacketNumber) {
         let next = std::mem::replace(&mut self.next, self.chain.next_key());
         let key = std::mem::replace(&mut self.current, next);
-        self.previous = Some(Previous {
+        self.previous = Some(Box::new(Previous {
             key,
             below: number,
             erase_at: None,
-        })
+        }))
         .filter(|_| !planted::is(Bug::OldKeyDroppedAtOnce));
         self.generation += 1;
     }

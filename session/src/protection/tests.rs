@@ -492,6 +492,10 @@ fn exchange(seed: u64, suite: CipherSuite) -> u64 {
         for end in &mut ends {
             end.on_time(now, Duration::from_millis(10));
         }
+        // Either end may fall silent at any time, with whatever keys.
+        if step % 37 == 0 {
+            ends[usize::from(step % 2 == 0)].rest();
+        }
     }
     updates
 }

@@ -14,8 +14,9 @@ use dunlin_transport::protect::Random;
 use zeroize::Zeroizing;
 
 use super::{
-    AeadKey, CryptoError, CryptoProvider, HeaderKey, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KemSecret,
-    MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
+    AeadKey, CryptoError, CryptoProvider, Ed25519Key, HeaderKey, KEM_CIPHERTEXT_LEN,
+    KEM_PUBLIC_LEN, KemSecret, MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
+    X25519Key,
 };
 use crate::chacha_mask::ChaChaMask;
 use crate::strict;
@@ -44,19 +45,9 @@ impl CryptoProvider for AwsLc {
         Zeroizing::new(exactly(mac.sign().as_ref()))
     }
 
-    fn x25519_public(&self, secret: &Secret) -> [u8; 32] {
-        let public = x25519_key(secret)
-            .compute_public_key()
-            .expect("every scalar has a point");
-        exactly(public.as_ref())
-    }
-
-    fn x25519(&self, secret: &Secret, peer: &[u8; 32]) -> Result<Secret, CryptoError> {
-        let peer = UnparsedPublicKey::new(&X25519, peer);
-        agreement::agree(&x25519_key(secret), peer, CryptoError, |shared| {
-            let shared: [u8; 32] = shared.try_into().map_err(|_| CryptoError)?;
-            Ok(Zeroizing::new(shared))
-        })
+    fn x25519_key(&self, secret: &Secret) -> Box<dyn X25519Key> {
+        let key = PrivateKey::from_private_key(&X25519, secret.as_ref());
+        Box::new(AwsX25519(key.expect("any 32 bytes are a scalar")))
     }
 
     fn kem_generate(&self, _random: &mut dyn Random) -> Box<dyn KemSecret> {
@@ -80,9 +71,9 @@ impl CryptoProvider for AwsLc {
         Ok((ciphertext, Zeroizing::new(shared)))
     }
 
-    fn ed25519_sign(&self, seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
+    fn ed25519_key(&self, seed: &[u8; 32]) -> Box<dyn Ed25519Key> {
         let key = Ed25519KeyPair::from_seed_unchecked(seed).expect("every seed is a key");
-        exactly(key.sign(message).as_ref())
+        Box::new(AwsEd25519(key))
     }
 
     fn ed25519_verify(&self, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
@@ -141,10 +132,6 @@ impl CryptoProvider for AwsLc {
     }
 }
 
-fn x25519_key(secret: &Secret) -> PrivateKey {
-    PrivateKey::from_private_key(&X25519, secret.as_ref()).expect("any 32 bytes are a scalar")
-}
-
 fn mldsa_key(seed: &Secret) -> PqdsaKeyPair {
     PqdsaKeyPair::from_seed(&ML_DSA_65_SIGNING, seed.as_ref()).expect("any 32 bytes are a seed")
 }
@@ -152,6 +139,31 @@ fn mldsa_key(seed: &Secret) -> PqdsaKeyPair {
 /// The library's output as an array of the length that the algorithm has by definition.
 fn exactly<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("the algorithm fixes the length")
+}
+
+struct AwsX25519(PrivateKey);
+
+impl X25519Key for AwsX25519 {
+    fn public(&self) -> [u8; 32] {
+        let public = self.0.compute_public_key();
+        exactly(public.expect("every scalar has a point").as_ref())
+    }
+
+    fn agree(&self, peer: &[u8; 32]) -> Result<Secret, CryptoError> {
+        let peer = UnparsedPublicKey::new(&X25519, peer);
+        agreement::agree(&self.0, peer, CryptoError, |shared| {
+            let shared: [u8; 32] = shared.try_into().map_err(|_| CryptoError)?;
+            Ok(Zeroizing::new(shared))
+        })
+    }
+}
+
+struct AwsEd25519(Ed25519KeyPair);
+
+impl Ed25519Key for AwsEd25519 {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        exactly(self.0.sign(message).as_ref())
+    }
 }
 
 struct AwsKem {

@@ -48,14 +48,21 @@ pub trait CryptoProvider: Send + Sync {
     /// HMAC-SHA-256 (RFC 2104) over the concatenation of `parts`.
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> Secret;
 
-    /// The X25519 public key (RFC 7748 §5) of any 32 bytes.
-    fn x25519_public(&self, secret: &Secret) -> [u8; 32];
+    /// An X25519 key (RFC 7748 §5) of any 32 bytes.
+    fn x25519_key(&self, secret: &Secret) -> Box<dyn X25519Key>;
 
-    /// The X25519 shared secret.
+    /// The public half of [`Self::x25519_key`], for one use.
+    fn x25519_public(&self, secret: &Secret) -> [u8; 32] {
+        self.x25519_key(secret).public()
+    }
+
+    /// [`X25519Key::agree`], for one use.
     ///
     /// # Errors
-    /// [`CryptoError`] when it is all zero: the peer's value has small order (RFC 7748 §6.1).
-    fn x25519(&self, secret: &Secret, peer: &[u8; 32]) -> Result<Secret, CryptoError>;
+    /// [`CryptoError`], as there.
+    fn x25519(&self, secret: &Secret, peer: &[u8; 32]) -> Result<Secret, CryptoError> {
+        self.x25519_key(secret).agree(peer)
+    }
 
     /// A fresh ML-KEM-768 key pair (FIPS 203 algorithm 19).
     fn kem_generate(&self, random: &mut dyn Random) -> Box<dyn KemSecret>;
@@ -70,8 +77,13 @@ pub trait CryptoProvider: Send + Sync {
         random: &mut dyn Random,
     ) -> Result<([u8; KEM_CIPHERTEXT_LEN], Secret), CryptoError>;
 
-    /// The Ed25519 signature (RFC 8032) with the key of this seed.
-    fn ed25519_sign(&self, seed: &[u8; 32], message: &[u8]) -> [u8; 64];
+    /// The Ed25519 key (RFC 8032) of this seed.
+    fn ed25519_key(&self, seed: &[u8; 32]) -> Box<dyn Ed25519Key>;
+
+    /// [`Ed25519Key::sign`], for one use.
+    fn ed25519_sign(&self, seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
+        self.ed25519_key(seed).sign(message)
+    }
 
     /// Whether an Ed25519 signature is valid, strictly: canonical encodings, neither key nor nonce
     /// of small order.
@@ -104,6 +116,24 @@ pub trait CryptoProvider: Send + Sync {
     /// [`CryptoError`] when `key` has another length.
     fn header_key(&self, suite: CipherSuite, key: &[u8])
     -> Result<Box<dyn HeaderKey>, CryptoError>;
+}
+
+/// A private X25519 key that knows its public half; erased when dropped.
+pub trait X25519Key: Send {
+    /// The public key to send to the peer.
+    fn public(&self) -> [u8; 32];
+
+    /// The shared secret.
+    ///
+    /// # Errors
+    /// [`CryptoError`] when it is all zero: the peer's value has small order (RFC 7748 §6.1).
+    fn agree(&self, peer: &[u8; 32]) -> Result<Secret, CryptoError>;
+}
+
+/// An expanded Ed25519 key; erased when dropped.
+pub trait Ed25519Key: Send + Sync {
+    /// The signature of `message`. Deterministic.
+    fn sign(&self, message: &[u8]) -> [u8; 64];
 }
 
 /// A private ML-KEM-768 key; erased when dropped.

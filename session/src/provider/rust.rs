@@ -17,8 +17,9 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 use super::{
-    AeadKey, CryptoError, CryptoProvider, HeaderKey, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KemSecret,
-    MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
+    AeadKey, CryptoError, CryptoProvider, Ed25519Key, HeaderKey, KEM_CIPHERTEXT_LEN,
+    KEM_PUBLIC_LEN, KemSecret, MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
+    X25519Key,
 };
 use crate::chacha_mask::ChaChaMask;
 use crate::strict;
@@ -48,16 +49,8 @@ impl CryptoProvider for PureRust {
         Zeroizing::new(mac.finalize().into_bytes().into())
     }
 
-    fn x25519_public(&self, secret: &Secret) -> [u8; 32] {
-        PublicKey::from(&StaticSecret::from(**secret)).to_bytes()
-    }
-
-    fn x25519(&self, secret: &Secret, peer: &[u8; 32]) -> Result<Secret, CryptoError> {
-        let shared = StaticSecret::from(**secret).diffie_hellman(&PublicKey::from(*peer));
-        if !shared.was_contributory() {
-            return Err(CryptoError);
-        }
-        Ok(Zeroizing::new(shared.to_bytes()))
+    fn x25519_key(&self, secret: &Secret) -> Box<dyn X25519Key> {
+        Box::new(PureX25519(StaticSecret::from(**secret)))
     }
 
     fn kem_generate(&self, random: &mut dyn Random) -> Box<dyn KemSecret> {
@@ -80,8 +73,8 @@ impl CryptoProvider for PureRust {
         Ok((ciphertext, Zeroizing::new(shared.into())))
     }
 
-    fn ed25519_sign(&self, seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
-        SigningKey::from_bytes(seed).sign(message).to_bytes()
+    fn ed25519_key(&self, seed: &[u8; 32]) -> Box<dyn Ed25519Key> {
+        Box::new(PureEd25519(SigningKey::from_bytes(seed)))
     }
 
     fn ed25519_verify(&self, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
@@ -162,6 +155,30 @@ impl CryptoProvider for PureRust {
 
 fn mldsa_key(seed: &Secret) -> MlDsaKey<MlDsa65> {
     MlDsaKey::from_seed(&(**seed).into())
+}
+
+struct PureX25519(StaticSecret);
+
+impl X25519Key for PureX25519 {
+    fn public(&self) -> [u8; 32] {
+        PublicKey::from(&self.0).to_bytes()
+    }
+
+    fn agree(&self, peer: &[u8; 32]) -> Result<Secret, CryptoError> {
+        let shared = self.0.diffie_hellman(&PublicKey::from(*peer));
+        if !shared.was_contributory() {
+            return Err(CryptoError);
+        }
+        Ok(Zeroizing::new(shared.to_bytes()))
+    }
+}
+
+struct PureEd25519(SigningKey);
+
+impl Ed25519Key for PureEd25519 {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
 }
 
 struct PureKem(DecapsulationKey);

@@ -7,6 +7,8 @@
 //! A period that turns out to rest on spurious losses only (as many bytes as were declared lost) is
 //! undone: the state it began with comes back, once (the idea of RFC 4015; RFC 9438 §4.9.2).
 
+use alloc::boxed::Box;
+
 use super::{Congestion, CongestionKind, SpuriousLoss};
 use crate::planted::{self, Bug};
 use crate::time::Instant;
@@ -20,13 +22,14 @@ struct Undo<S> {
 }
 
 /// The current recovery period; `S` is what a controller has to restore.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Recovery<S> {
     /// Packets sent before this belong to the current or an earlier period.
     start: Option<Instant>,
     /// Nothing sent since has been acknowledged.
     active: bool,
-    undo: Option<Undo<S>>,
+    /// Apart: there is one for a moment only.
+    undo: Option<Box<Undo<S>>>,
 }
 
 impl<S> Default for Recovery<S> {
@@ -67,10 +70,9 @@ impl<S> Recovery<S> {
         }
         self.start = Some(congestion.now);
         self.active = true;
-        self.undo = (congestion.kind == CongestionKind::Loss).then_some(Undo {
-            state,
-            lost: congestion.bytes,
-        });
+        let lost = congestion.bytes;
+        self.undo =
+            (congestion.kind == CongestionKind::Loss).then(|| Box::new(Undo { state, lost }));
         true
     }
 

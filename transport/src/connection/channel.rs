@@ -6,6 +6,7 @@
 //! While the session layer is not ready, the application hears nothing of the connection: its
 //! events wait here.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -18,6 +19,7 @@ use crate::io::Event;
 use crate::limits::{SESSION_MESSAGE_MAX, SESSION_WINDOW};
 use crate::protect::SessionMessageError;
 use crate::recv::assembler::Assembler;
+use crate::rest::Rest;
 use crate::send::buffer::SendBuffer;
 use crate::streams::Placed;
 use crate::time::Instant;
@@ -33,21 +35,39 @@ const LENGTH_LEN: usize = 2;
 /// Both directions of the channel.
 #[derive(Debug, Default)]
 pub(super) struct SessionChannel {
-    outgoing: SendBuffer,
-    incoming: Assembler,
-    /// Bytes of a message that is not complete: at most its length and [`SESSION_MESSAGE_MAX`].
-    partial: Vec<u8>,
+    /// Made when something is first said: most connections say nothing.
+    pipes: Option<Box<Pipes>>,
     /// The application waits for the session layer, until then.
     gate: Option<Instant>,
 }
 
+#[derive(Debug, Default)]
+struct Pipes {
+    outgoing: SendBuffer,
+    incoming: Assembler,
+    /// Bytes of a message that is not complete: at most its length and [`SESSION_MESSAGE_MAX`].
+    partial: Vec<u8>,
+}
+
+impl Rest for SessionChannel {
+    fn rest(&mut self) {
+        if let Some(pipes) = &mut self.pipes {
+            pipes.outgoing.rest();
+            pipes.incoming.rest();
+            pipes.partial.rest();
+        }
+    }
+}
+
 impl SessionChannel {
     pub(super) fn has_work(&self) -> bool {
-        self.outgoing.has_work(u64::MAX)
+        let pipes = self.pipes.as_ref();
+        pipes.is_some_and(|pipes| pipes.outgoing.has_work(u64::MAX))
     }
 
     pub(super) fn is_drained(&self) -> bool {
-        self.outgoing.is_drained()
+        let pipes = self.pipes.as_ref();
+        pipes.is_none_or(|pipes| pipes.outgoing.is_drained())
     }
 
     pub(super) const fn is_gated(&self) -> bool {
@@ -60,35 +80,39 @@ impl SessionChannel {
     }
 
     pub(super) fn on_acknowledged(&mut self, range: Range<u64>) {
-        self.outgoing.on_acknowledged(range, false);
+        self.pipes().outgoing.on_acknowledged(range, false);
     }
 
     pub(super) fn on_lost(&mut self, range: Range<u64>) {
-        self.outgoing.on_lost(range, false);
+        self.pipes().outgoing.on_lost(range, false);
     }
 
     /// Room for one more message of any length.
     fn has_room(&self) -> bool {
-        self.outgoing.buffered() + (LENGTH_LEN + SESSION_MESSAGE_MAX) as u64 <= SESSION_WINDOW
+        let pipes = self.pipes.as_ref();
+        let buffered = pipes.map_or(0, |pipes| pipes.outgoing.buffered());
+        buffered + (LENGTH_LEN + SESSION_MESSAGE_MAX) as u64 <= SESSION_WINDOW
     }
 
     fn write(&mut self, message: &[u8]) {
         debug_assert!(message.len() <= SESSION_MESSAGE_MAX, "see PacketProtection");
         let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
-        self.outgoing.write(&length.to_be_bytes());
-        self.outgoing.write(message);
+        let outgoing = &mut self.pipes().outgoing;
+        outgoing.write(&length.to_be_bytes());
+        outgoing.write(message);
     }
 
     /// Stores a piece that came. Its bytes are within the window of what was read.
     fn insert(&mut self, offset: u64, data: &[u8]) -> Result<Placed, PeerViolation> {
         let end = offset.saturating_add(data.len() as u64);
-        if end > self.incoming.read_offset() + SESSION_WINDOW {
+        let incoming = &mut self.pipes().incoming;
+        if end > incoming.read_offset() + SESSION_WINDOW {
             return Err(PeerViolation::SessionChannel);
         }
-        if self.incoming.contradicts(offset, data) {
+        if incoming.contradicts(offset, data) {
             return Err(PeerViolation::ContradictingData);
         }
-        Ok(match self.incoming.insert(offset, data) {
+        Ok(match incoming.insert(offset, data) {
             Ok(_) => Placed::Yes,
             Err(_) => Placed::No,
         })
@@ -96,23 +120,30 @@ impl SessionChannel {
 
     /// The next message that is complete.
     fn next_message(&mut self) -> Result<Option<Vec<u8>>, PeerViolation> {
-        self.fill(LENGTH_LEN);
-        let Some(length) = self.partial.first_chunk() else {
+        let pipes = self.pipes();
+        pipes.fill(LENGTH_LEN);
+        let Some(length) = pipes.partial.first_chunk() else {
             return Ok(None);
         };
         let length = usize::from(u16::from_be_bytes(*length));
         if length > SESSION_MESSAGE_MAX {
             return Err(PeerViolation::SessionChannel);
         }
-        self.fill(LENGTH_LEN + length);
-        if self.partial.len() < LENGTH_LEN + length {
+        pipes.fill(LENGTH_LEN + length);
+        if pipes.partial.len() < LENGTH_LEN + length {
             return Ok(None);
         }
-        let message = self.partial.split_off(LENGTH_LEN);
-        self.partial.clear();
+        let message = pipes.partial.split_off(LENGTH_LEN);
+        pipes.partial.clear();
         Ok(Some(message))
     }
 
+    fn pipes(&mut self) -> &mut Pipes {
+        self.pipes.get_or_insert_default()
+    }
+}
+
+impl Pipes {
     /// Reads until `partial` has `length` bytes, or there are no more.
     fn fill(&mut self, length: usize) {
         let have = self.partial.len();
@@ -229,11 +260,12 @@ impl Connection {
         if !self.session.has_work() || room < PIECE_MIN {
             return;
         }
-        let Some(piece) = self.session.outgoing.poll(room, u64::MAX) else {
+        let outgoing = &mut self.session.pipes().outgoing;
+        let Some(piece) = outgoing.poll(room, u64::MAX) else {
             return;
         };
         let mut data = Vec::new();
-        self.session.outgoing.copy(&piece.range, &mut data);
+        outgoing.copy(&piece.range, &mut data);
         let (offset, range) = (piece.range.start, piece.range);
         let frame = Frame::Session {
             offset,

@@ -5,7 +5,7 @@
 //! takes a fresh ID and gives the old one back, so that nobody on two paths can tell by it that they
 //! belong together.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -15,13 +15,15 @@ use super::state::State;
 use crate::error::PeerViolation;
 use crate::ids::ConnectionId;
 use crate::limits::{CONNECTION_IDS_MAX, RETIRED_IDS_MAX};
+use crate::rest::Rest;
 use crate::time::Instant;
 use crate::wire::frame::Frame;
 
 /// IDs that we chose. The one of the handshake has the sequence number 0.
 #[derive(Debug)]
 pub(super) struct LocalIds {
-    issued: BTreeMap<u64, ConnectionId>,
+    /// With their sequence numbers, which rise.
+    issued: Vec<(u64, ConnectionId)>,
     next: u64,
     /// To be told, for the first time or again.
     to_tell: BTreeSet<u64>,
@@ -32,16 +34,39 @@ pub(super) struct LocalIds {
     switches: u64,
 }
 
+impl Rest for LocalIds {
+    fn rest(&mut self) {
+        self.issued.rest();
+        self.to_tell.rest();
+        self.retired.rest();
+    }
+}
+
+impl Rest for RemoteIds {
+    fn rest(&mut self) {
+        self.spare.rest();
+        self.seen.rest();
+        self.left.rest();
+        self.retiring.rest();
+        self.to_tell.rest();
+    }
+}
+
 impl LocalIds {
     pub(super) fn new(first: ConnectionId) -> Self {
         Self {
-            issued: BTreeMap::from([(0, first)]),
+            issued: Vec::from([(0, first)]),
             next: 1,
             to_tell: BTreeSet::new(),
             retired: VecDeque::new(),
             used: 0,
             switches: 0,
         }
+    }
+
+    fn get(&self, sequence: u64) -> Option<ConnectionId> {
+        let mut issued = self.issued.iter();
+        issued.find_map(|(number, id)| (*number == sequence).then_some(*id))
     }
 
     /// Whether the peer is short of spare ones.
@@ -51,7 +76,7 @@ impl LocalIds {
 
     /// Another one, which the endpoint routes from now on.
     pub(super) fn issue(&mut self, id: ConnectionId) {
-        self.issued.insert(self.next, id);
+        self.issued.push((self.next, id));
         self.to_tell.insert(self.next);
         self.next += 1;
     }
@@ -59,7 +84,7 @@ impl LocalIds {
     /// The next one to tell the peer.
     pub(super) fn poll(&mut self) -> Option<(u64, ConnectionId)> {
         let sequence = self.to_tell.pop_first()?;
-        Some((sequence, *self.issued.get(&sequence)?))
+        Some((sequence, self.get(sequence)?))
     }
 
     /// Whether [`Self::poll`] has something.
@@ -69,7 +94,7 @@ impl LocalIds {
 
     /// What told of an ID was lost.
     pub(super) fn on_lost(&mut self, sequence: u64) {
-        if self.issued.contains_key(&sequence) {
+        if self.get(sequence).is_some() {
             self.to_tell.insert(sequence);
         }
     }
@@ -87,13 +112,13 @@ impl LocalIds {
         if sequence >= self.next {
             return Err(PeerViolation::ConnectionId);
         }
-        let Some(id) = self.issued.get(&sequence).copied() else {
+        let Some(id) = self.get(sequence) else {
             return Ok(());
         };
         if id == sent_to {
             return Err(PeerViolation::ConnectionId);
         }
-        self.issued.remove(&sequence);
+        self.issued.retain(|(number, _)| *number != sequence);
         self.to_tell.remove(&sequence);
         self.retired.push_back(id);
         Ok(())
@@ -106,7 +131,8 @@ impl LocalIds {
 
     /// All that are routed.
     pub(super) fn iter(&self) -> impl Iterator<Item = ConnectionId> {
-        self.issued.values().chain(&self.retired).copied()
+        let issued = self.issued.iter().map(|(_, id)| id);
+        issued.chain(&self.retired).copied()
     }
 
     /// A packet that opened was sent to `id`. True: the peer has taken a fresh one.
@@ -114,7 +140,7 @@ impl LocalIds {
         if self.used() == Some(id) {
             return false;
         }
-        let found = self.issued.iter().rev().find(|(_, it)| **it == id);
+        let found = self.issued.iter().rev().find(|(_, it)| *it == id);
         let Some(sequence) = found.map(|(sequence, _)| *sequence) else {
             return false;
         };
@@ -128,7 +154,7 @@ impl LocalIds {
 
     /// The freshest that the peer has sent to, unless it came back.
     pub(super) fn used(&self) -> Option<ConnectionId> {
-        self.issued.get(&self.used).copied()
+        self.get(self.used)
     }
 
     /// How often the peer took a fresh one.
@@ -142,8 +168,8 @@ impl LocalIds {
 pub(super) struct RemoteIds {
     current: (u64, ConnectionId),
     spare: VecDeque<(u64, ConnectionId)>,
-    /// Sequence numbers below were seen, or skipped for good.
-    seen: BTreeSet<u64>,
+    /// Sequence numbers that were seen, rising; below the first they were, or are skipped for good.
+    seen: Vec<u64>,
     /// Not used any more, to be given back once the peer has followed.
     left: Vec<u64>,
     /// Given back, and not yet known to be.
@@ -157,7 +183,7 @@ impl RemoteIds {
         Self {
             current: (0, first),
             spare: VecDeque::new(),
-            seen: BTreeSet::from([0]),
+            seen: Vec::from([0]),
             left: Vec::new(),
             retiring: BTreeSet::new(),
             to_tell: BTreeSet::new(),
@@ -194,15 +220,18 @@ impl RemoteIds {
                 return Err(PeerViolation::ConnectionId);
             }
         }
-        if self.seen.contains(&sequence) || self.is_below_seen(sequence) {
+        let Err(place) = self.seen.binary_search(&sequence) else {
+            return Ok(());
+        };
+        if self.is_below_seen(sequence) {
             return Ok(());
         }
         if self.spare.len() + 1 >= CONNECTION_IDS_MAX {
             return Err(PeerViolation::ConnectionId);
         }
-        self.seen.insert(sequence);
-        while self.seen.len() > SEEN_MAX {
-            self.seen.pop_first();
+        self.seen.insert(place, sequence);
+        if self.seen.len() > SEEN_MAX {
+            self.seen.remove(0);
         }
         self.spare.push_back((sequence, id));
         Ok(())

@@ -12,6 +12,7 @@
 //! | `fill` | what a packet is filled with |
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
+//! | `rest` | what an idle connection gives back |
 //! | `channel` | what the session layers of both ends say to each other |
 //! | `admission` | whether a packet may leave now |
 //! | `path` | where packets go |
@@ -35,6 +36,7 @@ pub(crate) mod opening;
 mod path;
 mod receive;
 mod reset_tokens;
+mod rest;
 mod size;
 pub mod state;
 mod statistics;
@@ -46,6 +48,7 @@ mod wraps;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -89,7 +92,7 @@ use timers::Timers;
 /// A connection. All its calls are made through its [`crate::Endpoint`].
 pub struct Connection {
     side: Side,
-    config: TransportConfig,
+    config: Arc<TransportConfig>,
     state: State,
     local_cid: ConnectionId,
     local_ids: LocalIds,
@@ -99,7 +102,7 @@ pub struct Connection {
     /// An address that is being proven, and the ID with its number for packets to it.
     candidate_id: Option<(SocketAddr, (u64, ConnectionId))>,
     /// The initiator's handshake, while it lasts.
-    opening: Option<Opening>,
+    opening: Option<Box<Opening>>,
     /// The initiator's confirm message, until the peer shows that it has it.
     confirm: Option<Vec<u8>>,
     /// The responder's copy of the confirm message, until the initiator has acknowledged something.
@@ -166,7 +169,7 @@ impl Connection {
     /// An initiator's connection; its SYN is due at once.
     pub(crate) fn connect(
         now: Instant,
-        config: TransportConfig,
+        config: Arc<TransportConfig>,
         (local_cid, first_number): (ConnectionId, PacketNumber),
         remote: SocketAddr,
         initiator: Box<dyn Initiator>,
@@ -182,14 +185,14 @@ impl Connection {
             config.handshake_timeout,
         );
         let mut connection = Self::new(now, Side::Initiator, config, local_cid, remote);
-        connection.opening = Some(opening);
+        connection.opening = Some(Box::new(opening));
         connection
     }
 
     /// A responder's connection, whose peer has completed the handshake.
     pub(crate) fn accepted(
         now: Instant,
-        config: TransportConfig,
+        config: Arc<TransportConfig>,
         (local_cid, first_number): (ConnectionId, PacketNumber),
         remote: SocketAddr,
         (established, params, rtt): (Established, &TransportParams, Option<Duration>),
@@ -226,7 +229,7 @@ impl Connection {
     fn new(
         now: Instant,
         side: Side,
-        config: TransportConfig,
+        config: Arc<TransportConfig>,
         local_cid: ConnectionId,
         remote: SocketAddr,
     ) -> Self {

@@ -13,6 +13,7 @@ use super::state::State;
 use crate::error::CloseReason;
 use crate::ids::ConnectionId;
 use crate::limits::RESET_TOKENS_MAX;
+use crate::rest::Rest;
 use crate::secret::same_secret;
 use crate::wire::frame::Frame;
 use crate::wire::reset::ResetToken;
@@ -29,6 +30,12 @@ pub(super) struct ResetTokens {
     /// The peer's, the last one at the end. Of those for one connection ID any counts, because
     /// packets that told of them may have crossed.
     theirs: VecDeque<(ConnectionId, ResetToken)>,
+}
+
+impl Rest for ResetTokens {
+    fn rest(&mut self) {
+        self.theirs.rest();
+    }
 }
 
 impl ResetTokens {

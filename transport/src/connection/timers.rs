@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::Connection;
 use super::closing::LINGER_PROBE_TIMEOUTS;
+use super::rest::REST_AFTER;
 use super::state::{Input, State};
 use crate::config::TransportConfig;
 use crate::error::CloseReason;
@@ -24,6 +25,8 @@ pub(super) struct Timers {
     last_eliciting: Instant,
     keep_alive: Option<Duration>,
     linger: Option<Instant>,
+    /// Something happened since the connection last rested.
+    is_awake: bool,
     /// When the pacer lets the next batch go.
     pub(super) pacing: Option<Instant>,
 }
@@ -36,6 +39,7 @@ impl Timers {
             last_eliciting: now,
             keep_alive: None,
             linger: None,
+            is_awake: true,
             pacing: None,
         }
     }
@@ -59,10 +63,12 @@ impl Timers {
 
     pub(super) const fn on_received(&mut self, now: Instant) {
         self.last_received = now;
+        self.is_awake = true;
     }
 
     pub(super) const fn on_eliciting_sent(&mut self, now: Instant) {
         self.last_eliciting = now;
+        self.is_awake = true;
     }
 
     /// Stays for so many probe timeouts to answer stragglers, but not for longer than they come:
@@ -76,7 +82,16 @@ impl Timers {
     }
 
     fn keep_alive_time(&self) -> Option<Instant> {
-        Some(self.last_eliciting.max(self.last_received) + self.keep_alive?)
+        Some(self.last_active() + self.keep_alive?)
+    }
+
+    fn last_active(&self) -> Instant {
+        self.last_eliciting.max(self.last_received)
+    }
+
+    /// When the connection rests.
+    fn rest_time(&self) -> Option<Instant> {
+        self.is_awake.then(|| self.last_active() + REST_AFTER)
     }
 }
 
@@ -85,10 +100,7 @@ impl Connection {
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Closed => None,
-            State::SynSent => self
-                .opening
-                .as_ref()
-                .map(super::opening::Opening::next_time),
+            State::SynSent => self.opening.as_ref().map(|opening| opening.next_time()),
             State::TimeWait | State::Reset => self.timers.linger,
             State::Established | State::Closing | State::FinSent => [
                 self.idle_time(),
@@ -97,6 +109,7 @@ impl Connection {
                 self.received.deadline(),
                 self.timers.pacing,
                 self.timers.keep_alive_time(),
+                self.rest_time(),
                 self.path.deadline(),
                 self.session.deadline(),
                 self.outgoing.deadline(),
@@ -177,6 +190,16 @@ impl Connection {
             protection.on_time(now, timeout);
         }
         self.on_session_time(now);
+        if self.rest_time().is_some_and(|at| at <= now) {
+            self.timers.is_awake = false;
+            self.rest();
+        }
+    }
+
+    /// When the connection rests: not while an answer is awaited, which may take its time.
+    fn rest_time(&self) -> Option<Instant> {
+        let is_quiet = !self.sent.is_any_in_flight();
+        is_quiet.then(|| self.timers.rest_time()).flatten()
     }
 
     /// Idle since the last packet; never less than three probe timeouts (RFC 9000 §10.1).

@@ -91,19 +91,29 @@ impl Socket {
             let mut chunks = self.buffer.chunks_exact_mut(RECEIVE_BUFFER_SIZE);
             let mut slices: [IoSliceMut<'_>; RECEIVE_BUFFERS] =
                 std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+            let mut received = 0;
             let result = self.io.try_io(Interest::READABLE, || {
                 let slices = &mut slices[..self.wanted];
-                self.udp
-                    .recv(UdpSockRef::from(&self.io), slices, &mut self.meta)
+                received = self
+                    .udp
+                    .recv(UdpSockRef::from(&self.io), slices, &mut self.meta)?;
+                // The system had no more: who asked it again would only hear that. It tells when
+                // there is something new (edge-triggered), as tokio's own readers rely on.
+                if received < self.wanted {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(())
             });
             match result {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(count) => {
-                    let bytes = self.meta.iter().take(count).map(|meta| meta.len).sum();
-                    self.wanted = buffers_for(count, bytes);
-                    return Poll::Ready(Ok(count));
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && received == 0 => {}
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Poll::Ready(Err(error));
                 }
-                Err(error) => return Poll::Ready(Err(error)),
+                _ => {
+                    let bytes = self.meta.iter().take(received).map(|meta| meta.len).sum();
+                    self.wanted = buffers_for(received, bytes);
+                    return Poll::Ready(Ok(received));
+                }
             }
         }
     }

@@ -101,7 +101,8 @@ impl Shared {
 pub(super) struct State {
     /// The protocol.
     pub(super) core: crate::Endpoint,
-    connections: BTreeMap<ConnectionHandle, ConnectionState>,
+    /// Boxed, because the table has room for as many again that do not exist.
+    connections: BTreeMap<ConnectionHandle, Box<ConnectionState>>,
     /// Set while the task sleeps.
     pub(super) task: Option<Waker>,
     /// No new connections; those there are are being closed.
@@ -229,12 +230,12 @@ impl State {
         &mut self,
         handle: ConnectionHandle,
     ) -> Option<&mut ConnectionState> {
-        self.connections.get_mut(&handle)
+        self.connections.get_mut(&handle).map(|state| &mut **state)
     }
 
     /// Registers a connection that the core has just made.
     pub(super) fn insert(&mut self, handle: ConnectionHandle) -> Arc<Signals> {
-        let state = ConnectionState::default();
+        let state = Box::<ConnectionState>::default();
         let signals = Arc::clone(&state.signals);
         self.connections.insert(handle, state);
         signals

@@ -1,5 +1,6 @@
 //! Handshakes that others open: SYNs, and the confirm messages that follow.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -134,7 +135,7 @@ impl Endpoint {
         let Some(half) = self.half_open.remove(cid) else {
             return 0;
         };
-        let transport = self.config.transport.clone();
+        let transport = Arc::clone(&self.transport);
         let numbers = (cid, half.next_number);
         let rtt = (half.answered == 1).then(|| now.saturating_duration_since(half.answered_at));
         let place = Place {

@@ -17,10 +17,11 @@ mod tracing;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use crate::config::EndpointConfig;
+use crate::config::{EndpointConfig, TransportConfig};
 use crate::connection::Connection;
 use crate::connection::state::State;
 #[cfg(feature = "tokio")]
@@ -43,8 +44,7 @@ use surge::Surge;
 
 /// A connection with what the endpoint knows about it.
 struct Slot {
-    /// Apart, because the table has room for slots that do not exist.
-    connection: Box<Connection>,
+    connection: Connection,
     /// The deadline that stands in the timer set.
     deadline: Option<Instant>,
     /// The application has let go of it.
@@ -81,9 +81,12 @@ impl Slot {
 /// Many connections behind one address.
 pub struct Endpoint {
     config: EndpointConfig,
+    /// The settings of its connections, which share them.
+    transport: Arc<TransportConfig>,
     random: Box<dyn Random>,
     acceptor: Option<Box<dyn Acceptor>>,
-    connections: BTreeMap<ConnectionHandle, Slot>,
+    /// Boxed, because the table has room for as many again that do not exist.
+    connections: BTreeMap<ConnectionHandle, Box<Slot>>,
     routes: BTreeMap<ConnectionId, ConnectionHandle>,
     half_open: HalfOpenTable,
     gate: Box<dyn Gate>,
@@ -120,6 +123,7 @@ impl Endpoint {
             gate: Box::new(Admission::new(&config)),
             surge: Surge::default(),
             addresses_are_proven: false,
+            transport: Arc::new(config.transport.clone()),
             config,
             random,
             acceptor,
@@ -168,7 +172,7 @@ impl Endpoint {
             return Err(ConnectError::TooManyConnections);
         }
         let (cid, first) = (self.fresh_cid(), self.first_number());
-        let transport = self.config.transport.clone();
+        let transport = Arc::clone(&self.transport);
         let connection = Connection::connect(now, transport, (cid, first), remote, initiator);
         let handle = self.add(now, cid, connection);
         self.opening.insert(handle);
@@ -297,7 +301,7 @@ impl Endpoint {
     /// A connection.
     #[must_use]
     pub fn connection(&self, handle: ConnectionHandle) -> Option<&Connection> {
-        self.connections.get(&handle).map(|slot| &*slot.connection)
+        self.connections.get(&handle).map(|slot| &slot.connection)
     }
 
     /// A connection, to call it; afterwards it is asked what it has to send.
@@ -401,7 +405,7 @@ impl Endpoint {
         self.next_handle += 1;
         self.routes.insert(cid, handle);
         let slot = Slot {
-            connection: Box::new(connection),
+            connection,
             deadline: None,
             released: false,
             routed: true,
@@ -410,7 +414,7 @@ impl Endpoint {
             place: None,
             resettable: None,
         };
-        self.connections.insert(handle, slot);
+        self.connections.insert(handle, Box::new(slot));
         self.touch(handle);
         handle
     }

@@ -8,6 +8,7 @@ use super::outgoing::{Part, Parted};
 use crate::ids::MessageId;
 use crate::limits::QUEUED_DATAGRAMS_MAX;
 use crate::options::{Priority, URGENCIES};
+use crate::rest::{Queues, Rest};
 use crate::time::Instant;
 
 /// One datagram that waits.
@@ -24,10 +25,16 @@ struct Waiting {
 /// The datagrams of a connection that were not sent yet.
 #[derive(Debug, Default)]
 pub(super) struct OutgoingDatagrams {
-    queues: [VecDeque<Waiting>; URGENCIES],
+    queues: Queues<Waiting>,
     waiting: usize,
     next_id: u64,
     dropped: u64,
+}
+
+impl Rest for OutgoingDatagrams {
+    fn rest(&mut self) {
+        self.queues.rest();
+    }
 }
 
 impl OutgoingDatagrams {

@@ -16,6 +16,7 @@ use crate::limits::{
 use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
 use crate::recv::assembler::{Assembler, PAGE};
+use crate::rest::Rest;
 use crate::streams::Placed;
 
 /// A message of which some fragments came.
@@ -436,6 +437,16 @@ impl IncomingMessages {
 fn pages_max(window: u64) -> usize {
     let filled = usize::try_from(window).unwrap_or(usize::MAX) / PAGE;
     filled + MESSAGES_IN_REASSEMBLY_MAX + REASSEMBLY_PAGES_EXTRA
+}
+
+impl Rest for IncomingMessages {
+    fn rest(&mut self) {
+        self.done.rest();
+        self.partial.rest();
+        self.ready.rest();
+        self.partial_datagrams.rest();
+        self.ready_datagrams.rest();
+    }
 }
 
 impl Partial {

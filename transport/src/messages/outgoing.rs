@@ -12,9 +12,10 @@ use super::{Label, fragment_size};
 use crate::ids::MessageId;
 use crate::io::Delivery;
 use crate::limits::QUEUED_MESSAGES_MAX;
-use crate::options::{Priority, SendOptions, URGENCIES};
+use crate::options::{Priority, SendOptions};
 use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
+use crate::rest::{Queues, Rest};
 use crate::time::Instant;
 
 /// The bytes of a message as they travel.
@@ -87,7 +88,7 @@ pub(crate) struct Part {
 pub(crate) struct OutgoingMessages {
     reliable: BTreeMap<MessageId, Outgoing>,
     /// Those with fragments never sent, by urgency, in order.
-    fresh: [VecDeque<MessageId>; URGENCIES],
+    fresh: Queues<MessageId>,
     /// Those with lost fragments, by urgency.
     lost: BTreeSet<(usize, MessageId)>,
     next_id: u64,
@@ -111,7 +112,7 @@ impl Default for OutgoingMessages {
     fn default() -> Self {
         Self {
             reliable: BTreeMap::new(),
-            fresh: Default::default(),
+            fresh: Queues::default(),
             lost: BTreeSet::new(),
             next_id: 0,
             buffered: 0,
@@ -413,6 +414,18 @@ impl OutgoingMessages {
     #[must_use]
     pub(crate) fn is_drained(&self) -> bool {
         self.reliable.is_empty() && self.given_up.is_empty() && self.datagrams.is_empty()
+    }
+}
+
+impl Rest for OutgoingMessages {
+    fn rest(&mut self) {
+        self.reliable.rest();
+        self.fresh.rest();
+        self.lost.rest();
+        self.expiries.rest();
+        self.given_up.rest();
+        self.to_tell.rest();
+        self.datagrams.rest();
     }
 }
 

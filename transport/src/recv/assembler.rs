@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use crate::limits::{REASSEMBLY_RANGES_MAX, SPARE_PAGES_MAX};
 use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
+use crate::rest::Rest;
 
 /// Bytes of a page: a few packets, so a short stream costs one small allocation.
 pub(crate) const PAGE: usize = 4_096;
@@ -300,6 +301,13 @@ fn within_page(offset: u64) -> usize {
 /// `to - from`, which callers keep within one flow-control window.
 fn distance(from: u64, to: u64) -> usize {
     usize::try_from(to - from).unwrap_or(usize::MAX)
+}
+
+impl Rest for Assembler {
+    fn rest(&mut self) {
+        self.pages.rest();
+        self.ahead.rest();
+    }
 }
 
 #[cfg(test)]

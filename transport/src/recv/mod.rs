@@ -2,4 +2,5 @@
 //! ([`assembler`]).
 
 pub(crate) mod assembler;
+mod bitmap;
 pub(crate) mod packets;

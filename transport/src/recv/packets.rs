@@ -4,20 +4,20 @@
 //! window is that of RFC 6479 in spirit: looked up before a packet is opened, marked after
 //! (`docs/wire.md` W-PN-3).
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
+use super::bitmap::Bitmap;
 use crate::ids::PacketNumber;
 use crate::io::EcnMark;
 use crate::limits::{ACK_RANGES_PER_PACKET, REPLAY_WINDOW_PACKETS};
 use crate::planted::{self, Bug};
+use crate::rest::Rest;
 use crate::send::ack_frequency::AckRequest;
 use crate::time::Instant;
 use crate::wire::ack::EcnCounts;
 
-const WORDS: usize = (REPLAY_WINDOW_PACKETS / 64) as usize;
 /// A packet that ends a message or stream is acknowledged after this long: enough for a response
 /// to carry the acknowledgement, far below the 25 ms that a lone request would wait. A guess.
 pub(crate) const END_DELAY: Duration = Duration::from_millis(1);
@@ -40,8 +40,8 @@ pub(crate) struct Arrival {
 pub(crate) struct ReceivedPackets {
     largest: Option<u64>,
     largest_at: Instant,
-    /// Bit `n % REPLAY_WINDOW_PACKETS` for the window that ends with `largest`.
-    bits: Box<[u64; WORDS]>,
+    /// Those of the window that ends with `largest`.
+    bits: Bitmap,
     /// The peer knows that we received everything below; it is not reported again.
     floor: u64,
     /// What the peer asked for last, and the number after that of its request.
@@ -67,7 +67,7 @@ impl ReceivedPackets {
         Self {
             largest: None,
             largest_at: Instant::ZERO,
-            bits: Box::new([0; WORDS]),
+            bits: Bitmap::new(),
             floor: 0,
             request: AckRequest::unasked(max_ack_delay),
             next_request: 0,
@@ -124,7 +124,8 @@ impl ReceivedPackets {
         {
             return true;
         }
-        number.0 > largest || (largest - number.0 < REPLAY_WINDOW_PACKETS && !self.bit(number.0))
+        number.0 > largest
+            || (largest - number.0 < REPLAY_WINDOW_PACKETS && !self.bits.get(number.0))
     }
 
     /// Marks an opened packet as received and decides when to acknowledge it.
@@ -168,7 +169,7 @@ impl ReceivedPackets {
             self.reported = number;
             self.advance(number);
             self.largest_at = now;
-            self.set(number);
+            self.bits.set(number);
             return false;
         };
         if number > largest {
@@ -178,7 +179,7 @@ impl ReceivedPackets {
                 self.missing.get_or_insert(largest + 1);
             }
         }
-        self.set(number);
+        self.bits.set(number);
         if self.missing == Some(number) {
             self.missing = self.first_missing(number + 1);
         }
@@ -200,7 +201,7 @@ impl ReceivedPackets {
         let largest = self.largest?;
         let mut at = from.max(largest.saturating_sub(REPLAY_WINDOW_PACKETS - 1));
         while at < largest {
-            let run = u64::from((self.word(at) >> (at % 64)).trailing_ones());
+            let run = u64::from((self.bits.word(at) >> (at % 64)).trailing_ones());
             if run < 64 - at % 64 {
                 return Some(at + run).filter(|missing| *missing < largest);
             }
@@ -284,7 +285,7 @@ impl ReceivedPackets {
             };
             let gap_start = self.scan_down(below, bottom, false);
             match gap_start.checked_sub(1) {
-                Some(next) if next >= bottom && self.bit(next) => top = next,
+                Some(next) if next >= bottom && self.bits.get(next) => top = next,
                 _ => break,
             }
         }
@@ -297,7 +298,7 @@ impl ReceivedPackets {
         let mut at = from;
         loop {
             let in_word = at % 64;
-            let word = self.word(at);
+            let word = self.bits.word(at);
             let word = if value { word } else { !word };
             // Bits above `at` shifted out, so leading ones are the run.
             let run = u64::from((word << (63 - in_word)).leading_ones());
@@ -315,38 +316,20 @@ impl ReceivedPackets {
         if let Some(largest) = self.largest {
             let step = number - largest;
             if step >= REPLAY_WINDOW_PACKETS {
-                self.bits.fill(0);
+                self.bits.clear_all();
             } else {
                 for skipped in largest + 1..=number {
-                    self.clear(skipped);
+                    self.bits.clear(skipped);
                 }
             }
         }
         self.largest = Some(number);
     }
+}
 
-    fn index(number: u64) -> (usize, u64) {
-        let position = number % REPLAY_WINDOW_PACKETS;
-        (usize::try_from(position / 64).unwrap_or(0), position % 64)
-    }
-
-    fn word(&self, number: u64) -> u64 {
-        self.bits[Self::index(number).0]
-    }
-
-    fn bit(&self, number: u64) -> bool {
-        let (word, bit) = Self::index(number);
-        self.bits[word] >> bit & 1 == 1
-    }
-
-    fn set(&mut self, number: u64) {
-        let (word, bit) = Self::index(number);
-        self.bits[word] |= 1 << bit;
-    }
-
-    fn clear(&mut self, number: u64) {
-        let (word, bit) = Self::index(number);
-        self.bits[word] &= !(1 << bit);
+impl Rest for ReceivedPackets {
+    fn rest(&mut self) {
+        self.bits.rest();
     }
 }
 

@@ -6,6 +6,7 @@ use core::ops::Range;
 
 use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
+use crate::rest::Rest;
 
 /// A piece to send.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -235,6 +236,14 @@ impl SendBuffer {
         for have in overlapping {
             self.lost.remove(have);
         }
+    }
+}
+
+impl Rest for SendBuffer {
+    fn rest(&mut self) {
+        self.bytes.rest();
+        self.acknowledged.rest();
+        self.lost.rest();
     }
 }
 

@@ -10,6 +10,7 @@ use core::ops::RangeInclusive;
 
 use crate::ids::PacketNumber;
 use crate::planted::{self, Bug};
+use crate::rest::Rest;
 use crate::time::Instant;
 
 /// One sent packet that has to be acknowledged, and is neither acknowledged nor declared lost.
@@ -204,6 +205,12 @@ impl<C> SentPackets<C> {
             self.slots.pop_front();
             self.base += 1;
         }
+    }
+}
+
+impl<C> Rest for SentPackets<C> {
+    fn rest(&mut self) {
+        self.slots.rest();
     }
 }
 

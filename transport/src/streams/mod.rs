@@ -16,8 +16,8 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::config::TransportConfig;
 use crate::flow::Granted;
 use crate::ids::{Side, StreamDirection, StreamId};
-use crate::options::URGENCIES;
 use crate::recv::assembler::SparePages;
+use crate::rest::{Queues, Rest};
 use crate::wire::params::TransportParams;
 pub(crate) use control::Control;
 use recv::RecvStream;
@@ -59,7 +59,7 @@ pub(crate) struct Streams {
     recv: BTreeMap<StreamId, RecvStream>,
     counters: [Counters; 2],
     /// Streams with something to send, by urgency, in turn.
-    ready: [VecDeque<StreamId>; URGENCIES],
+    ready: Queues<StreamId>,
     /// Writers that found the send buffer full.
     blocked: BTreeSet<StreamId>,
     /// Streams whose reset, stop or credit is to be told.
@@ -106,7 +106,7 @@ impl Streams {
                 counters(config.max_streams_bidi),
                 counters(config.max_streams_uni),
             ],
-            ready: Default::default(),
+            ready: Queues::default(),
             spare: SparePages::default(),
             blocked: BTreeSet::new(),
             resets: BTreeSet::new(),
@@ -197,6 +197,26 @@ impl Streams {
         if counters.granted_to_peer - counters.announced >= (counters.concurrency / 2).max(1) {
             self.grants[slot] = true;
         }
+    }
+}
+
+impl Rest for Streams {
+    fn rest(&mut self) {
+        self.spare.release();
+        self.send.rest();
+        self.recv.rest();
+        for stream in self.send.values_mut() {
+            stream.buffer.rest();
+        }
+        self.recv.values_mut().for_each(Rest::rest);
+        for counters in &mut self.counters {
+            counters.accept.rest();
+        }
+        self.ready.rest();
+        self.blocked.rest();
+        self.resets.rest();
+        self.stops.rest();
+        self.credits.rest();
     }
 }
 

@@ -6,6 +6,7 @@ use crate::error::PeerViolation;
 use crate::flow::{ReceiveFlow, Tuner};
 use crate::planted::{self, Bug};
 use crate::recv::assembler::{Assembler, SparePages, TooFragmented};
+use crate::rest::Rest;
 use crate::time::Instant;
 
 /// One receiving half.
@@ -236,5 +237,11 @@ impl RecvStream {
             flow.on_consumed(self.highest - self.assembler.read_offset());
         }
         self.assembler.skip_to(self.highest);
+    }
+}
+
+impl Rest for RecvStream {
+    fn rest(&mut self) {
+        self.assembler.rest();
     }
 }
