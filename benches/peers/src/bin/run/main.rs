@@ -38,7 +38,7 @@ struct Arguments {
     /// Rounds [default: 9].
     #[arg(long)]
     rounds: Option<usize>,
-    /// Seconds of one measurement [default: 0.7].
+    /// Seconds of one measurement [default: 0.6].
     #[arg(long)]
     seconds: Option<f64>,
     /// Idle connections [default: 10000].
@@ -134,7 +134,7 @@ fn plan(
     };
     let (rounds, seconds, idle) = match arguments.quick {
         true => (1, 0.3, 500),
-        false => (9, 0.7, 10_000),
+        false => (9, 0.6, 10_000),
     };
     Plan {
         contestants,
