@@ -16,6 +16,9 @@ use crate::multiplexed::{confirmed, on_one_thread};
 use crate::report::{Measurement, Report};
 use crate::{OPENING_AT_ONCE, REQUEST_SIZE, Result, WRITE_SIZE};
 
+/// Requests that are read at once: no more than are under way, for an idle connection has the memory.
+const FRAMES: usize = 64;
+
 /// A connection that is being made.
 pub type Handshake<S> = Pin<Box<dyn Future<Output = Result<S>>>>;
 
@@ -145,7 +148,7 @@ struct Frames {
 impl Frames {
     fn new() -> Self {
         Self {
-            buffer: vec![0; WRITE_SIZE],
+            buffer: vec![0; FRAMES * REQUEST_SIZE],
             whole: 0,
             filled: 0,
         }

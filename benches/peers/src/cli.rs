@@ -34,6 +34,9 @@ pub struct Setup {
     /// Give the kernel one packet at a time.
     #[arg(long)]
     pub no_gso: bool,
+    /// Streams of either kind that an end may have open.
+    #[arg(long, default_value_t = 100)]
+    pub streams: u32,
 }
 
 /// Arguments of the client.

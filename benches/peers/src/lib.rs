@@ -19,8 +19,6 @@ pub const UDP_PAYLOAD: u16 = 1452;
 pub const TCP_MORE_HEADER: u16 = 24;
 /// Flow-control window of a stream and of a connection, in bytes.
 pub const WINDOW: u32 = 16 << 20;
-/// Streams of either kind that an end may have open.
-pub const STREAMS: u32 = 1_024;
 /// Kernel buffers of a socket, in bytes (the kernel may grant less).
 pub const SOCKET_BUFFER: usize = 4 << 20;
 /// Bytes of one write in `bulk`.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dunlin_peers::cli::{Mode, Setup};
 use dunlin_peers::stack::{Connection, Endpoint, Handshake, Receiver, Sender};
-use dunlin_peers::{Result, STREAMS, UDP_PAYLOAD, WINDOW, socket, tls};
+use dunlin_peers::{Result, UDP_PAYLOAD, WINDOW, socket, tls};
 
 use super::api::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use super::api::{
@@ -147,8 +147,8 @@ fn transport_config(setup: &Setup) -> TransportConfig {
         .stream_receive_window(VarInt::from_u32(WINDOW))
         .receive_window(VarInt::from_u32(WINDOW))
         .send_window(u64::from(WINDOW))
-        .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS))
-        .max_concurrent_uni_streams(VarInt::from_u32(STREAMS))
+        .max_concurrent_bidi_streams(VarInt::from_u32(setup.streams))
+        .max_concurrent_uni_streams(VarInt::from_u32(setup.streams))
         .enable_segmentation_offload(!setup.no_gso);
     config
 }

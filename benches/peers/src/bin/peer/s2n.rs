@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dunlin_peers::cli::{Mode, Setup};
 use dunlin_peers::stack::{Connection, Endpoint, Handshake, Receiver, Sender};
-use dunlin_peers::{Result, STREAMS, WINDOW, socket, tls};
+use dunlin_peers::{Result, WINDOW, socket, tls};
 use s2n_quic::client::Connect;
 use s2n_quic::connection::{BidirectionalStreamAcceptor, Handle, ReceiveStreamAcceptor};
 use s2n_quic::provider::congestion_controller::Cubic;
@@ -46,7 +46,7 @@ impl Endpoint for Quic {
         let server = Server::builder()
             .with_io(udp(listen, setup)?)?
             .with_tls(rustls::Server::from(tls::server_config(setup.kx)))?
-            .with_limits(limits()?)?
+            .with_limits(limits(setup)?)?
             .with_congestion_controller(Cubic::default())?
             .start()?;
         Ok(Self::Server(server))
@@ -56,7 +56,7 @@ impl Endpoint for Quic {
         let client = Client::builder()
             .with_io(udp(socket::client_address(server), setup)?)?
             .with_tls(rustls::Client::from(tls::client_config(setup.kx, mode)))?
-            .with_limits(limits()?)?
+            .with_limits(limits(setup)?)?
             .with_congestion_controller(Cubic::default())?
             .start()?;
         Ok(Self::Client(client))
@@ -199,7 +199,7 @@ fn udp(local: SocketAddr, setup: &Setup) -> Result<impl io::Provider> {
 }
 
 /// Windows that are no limit.
-fn limits() -> Result<Limits> {
+fn limits(setup: &Setup) -> Result<Limits> {
     let window = u64::from(WINDOW);
     Ok(Limits::new()
         .with_data_window(window)?
@@ -207,9 +207,9 @@ fn limits() -> Result<Limits> {
         .with_bidirectional_remote_data_window(window)?
         .with_unidirectional_data_window(window)?
         .with_max_send_buffer_size(WINDOW)?
-        .with_max_open_local_bidirectional_streams(u64::from(STREAMS))?
-        .with_max_open_remote_bidirectional_streams(u64::from(STREAMS))?
-        .with_max_open_local_unidirectional_streams(u64::from(STREAMS))?
-        .with_max_open_remote_unidirectional_streams(u64::from(STREAMS))?
+        .with_max_open_local_bidirectional_streams(u64::from(setup.streams))?
+        .with_max_open_remote_bidirectional_streams(u64::from(setup.streams))?
+        .with_max_open_local_unidirectional_streams(u64::from(setup.streams))?
+        .with_max_open_remote_unidirectional_streams(u64::from(setup.streams))?
         .with_max_idle_timeout(Duration::from_secs(30))?)
 }

@@ -25,6 +25,8 @@ const TCP: [Table; 9] = [
 const PLAIN: [Table; 3] = [Table::Bulk, Table::Rr, Table::Rr64];
 /// Dunlin's packets in a TCP stream.
 const CARRIED: [Table; 4] = [Table::Bulk, Table::Rr, Table::Rr64, Table::Messages];
+/// Dunlin with a controller for paths that lose packets without being full.
+const TOLERANT: [Table; 1] = [Table::Loss];
 const KCP: [Table; 5] = [
     Table::Bulk,
     Table::Rr,
@@ -48,6 +50,8 @@ pub struct Contestant {
     client: Vec<String>,
     tables: &'static [Table],
     large: Large,
+    /// Whether each request and message takes a stream, of which an end allows a number.
+    counts_streams: bool,
 }
 
 /// The packets that suit a stack best on a loopback device.
@@ -79,6 +83,7 @@ impl Contestant {
                     mtu: 65_507,
                     gso: true,
                 },
+                counts_streams: false,
             }
         };
         [
@@ -96,6 +101,12 @@ impl Contestant {
                 &["--carrier", "tcp"],
                 &CARRIED,
             ),
+            row(
+                "dunlin, bbr-tolerant",
+                "tolerant",
+                &["--controller", "bbr-tolerant"],
+                &TOLERANT,
+            ),
         ]
     }
 
@@ -109,6 +120,7 @@ impl Contestant {
             client: strings(&[peer, "client", "--kx", kx.name()]),
             tables,
             large: Large { mtu, gso },
+            counts_streams: true,
         };
         let mut rows = Vec::new();
         // quinn and noq send batches above the limit of UDP when packets are large and take the
@@ -195,6 +207,9 @@ impl Contestant {
         arguments.extend(["--mtu".to_owned(), packets.mtu.to_string()]);
         if !packets.gso {
             arguments.push("--no-gso".to_owned());
+        }
+        if self.counts_streams && matches!(table, Table::Rr64 | Table::Messages) {
+            arguments.extend(strings(&["--streams", "1024"]));
         }
         arguments
     }

@@ -38,7 +38,7 @@ struct Arguments {
     /// Rounds [default: 9].
     #[arg(long)]
     rounds: Option<usize>,
-    /// Seconds of one measurement [default: 0.7].
+    /// Seconds of one measurement [default: 0.6].
     #[arg(long)]
     seconds: Option<f64>,
     /// Idle connections [default: 10000].
@@ -50,8 +50,8 @@ struct Arguments {
     /// Only the tables with a bound.
     #[arg(long, conflicts_with = "tables")]
     judged: bool,
-    /// Who takes part, separated by commas: dunlin, plain, carried, quinn, noq, s2n, quiche, tls,
-    /// kcp, enet, blast. All without it.
+    /// Who takes part, separated by commas: dunlin, plain, carried, tolerant, quinn, noq, s2n,
+    /// quiche, tls, kcp, enet, blast. All without it.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Folder for peers.csv, peers.md and the charts.
@@ -104,10 +104,15 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     }
     println!("{markdown}");
     eprintln!("written to {}", arguments.out.display());
-    if failures.is_empty() {
+    // What others cannot do is a result; what Dunlin cannot do is a fault.
+    let own: Vec<_> = failures
+        .into_iter()
+        .filter(|failure| failure.starts_with("dunlin"))
+        .collect();
+    if own.is_empty() {
         Ok(())
     } else {
-        Err(io::Error::other(failures.join("; ")))
+        Err(io::Error::other(own.join("; ")))
     }
 }
 
@@ -129,7 +134,7 @@ fn plan(
     };
     let (rounds, seconds, idle) = match arguments.quick {
         true => (1, 0.3, 500),
-        false => (9, 0.7, 10_000),
+        false => (9, 0.6, 10_000),
     };
     Plan {
         contestants,

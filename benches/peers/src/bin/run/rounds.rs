@@ -13,7 +13,7 @@ use crate::samples::{Found, Idle, Sample};
 use crate::tables::{LOSS, Table};
 
 /// A run may take this much longer than it was told to.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How long idle connections are left alone before their cost is looked at: handshakes are over, and
 /// the first timers, too.
 const SETTLING: Duration = Duration::from_millis(1_500);

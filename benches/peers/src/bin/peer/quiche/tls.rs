@@ -5,7 +5,7 @@ use boring::pkey::PKey;
 use boring::ssl::{SslContextBuilder, SslMethod, SslSessionCacheMode, SslVerifyMode};
 use boring::x509::X509;
 use dunlin_peers::cli::{KeyExchange, Mode, Setup};
-use dunlin_peers::{Result, STREAMS, WINDOW, tls};
+use dunlin_peers::{Result, WINDOW, tls};
 use quiche::{Config, PROTOCOL_VERSION};
 
 /// PKCS #8 (RFC 8410 §7) before the 32 bytes of an Ed25519 key: BoringSSL reads the first version
@@ -26,8 +26,8 @@ pub fn config(setup: &Setup, modes: &[Mode]) -> Result<Config> {
     config.set_initial_max_stream_data_bidi_local(window);
     config.set_initial_max_stream_data_bidi_remote(window);
     config.set_initial_max_stream_data_uni(window);
-    config.set_initial_max_streams_bidi(u64::from(STREAMS));
-    config.set_initial_max_streams_uni(u64::from(STREAMS));
+    config.set_initial_max_streams_bidi(u64::from(setup.streams));
+    config.set_initial_max_streams_uni(u64::from(setup.streams));
     config.set_max_idle_timeout(30_000);
     config.set_max_recv_udp_payload_size(usize::from(setup.mtu));
     config.set_max_send_udp_payload_size(usize::from(setup.mtu));
