@@ -265,7 +265,7 @@ impl Overlay {
         let (to, reason) = (PeerState::Connected, StateReason::HelloAccepted);
         self.table.transition(now, peer, to, reason, &mut self.out);
         self.out.event(Event::PeerUp { peer });
-        self.make_room_from_silent(now);
+        self.make_room_from_silent(now, peer);
         self.on_neighbour_up(now, peer);
         self.on_rover_up(now, peer);
         self.on_company(now);

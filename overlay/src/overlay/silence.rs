@@ -111,14 +111,17 @@ impl Overlay {
         }
     }
 
-    /// One peer more than there is room for: a silent one goes.
-    pub(super) fn make_room_from_silent(&mut self, now: Instant) {
+    /// One peer more than there is room for: a silent one goes, or the newcomer, when those whose
+    /// place it was promised were heard again.
+    pub(super) fn make_room_from_silent(&mut self, now: Instant, newcomer: NodeId) {
         if self.connected_count() <= self.config.max_peers {
             return;
         }
         let silent = self.gossip.neighbours.iter().find(|(_, of)| of.is_silent());
-        if let Some((peer, _)) = silent {
-            self.disconnect(now, peer, DisconnectReason::InactivityTimeout);
-        }
+        let (peer, reason) = match silent {
+            Some((peer, _)) => (peer, DisconnectReason::InactivityTimeout),
+            None => (newcomer, DisconnectReason::ConnectionLimitReached),
+        };
+        self.disconnect(now, peer, reason);
     }
 }

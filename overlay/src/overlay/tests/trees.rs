@@ -527,6 +527,31 @@ fn a_full_node_gives_the_place_of_a_silent_peer_away() {
     assert!(bench.is_connected(3));
 }
 
+#[test]
+fn a_place_that_a_silent_peer_takes_back_is_not_given_away() {
+    let mut bench = Bench::with(OverlayConfig {
+        max_peers: 2,
+        ..config()
+    });
+    bench.connect(1);
+    bench.connect(2);
+    for _ in 0..160 {
+        bench.advance(50 * MILLI);
+    }
+    for n in [3, 4] {
+        bench.link(n, Direction::Inbound);
+        bench.deliver(n, &hello_of(n));
+    }
+    for n in [1, 2] {
+        bench.deliver(n, &Message::Pong(Ping { nonce: 1 }).encode());
+    }
+    for n in [3, 4] {
+        bench.deliver(n, &accepting_reply());
+        assert_eq!(bench.overlay.stats().connected, 2);
+    }
+    assert!(bench.is_connected(1) && bench.is_connected(2));
+}
+
 fn judging(handlers: Handlers) -> OverlayConfig {
     OverlayConfig {
         validation: Validation::Application { timeout: SECOND },
