@@ -13,11 +13,6 @@
 //! connections; 64 connections are opened and closed first, so that what the program needs anyway is
 //! there before.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a benchmark sleeps, and drives sockets"
-)]
-
 use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
