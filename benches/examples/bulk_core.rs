@@ -190,7 +190,7 @@ fn transfer(
         let mut times = [0; PARTS.len()];
         let mut part = Stopwatch::start();
         loop {
-            match one.connection()?.write(stream, &data) {
+            match one.connection()?.write_short(stream, &data) {
                 Ok(_) => {}
                 Err(WriteError::Blocked) => break,
                 Err(error) => return Err(error.into()),

@@ -57,8 +57,8 @@ pub const WINDOW_MAX: u64 = (1 << 30) - 1;
 /// The send buffer never shrinks below this, however small the congestion window, unless
 /// configured. A guess: what a first second brings, and four of the driver's largest writes.
 pub const SEND_BUFFER_MIN: u64 = 1 << 20;
-/// Bytes of a stream that wait to be sent for the first time; `write` takes no more until half of them
-/// have left. More would leave a processor's second-level cache between the call that writes them
+/// Bytes of a stream that wait to be sent for the first time, when they come through `write_short`, as
+/// those of the driver do; a writer that waits is woken when half of them have left. More would leave a processor's second-level cache between the call that writes them
 /// and the packet, and a stream that its peer does not read would hold more of the connection's
 /// buffer. Guess: half a millisecond at 4 Gbit/s to wake a writer.
 pub const STREAM_BACKLOG_MAX: u64 = 256 << 10;

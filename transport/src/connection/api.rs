@@ -76,6 +76,18 @@ impl Connection {
         self.streams.write(id, data, room)
     }
 
+    /// The same, but no more than [`limits::STREAM_BACKLOG_MAX`] bytes of the stream wait to be sent for
+    /// the first time: a writer that is woken again and again writes what is sent soon.
+    ///
+    /// # Errors
+    /// See [`Self::write`].
+    pub fn write_short(&mut self, id: StreamId, data: &[u8]) -> Result<usize, WriteError> {
+        self.check_open()?;
+        let room = self.send_buffer().saturating_sub(self.buffered());
+        let short = limits::STREAM_BACKLOG_MAX.saturating_sub(self.streams.backlog(id));
+        self.streams.write(id, data, room.min(short))
+    }
+
     /// Ends the sending half of a stream after what was written.
     ///
     /// # Errors

@@ -201,7 +201,7 @@ impl SendStream {
             if let Some(reason) = &state.closed {
                 return Err(reason.clone().into());
             }
-            let result = connection.write(self.id, data);
+            let result = connection.write_short(self.id, data);
             if matches!(result, Err(WriteError::Blocked)) {
                 register(
                     state.streams.get_mut(&self.id),

@@ -6,7 +6,6 @@ use super::{RecvStream, Streams, index};
 use crate::error::{ApiMisuse, ReadError, WriteError};
 use crate::flow::ReceiveFlow;
 use crate::ids::{Side, StreamDirection, StreamId};
-use crate::limits::STREAM_BACKLOG_MAX;
 use crate::options::Priority;
 use crate::planted::{self, Bug};
 use alloc::collections::BTreeMap;
@@ -51,7 +50,6 @@ impl Streams {
         if stream.reset.is_some() || stream.buffer.is_finished() {
             return Err(ApiMisuse::AlreadyFinished.into());
         }
-        let room = room.min(STREAM_BACKLOG_MAX.saturating_sub(stream.buffer.backlog()));
         let count = data.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         if count == 0 && !data.is_empty() {
             if !planted::is(Bug::WriterNeverWoken) {
@@ -63,6 +61,14 @@ impl Streams {
         self.buffered += count as u64;
         self.enqueue(id);
         Ok(count)
+    }
+
+    /// Bytes of a stream that wait to be sent for the first time.
+    #[must_use]
+    pub(crate) fn backlog(&self, id: StreamId) -> u64 {
+        self.send
+            .get(&id)
+            .map_or(0, |stream| stream.buffer.backlog())
     }
 
     /// Whose turn it is from now on.
