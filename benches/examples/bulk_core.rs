@@ -175,13 +175,16 @@ fn exchange(from: &mut End, to: &mut End, now: &mut Instant, batches: &mut Vec<(
     to.receive(*now, from.address, &mut batches[..filled]);
 }
 
+/// A round: nanoseconds of each part, and bytes.
+type Round = ([u64; PARTS.len()], u64);
+
 /// Sends `goal` bytes: nanoseconds of each part and bytes, by round.
 fn transfer(
     (one, two): (&mut End, &mut End),
     stream: StreamId,
     goal: u64,
     now: &mut Instant,
-) -> Result<Vec<([u64; PARTS.len()], u64)>, Box<dyn Error>> {
+) -> Result<Vec<Round>, Box<dyn Error>> {
     let data = vec![0x5a; WRITE_LEN];
     let mut out = vec![0; READ_LEN];
     let (mut batches, mut answers) = (Vec::new(), Vec::new());

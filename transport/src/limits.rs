@@ -70,7 +70,7 @@ pub const REASSEMBLY_RANGES_MAX: usize = 16_384;
 /// unacknowledged.
 pub const REASSEMBLY_PAGES_EXTRA: usize = 128;
 /// Pages of reassembly that a connection keeps to fill them again: 256 KiB, what one round of the
-/// driver brings. Given back with the next timer.
+/// driver brings. Given back when the connection rests.
 pub const SPARE_PAGES_MAX: usize = 64;
 /// Incomplete incoming messages; a fragment of a further one is dropped unacknowledged (reliable)
 /// or for good (unreliable).

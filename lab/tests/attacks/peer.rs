@@ -32,11 +32,9 @@ fn violation(duel: &Duel) -> Option<PeerViolation> {
 /// The victim writes as much as it may to a stream of its own.
 fn writes_without_end(duel: &mut Duel) {
     let connection = duel.connection_mut().expect("a connection");
-    for _ in 0..=limits::SEND_BUFFER_MIN / limits::STREAM_BACKLOG_MAX {
-        let stream = connection.open_stream(StreamDirection::Unidirectional);
-        let stream = stream.expect("streams are granted");
-        while connection.write(stream, &[7; 65_536]).is_ok() {}
-    }
+    let stream = connection.open_stream(StreamDirection::Unidirectional);
+    let stream = stream.expect("streams are granted");
+    while connection.write(stream, &[7; 65_536]).is_ok() {}
 }
 
 /// These numbers, which rise, as ranges, highest first.

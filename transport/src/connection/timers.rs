@@ -152,7 +152,6 @@ impl Connection {
     }
 
     fn handle_transfer_timeout(&mut self, now: Instant) {
-        self.streams.release_spare();
         if self.idle_time().is_some_and(|at| at <= now) {
             self.trace_timer(now, Timer::Idle);
             // FIN leaves only when everything was acknowledged: of the graceful end just the echo is

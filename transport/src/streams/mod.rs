@@ -135,11 +135,6 @@ impl Streams {
         self.buffered
     }
 
-    /// Gives back memory that only a transfer in progress needs.
-    pub(crate) fn release_spare(&mut self) {
-        self.spare.release();
-    }
-
     /// As if `offset` bytes of a stream had been sent, received and read.
     #[cfg(test)]
     pub(crate) fn go_on_at(&mut self, id: StreamId, offset: u64) {
