@@ -63,7 +63,7 @@ struct Large {
 
 impl Contestant {
     /// Dunlin itself, with the keys of each end in a folder of its own below `keys`.
-    pub fn dunlin(program: &Path, keys: &Path) -> [Self; 4] {
+    pub fn dunlin(program: &Path, keys: &Path) -> [Self; 5] {
         let row = |name: &str, peer, extra: &[&str], tables| {
             let arguments = |words: &[&str], end: &str| {
                 let folder = keys.join(end).display().to_string();
