@@ -92,7 +92,8 @@ impl Process {
     }
 
     fn failure(&self, how: &str) -> io::Error {
-        io::Error::other(format!("{} {how}", self.program.display()))
+        let name = self.program.file_name().unwrap_or_default();
+        io::Error::other(format!("{} {how}", name.display()))
     }
 
     /// The kernel's account of it.
