@@ -45,5 +45,11 @@ pub const REKEY_INTERVAL: Duration = Duration::from_secs(3_600);
 pub const REKEY_BYTES: u64 = 64 << 30;
 /// Node IDs on a deny list; a further one is not taken.
 pub const DENIED_MAX: usize = 65_536;
+/// Proofs on demand (S-RA) that a peer is given at once; a further challenge is a violation. One more
+/// each [`PROOF_INTERVAL`]. Twice what an honest peer whose first challenge was late can have asked for.
+pub const PROOFS_AT_ONCE: u32 = 4;
+/// Least time between two challenges of ours, and what earns a peer one more answer: a signature a
+/// second is no load (chosen).
+pub const PROOF_INTERVAL: Duration = Duration::from_secs(1);
 /// Probe timeouts for which the keys of the previous phase open late packets (RFC 9001 §6.5).
 pub const PREVIOUS_KEYS_PROBE_TIMEOUTS: u32 = 3;

@@ -7,11 +7,12 @@
 
 use std::sync::Arc;
 
-use dunlin_transport::Side;
 use dunlin_transport::protect::SessionMessageError;
+use dunlin_transport::{Instant, Side};
 
 use crate::error::Refusal;
 use crate::identity::{Identity, separated};
+use crate::limits::{PROOF_INTERVAL, PROOFS_AT_ONCE};
 use crate::peer::PeerInfo;
 
 /// First bytes of the two messages.
@@ -33,6 +34,11 @@ pub(crate) struct Reauthentication {
     answered: bool,
     challenge: Option<Vec<u8>>,
     answer: Option<Vec<u8>>,
+    now: Instant,
+    /// When we may ask again.
+    ask_at: Instant,
+    /// When all answers that the peer had so far are earned.
+    earned_at: Instant,
 }
 
 impl Reauthentication {
@@ -45,14 +51,22 @@ impl Reauthentication {
             answered: false,
             challenge: None,
             answer: None,
+            now: Instant::ZERO,
+            ask_at: Instant::ZERO,
+            earned_at: Instant::ZERO,
         }
     }
 
-    /// Asks the peer; false: it has not answered the last time yet.
-    pub(crate) fn challenge(&mut self, nonce: [u8; NONCE_LEN]) -> bool {
-        if self.open.is_some() {
+    pub(crate) fn on_time(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// Asks the peer; false: it has not answered the last time yet, or that was just now.
+    pub(crate) fn challenge(&mut self, now: Instant, nonce: [u8; NONCE_LEN]) -> bool {
+        if self.open.is_some() || now < self.ask_at {
             return false;
         }
+        self.ask_at = now + PROOF_INTERVAL;
         self.open = Some(nonce);
         self.challenge = Some([&[CHALLENGE][..], &nonce].concat());
         true
@@ -85,11 +99,14 @@ impl Reauthentication {
         }
     }
 
-    /// Nobody asks again before he was answered, so one answer waits at most.
+    /// Nobody asks again before he was answered, so one answer waits at most; and nobody asks all the
+    /// time, because an answer costs a signature.
     fn on_challenge(&mut self, nonce: &[u8; NONCE_LEN]) -> Result<(), SessionMessageError> {
-        if self.answer.is_some() {
+        let owed = self.earned_at.max(self.now) + PROOF_INTERVAL;
+        if self.answer.is_some() || owed > self.now + PROOF_INTERVAL * PROOFS_AT_ONCE {
             return Err(SessionMessageError::Malformed);
         }
+        self.earned_at = owed;
         let signed = self.signed(self.side, nonce);
         let provider = &*self.peer.provider;
         let signature = provider.ed25519_sign(self.identity.seed(), &signed);
@@ -157,6 +174,10 @@ mod tests {
         Reauthentication::new(side, &Arc::new(Identity::from_seed(seed)), &peer)
     }
 
+    fn at(millis: u64) -> Instant {
+        Instant::ZERO + core::time::Duration::from_millis(millis)
+    }
+
     fn pair() -> (Reauthentication, Reauthentication) {
         (
             end(Side::Initiator, ONE, TWO, 7),
@@ -167,15 +188,19 @@ mod tests {
     #[test]
     fn each_end_can_ask_the_other_as_often_as_it_is_answered() {
         let (mut one, mut two) = pair();
-        for round in 0..3 {
-            assert!(one.challenge([round; 32]) && !one.challenge([9; 32]));
-            assert!(two.challenge([round; 32]));
+        for round in 0..9 {
+            let now = at(u64::from(round) * 1_000);
+            one.on_time(now);
+            two.on_time(now);
+            assert!(one.challenge(now, [round; 32]) && !one.challenge(now, [9; 32]));
+            assert!(two.challenge(now, [round; 32]));
             two.on_message(&one.poll().unwrap()).unwrap();
             one.on_message(&two.poll().unwrap()).unwrap();
             assert!(one.take_answer() && !one.take_answer());
             one.on_message(&two.poll().unwrap()).unwrap();
             two.on_message(&one.poll().unwrap()).unwrap();
             assert!(two.take_answer());
+            assert!(!one.challenge(now, [9; 32]), "it was just answered");
         }
         assert_eq!((one.poll(), two.poll()), (None, None));
     }
@@ -184,7 +209,7 @@ mod tests {
     fn an_answer_of_another_key_connection_side_or_nonce_ends_the_connection() {
         let refused = |mut answering: Reauthentication, nonce: [u8; 32]| {
             let (mut one, _) = pair();
-            one.challenge([5; 32]);
+            one.challenge(at(0), [5; 32]);
             answering.on_challenge(&nonce).unwrap();
             let answer = answering.poll().unwrap();
             one.on_message(&answer).is_err() && !one.take_answer()
@@ -203,7 +228,7 @@ mod tests {
     #[test]
     fn nothing_is_answered_twice_and_nothing_unasked_is_believed() {
         let (mut one, mut two) = pair();
-        one.challenge([5; 32]);
+        one.challenge(at(0), [5; 32]);
         let challenge = one.poll().unwrap();
         two.on_message(&challenge).unwrap();
         assert!(two.on_message(&challenge).is_err(), "one answer waits");
@@ -218,5 +243,22 @@ mod tests {
         ] {
             assert_eq!(two.on_message(wrong), Err(SessionMessageError::Malformed));
         }
+    }
+
+    #[test]
+    fn so_many_answers_are_given_at_once_and_not_one_more() {
+        let (_, mut two) = pair();
+        let mut ask = |millis| {
+            two.on_time(at(millis));
+            let answered = two.on_challenge(&[5; 32]);
+            two.poll();
+            answered.is_ok()
+        };
+        let first = (0..PROOFS_AT_ONCE).filter(|_| ask(0)).count();
+        assert_eq!(first, PROOFS_AT_ONCE as usize);
+        assert!(!ask(999));
+        assert!(ask(1_000) && !ask(1_000));
+        let later = (0..100).filter(|_| ask(3_600_000)).count();
+        assert_eq!(later, PROOFS_AT_ONCE as usize);
     }
 }

@@ -287,11 +287,14 @@ fn either_end_can_ask_a_live_peer_to_prove_itself_again_on_a_bad_path() {
     for seed in 1..20 {
         let mut scene = Scene::new(seed, [HYBRID, HYBRID], 60);
         scene.run(|ends| ends.iter().all(|end| end.peer_proven.is_some()));
-        for round in 1..4 {
+        for round in 1..9 {
+            scene.now = scene.now + dunlin_session::limits::PROOF_INTERVAL;
+            let now = scene.now;
             for end in &mut scene.ends {
                 let connection = end.endpoint.connection_mut(end.handle.unwrap()).unwrap();
-                assert!(connection.challenge_peer([round; 32]));
-                assert!(!connection.challenge_peer([round; 32]), "one is owed");
+                assert!(connection.challenge_peer(now, [round; 32]));
+                let again = connection.challenge_peer(now, [round; 32]);
+                assert!(!again, "one is owed");
             }
             scene.run(|ends| ends.iter().all(|end| end.proofs >= u32::from(round)));
             let proofs = scene.ends.each_ref().map(|end| end.proofs);

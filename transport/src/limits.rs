@@ -32,8 +32,8 @@ pub const HANDSHAKES_PER_SECOND: u64 = 3_000;
 /// The same at once. Half of it is kept for addresses that are proven.
 pub const HANDSHAKES_BURST: u64 = 3_000;
 /// SYNs that have to prove their address and are looked at, of those that come at the same moment: in
-/// one batch of the driver, which has eight datagrams, or trains of datagrams. More are dropped. Chosen
-/// by measurement: `docs/threats.md`, "A flood of SYNs on loopback".
+/// one batch of the driver. More are dropped. What it does was measured: `docs/threats.md`, "A flood
+/// of SYNs on loopback".
 pub const UNPROVEN_SYNS_AT_ONCE: u32 = 2;
 /// SYNs a second that are answered for one prefix (IPv4 /24, IPv6 /48), those with and those without
 /// a proof of their address counted apart. Guess: an office behind one address that comes back

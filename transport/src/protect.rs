@@ -129,8 +129,8 @@ pub trait PacketProtection: Send {
 
     /// Asks the peer's session layer to prove, over `nonce`, that it still has the key of its identity.
     /// `nonce` was never used before. False, and nothing done: there are no such proofs here, or the
-    /// last one is still owed.
-    fn challenge_peer(&mut self, _nonce: [u8; 32]) -> bool {
+    /// last one is still owed, or was asked for just now.
+    fn challenge_peer(&mut self, _now: Instant, _nonce: [u8; 32]) -> bool {
         false
     }
 
@@ -146,7 +146,7 @@ pub trait PacketProtection: Send {
         None
     }
 
-    /// Takes a message of the peer's session layer.
+    /// Takes a message of the peer's session layer; [`Self::on_time`] has been told the time.
     ///
     /// # Errors
     /// [`SessionMessageError`]; the connection ends.

@@ -188,6 +188,14 @@ impl PacketProtection for WatchedProtection {
         self.inner.is_ready()
     }
 
+    fn challenge_peer(&mut self, now: Instant, nonce: [u8; 32]) -> bool {
+        self.inner.challenge_peer(now, nonce)
+    }
+
+    fn take_proof(&mut self) -> bool {
+        self.inner.take_proof()
+    }
+
     fn poll_session_message(&mut self) -> Option<Vec<u8>> {
         self.inner.poll_session_message()
     }

@@ -257,6 +257,9 @@ impl PacketProtection for SealedProtection {
         if let Some(rekey) = &mut self.rekey {
             rekey.on_time(now);
         }
+        if let Some(reauthentication) = &mut self.reauthentication {
+            reauthentication.on_time(now);
+        }
         let since = *self.send.since.get_or_insert(now);
         if now >= since + self.limits.interval && !self.send.aged {
             self.send.aged = true;
@@ -288,9 +291,9 @@ impl PacketProtection for SealedProtection {
         ours.or_else(|| self.reauthentication.as_deref_mut()?.poll())
     }
 
-    fn challenge_peer(&mut self, nonce: [u8; 32]) -> bool {
+    fn challenge_peer(&mut self, now: Instant, nonce: [u8; 32]) -> bool {
         let reauthentication = self.reauthentication.as_deref_mut();
-        reauthentication.is_some_and(|it| it.challenge(nonce))
+        reauthentication.is_some_and(|it| it.challenge(now, nonce))
     }
 
     fn take_proof(&mut self) -> bool {

@@ -181,13 +181,13 @@ impl Connection {
     /// Asks the peer to prove, over `nonce`, that it still has the key of its identity:
     /// [`Event::PeerProven`] tells when it has, and the connection ends when it fails. `nonce` is fresh
     /// randomness. False, and nothing done: the session layer has no such proofs (the plain profile), or
-    /// the connection is not established, or the last proof is still owed.
-    pub fn challenge_peer(&mut self, nonce: [u8; 32]) -> bool {
+    /// the connection is not established, or the last proof is still owed or was asked for just now.
+    pub fn challenge_peer(&mut self, now: Instant, nonce: [u8; 32]) -> bool {
         let asked = self.is_established()
             && self
                 .protection
                 .as_mut()
-                .is_some_and(|p| p.challenge_peer(nonce));
+                .is_some_and(|p| p.challenge_peer(now, nonce));
         self.pump_session();
         asked
     }
@@ -211,6 +211,10 @@ impl Connection {
         data: &[u8],
     ) -> Result<Placed, PeerViolation> {
         let placed = self.session.insert(offset, data)?;
+        let timeout = self.probe_timeout();
+        if let Some(protection) = &mut self.protection {
+            protection.on_time(now, timeout);
+        }
         while let Some(message) = self.session.next_message()? {
             let Some(protection) = &mut self.protection else {
                 break;

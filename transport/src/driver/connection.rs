@@ -289,11 +289,12 @@ impl Connection {
     pub async fn challenge_peer(&self) -> Result<(), ChallengeError> {
         let mut nonce = [0; 32];
         OsRandom.fill(&mut nonce);
+        let now = self.inner.shared.clock.now();
         let before = self.inner.act(|connection, state| {
             if let Some(reason) = &state.closed {
                 return Err(ChallengeError::Closed(reason.clone()));
             }
-            match connection.challenge_peer(nonce) {
+            match connection.challenge_peer(now, nonce) {
                 true => Ok(state.proofs),
                 false => Err(ChallengeError::NotPossible),
             }

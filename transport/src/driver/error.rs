@@ -26,8 +26,9 @@ pub enum ConnectionError {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChallengeError {
-    /// The session layer has no such proofs (the plain profile), or one is owed already.
-    #[error("no proof can be asked for here, or one is owed already")]
+    /// The session layer has no such proofs (the plain profile), or one is owed already, or was asked for
+    /// within the last second.
+    #[error("no proof can be asked for here, or one was asked for just now")]
     NotPossible,
     /// The connection is over; a wrong answer ends it.
     #[error(transparent)]

@@ -1,6 +1,6 @@
 //! How many strangers are looked at in one go (`docs/threats.md` T4, ADR 0208).
 //!
-//! Under load each SYN costs hashes and an answer, some twenty times what it costs to receive one. A
+//! Under load each SYN costs hashes and an answer, which is many times what it costs to receive one. A
 //! flood that is faster than that fills the receive buffer of the socket, and packets of connections are
 //! lost with it. A driver reads the clock once for a batch of datagrams, so SYNs with the same time
 //! came together: of those, only so many are looked at. While the endpoint keeps up with what comes,
