@@ -22,6 +22,7 @@ mod peers;
 pub mod planted;
 mod requests;
 mod rng;
+pub mod saved;
 mod types;
 mod wire;
 

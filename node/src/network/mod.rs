@@ -10,7 +10,10 @@ mod task;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use dunlin_overlay::{BroadcastId, Event, OverlayConfig, OverlayError, OverlayStats, WallClock};
+use dunlin_overlay::{
+    BroadcastId, Event, Instant, Overlay, OverlayConfig, OverlayError, OverlayStats, PeerState,
+    WallClock,
+};
 use dunlin_session::NodeId;
 use dunlin_transport::driver::{CarrierChoice, Connection, OsRandom};
 use dunlin_transport::protect::Random;
@@ -79,7 +82,7 @@ impl Node {
         let mut seed = [0; 32];
         OsRandom.fill(&mut seed);
         let identity = std::sync::Arc::clone(keys.identity());
-        let mut overlay = dunlin_overlay::Overlay::new(config, identity, seed);
+        let mut overlay = Overlay::new(config, identity, seed);
         for (bootstrap, id) in options.bootstrap {
             overlay
                 .add_bootstrap(clock.now(), bootstrap, id)
@@ -134,22 +137,42 @@ impl Node {
         payload: &[u8],
     ) -> Option<Result<BroadcastId, OverlayError>> {
         let (topic, payload) = (topic.to_owned(), payload.to_vec());
-        self.ask(|answer| Order::Broadcast {
-            topic,
-            payload,
-            answer,
+        self.with_overlay(move |overlay, now| {
+            overlay.broadcast(now, unix_millis(), &topic, &payload)
         })
         .await
     }
 
     /// Counters and sizes; the default when the node has ended.
     pub async fn stats(&self) -> OverlayStats {
-        self.ask(Order::Stats).await.unwrap_or_default()
+        let stats = self.with_overlay(|overlay, _| overlay.stats()).await;
+        stats.unwrap_or_default()
     }
 
     /// The peers with which messages flow.
     pub async fn peers(&self) -> Vec<NodeId> {
-        self.ask(Order::Peers).await.unwrap_or_default()
+        let peers = self.with_overlay(|overlay, _| {
+            let connected = overlay
+                .peers()
+                .filter(|peer| peer.state == PeerState::Connected);
+            connected.map(|peer| peer.id).collect()
+        });
+        peers.await.unwrap_or_default()
+    }
+
+    /// Does something with the overlay in its task, between two inputs, and returns what came of it;
+    /// `None` when the node has ended. It must be quick: the node stands still meanwhile.
+    pub async fn with_overlay<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Overlay, Instant) -> T + Send + 'static,
+    ) -> Option<T> {
+        self.ask(|answer| {
+            Order::With(Box::new(move |overlay, now| {
+                // Whoever asked may have gone; that is no reason to stop.
+                let _ = answer.send(what(overlay, now));
+            }))
+        })
+        .await
     }
 
     /// The connection to a linked peer, for streams of one's own.

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_overlay::{
-    Action, BroadcastId, DialTarget, Direction, Event, LinkEnd, LinkEndCause, LinkId, LinkInfo,
-    Overlay, OverlayError, OverlayStats, PeerState,
+    Action, DialTarget, Direction, Event, LinkEnd, LinkEndCause, LinkId, LinkInfo, Overlay,
 };
 use dunlin_session::{NodeId, PeerInfo};
 use dunlin_transport::driver::{Connection, Endpoint};
@@ -15,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::link::{self, Input};
 use crate::access::Guard;
-use crate::clock::{Clock, unix_millis};
+use crate::clock::Clock;
 use crate::stack::Keys;
 
 /// What tasks of links may have waiting for the node's task; beyond, they wait.
@@ -24,16 +23,12 @@ const INPUTS_MAX: usize = 1_024;
 const GOODBYE: Duration = Duration::from_millis(700);
 const CLOSING: Duration = Duration::from_millis(400);
 
+/// Something to be done with the overlay between two inputs.
+pub(super) type WithOverlay = Box<dyn FnOnce(&mut Overlay, dunlin_overlay::Instant) + Send>;
+
 /// What the handle of a node asks for.
-#[derive(Debug)]
 pub(super) enum Order {
-    Broadcast {
-        topic: String,
-        payload: Vec<u8>,
-        answer: oneshot::Sender<Result<BroadcastId, OverlayError>>,
-    },
-    Stats(oneshot::Sender<OverlayStats>),
-    Peers(oneshot::Sender<Vec<NodeId>>),
+    With(WithOverlay),
     Connection {
         peer: NodeId,
         answer: oneshot::Sender<Option<Connection>>,
@@ -131,27 +126,7 @@ impl Task {
     fn obey(&mut self, order: Order) {
         // Whoever asked may have gone; that is no reason to stop.
         match order {
-            Order::Broadcast {
-                topic,
-                payload,
-                answer,
-            } => {
-                let now = self.clock.now();
-                let sent = self.overlay.broadcast(now, unix_millis(), &topic, &payload);
-                let _ = answer.send(sent);
-            }
-            Order::Stats(answer) => {
-                let _ = answer.send(self.overlay.stats());
-            }
-            Order::Peers(answer) => {
-                let connected = self
-                    .overlay
-                    .peers()
-                    .filter(|peer| peer.state == PeerState::Connected)
-                    .map(|peer| peer.id)
-                    .collect();
-                let _ = answer.send(connected);
-            }
+            Order::With(what) => what(&mut self.overlay, self.clock.now()),
             Order::Connection { peer, answer } => {
                 // The newest link is the one that stays when there are two.
                 let found = self.links.values().rev().find(|link| link.peer == peer);
