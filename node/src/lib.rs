@@ -14,6 +14,7 @@
 //! | [`stack`] | identity, endpoints, connections |
 //! | [`trace`] | qlog files, captures and key logs of live connections; reading them |
 //! | [`access`] | who is denied, and what is told about refusals |
+//! | [`store`] | what outlives the process: SQLite (`docs/operations.md`) |
 //! | [`known_peers`] | trust on first use |
 //! | [`failure`] | the one error type a person sees, and the exit codes (`docs/cli.md`) |
 
@@ -30,6 +31,7 @@ pub mod progress_bar;
 pub mod relay;
 pub mod signals;
 pub mod stack;
+pub mod store;
 pub mod telemetry;
 pub mod trace;
 pub mod transfer;

@@ -5,7 +5,8 @@
 //! (learning of peers), [`roving`] (a link that wanders), [`broadcasting`] (ours and new ones),
 //! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
 //! [`validating`] (verdicts), [`silence`] (who does not answer), [`messaging`] (direct messages and
-//! requests), [`parting`] (goodbyes and bans), [`timers`], [`view`].
+//! requests), [`parting`] (goodbyes and bans), [`timers`], [`view`],
+//! [`restoring`].
 
 mod broadcasting;
 mod comparing;
@@ -19,6 +20,7 @@ mod messaging;
 mod parting;
 mod receive;
 mod relaying;
+mod restoring;
 mod roving;
 mod silence;
 mod timers;
