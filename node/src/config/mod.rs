@@ -1,7 +1,7 @@
 //! The configuration of a node: defaults, then a file, then the environment, then the command line.
 //!
 //! A file is TOML or JSON, with our keys or those of the two programs that this one learnt from
-//! (`docs/config.md`). Each value is checked by the table of [`keys`]; what is wrong is told with
+//! (`docs/config.md`). Each value is checked by the table of `keys`; what is wrong is told with
 //! file, line and what would be right. A key that does not exist is refused, not ignored: it was
 //! meant to do something.
 

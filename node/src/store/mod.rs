@@ -2,7 +2,7 @@
 //! of how they came about. One SQLite file in the data folder, `dunlin.db`.
 //!
 //! A node writes through [`Store`]: orders go through a bounded queue to a thread of its own
-//! ([`writer`]), which commits them in batches; bans and evidence are committed at once. The queue
+//! (`writer`), which commits them in batches; bans and evidence are committed at once. The queue
 //! never blocks whoever fills it. Anybody may read meanwhile through [`StoreReader`], from another
 //! process too.
 //!

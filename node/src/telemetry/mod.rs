@@ -3,7 +3,7 @@
 //! Without anything only warnings appear, of a node information too. `-v` adds information, `-vv`
 //! debugging, `-vvv` every packet. `DUNLIN_LOG`, or else `RUST_LOG`, takes a filter such as
 //! `dunlin_transport=debug` and wins over `-v`. A node reads both from its configuration as well, and
-//! bounds how often one place of the program may write ([`limit`]).
+//! bounds how often one place of the program may write (`limit`).
 
 mod limit;
 

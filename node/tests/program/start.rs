@@ -219,3 +219,52 @@ fn a_hangup_reads_the_file_again_and_a_bad_file_changes_nothing() {
     node.signal("TERM");
     node.finish_within(STOP_LIMIT).expect("it stops");
 }
+
+/// The system refuses files of more than 32 KiB, as a full disk would refuse them: the log of the
+/// store is the one that grows.
+#[cfg(unix)]
+#[test]
+fn a_disk_that_takes_no_more_is_told_once_and_survived() {
+    let lab = Lab::new();
+    let data = lab.path("data");
+    // The store itself is there already.
+    let mut node = start(&data, &[]);
+    node.line();
+    node.signal("TERM");
+    node.finish_within(STOP_LIMIT).expect("it stops");
+
+    let mut command = std::process::Command::new("sh");
+    let line =
+        "trap '' XFSZ; ulimit -f 64; exec \"$0\" start --host 127.0.0.1 --port 0 --data-dir \"$1\"";
+    command
+        .args(["-c", line, env!("CARGO_BIN_EXE_dunlin")])
+        .arg(&data);
+    let mut node = Running::start(&mut command);
+    let place = node.line();
+    let told = "cannot write";
+    for n in 0..60 {
+        if node.stderr().contains(told) {
+            break;
+        }
+        // Each peer that comes and goes is a few rows.
+        let mut peer = start(&lab.path(&format!("peer{n}")), &["--bootstrap", &place]);
+        let id = peer.line();
+        let (id, _) = id.split_once('@').unwrap();
+        waits_for(&format!("peer up: {id}"), &node);
+        peer.signal("TERM");
+        waits_for(&format!("peer down: {id}"), &node);
+    }
+    waits_for(told, &node);
+    // It is a node as before.
+    let mut peer = start(&lab.path("last"), &["--bootstrap", &place]);
+    let id = peer.line();
+    waits_for(
+        &format!("peer up: {}", id.split_once('@').unwrap().0),
+        &node,
+    );
+    let stderr = node.stderr();
+    assert_eq!(stderr.matches(told).count(), 1, "{stderr}");
+    node.signal("TERM");
+    let ended = node.finish_within(STOP_LIMIT).expect("it stops");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
