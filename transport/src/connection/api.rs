@@ -153,6 +153,21 @@ impl Connection {
         Ok(self.outgoing.push(packed, part_max, &options))
     }
 
+    /// Whether as much waits to be sent as is under way, and a packet at least: the peer would have
+    /// nothing to do if it waited for what comes next.
+    #[must_use]
+    pub fn is_worth_sending(&self) -> bool {
+        let under_way = self.sent.bytes_in_flight();
+        let packet = self.mtu as u64;
+        self.outgoing.buffered() >= under_way + under_way.max(packet)
+    }
+
+    /// Packets sent and neither acknowledged nor lost.
+    #[must_use]
+    pub const fn packets_under_way(&self) -> usize {
+        self.sent.outstanding()
+    }
+
     /// A message as it travels: compressed if that is wanted, welcome and shorter.
     fn pack(&self, data: Vec<u8>, options: SendOptions) -> Packed {
         let welcome = self.peer_params.is_some_and(|params| params.takes_lz4);
