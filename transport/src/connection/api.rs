@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use bytes::Bytes;
+
 use super::Connection;
 use super::state::State;
 use crate::congestion::{ControllerState, SavedPath};
@@ -83,9 +85,25 @@ impl Connection {
     /// See [`Self::write`].
     pub fn write_short(&mut self, id: StreamId, data: &[u8]) -> Result<usize, WriteError> {
         self.check_open()?;
+        let room = self.room_for_short(id);
+        self.streams.write(id, data, room)
+    }
+
+    /// [`Self::write_short`] without a copy: what is taken is split off `data`, and held until it is
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// See [`Self::write`].
+    pub fn write_shared(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        self.check_open()?;
+        let room = self.room_for_short(id);
+        self.streams.write_shared(id, data, room)
+    }
+
+    fn room_for_short(&self, id: StreamId) -> u64 {
         let room = self.send_buffer().saturating_sub(self.buffered());
         let short = limits::STREAM_BACKLOG_MAX.saturating_sub(self.streams.backlog(id));
-        self.streams.write(id, data, room.min(short))
+        room.min(short)
     }
 
     /// Ends the sending half of a stream after what was written.
