@@ -174,7 +174,7 @@ impl SendBuffer {
     }
 
     /// Appends the bytes of `range`, which was polled and not yet acknowledged, to `out`.
-    pub fn copy(&self, range: &Range<u64>, out: &mut Vec<u8>) {
+    pub fn copy(&mut self, range: &Range<u64>, out: &mut Vec<u8>) {
         self.bytes.copy_out(range, out);
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Rope {
     chunks: VecDeque<(u64, Chunk)>,
     start: u64,
     end: u64,
+    /// Which chunk was copied from last: the next piece is usually there, or in the one after it.
+    last: usize,
 }
 
 impl Rope {
@@ -45,6 +47,7 @@ impl Rope {
             chunks: VecDeque::new(),
             start: offset,
             end: offset,
+            last: 0,
         }
     }
 
@@ -90,11 +93,10 @@ impl Rope {
     }
 
     /// Appends the bytes of `range`, as far as they are there, to `out`.
-    pub(super) fn copy_out(&self, range: &Range<u64>, out: &mut Vec<u8>) {
+    pub(super) fn copy_out(&mut self, range: &Range<u64>, out: &mut Vec<u8>) {
         let mut from = range.start.max(self.start);
-        // The first chunk that begins after it, less one.
-        let first = self.chunks.partition_point(|(offset, _)| *offset <= from);
-        for (offset, chunk) in self.chunks.range(first.saturating_sub(1)..) {
+        self.last = self.chunk_with(from);
+        for (offset, chunk) in self.chunks.range(self.last..) {
             if from >= range.end {
                 return;
             }
@@ -107,6 +109,21 @@ impl Rope {
         }
     }
 
+    /// The chunk with the byte at `offset`; one that exists, if there is any.
+    fn chunk_with(&self, offset: u64) -> usize {
+        let begins_after = |at: usize| self.chunks.get(at).is_none_or(|(first, _)| *first > offset);
+        if !begins_after(self.last) {
+            if begins_after(self.last + 1) {
+                return self.last;
+            }
+            if begins_after(self.last + 2) {
+                return self.last + 1;
+            }
+        }
+        let after = self.chunks.partition_point(|(first, _)| *first <= offset);
+        after.saturating_sub(1)
+    }
+
     /// Forgets everything before `offset`.
     pub(super) fn forget_below(&mut self, offset: u64) {
         self.start = offset.clamp(self.start, self.end);
@@ -115,6 +132,7 @@ impl Rope {
                 return;
             }
             self.chunks.pop_front();
+            self.last = self.last.saturating_sub(1);
         }
         self.chunks = VecDeque::new();
     }

@@ -127,12 +127,11 @@ async fn the_first_of_many_messages_leave_before_the_last_is_made() -> Result {
     let (_client, dialled, _server, accepted) = pair(EndpointConfig::default()).await?;
     let sent = || dialled.stats().map_or(0, |stats| stats.packets_sent);
     let before = sent();
-    for index in 0..100_u8 {
-        dialled.send_message([index; 64]).await?;
+    for _ in 0..600 {
+        dialled.send_message([1; 100]).await?;
     }
-    let during = sent() - before;
-    assert!((1..=8).contains(&during), "{during} packets left early");
-    for _ in 0..100 {
+    assert!(sent() > before, "nothing left early");
+    for _ in 0..600 {
         accepted.receive_message().await?;
     }
     Ok(())
