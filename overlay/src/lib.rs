@@ -8,6 +8,8 @@
 //! `docs/overlay.md` is the normative text: the messages (CBOR after RFC 8949, schema after
 //! RFC 8610), the state machine, the limits, and what is deliberately not here yet.
 
+pub mod address;
+mod book;
 mod bucket;
 mod config;
 mod error;
@@ -39,8 +41,8 @@ pub use crate::peers::live::PeerCounters;
 pub use crate::peers::state::{PeerState, StateReason, is_transition};
 pub use crate::peers::table::PeerSource;
 pub use crate::types::{
-    BroadcastId, Capabilities, DisconnectReason, LinkId, Priority, Refusal, RequestId,
-    RequestRefusal, Roles, Verdict, is_valid_name,
+    AddedPeer, BroadcastId, Capabilities, DisconnectReason, HintSource, LinkId, PeerPriority,
+    Priority, Refusal, RequestId, RequestRefusal, Roles, Verdict, is_valid_name,
 };
 
 /// The protocol version of this crate's hellos.
