@@ -45,6 +45,28 @@ pub use crate::types::{
     Priority, Refusal, RequestId, RequestRefusal, Roles, Verdict, is_valid_name,
 };
 
+/// A peer record for others to find a node by, signed by the node itself: `signed-record` of
+/// `docs/overlay.md`. At most [`limits::RECORD_ADDRESSES_MAX`] addresses are in it. It is believed for 30
+/// days where it is given to [`Overlay::add_record`], and any record that the node signs later
+/// replaces it.
+#[must_use]
+pub fn sign_record(
+    identity: &dunlin_session::Identity,
+    network: &str,
+    addresses: &[core::net::SocketAddr],
+    unix_millis: u64,
+) -> Vec<u8> {
+    let fields = wire::RecordFields {
+        network,
+        sequence: unix_millis,
+        unix_millis,
+        addresses,
+        capabilities: Capabilities::ALL,
+        roles: Roles::FULL,
+    };
+    wire::VerifiedRecord::sign(identity, &fields).to_bytes()
+}
+
 /// The protocol version of this crate's hellos.
 pub const PROTOCOL_VERSION: u16 = 1;
 /// The lowest version it still speaks.

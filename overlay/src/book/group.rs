@@ -24,6 +24,8 @@ pub(crate) enum Group {
     Machine(SocketAddr),
     /// Hints that came without a peer.
     Hints(HintSource),
+    /// Our own store: further buckets for a group of which it has many.
+    Store(u8),
 }
 
 impl Group {
@@ -60,6 +62,7 @@ impl Group {
                 hasher.update(&address.port().to_be_bytes())
             }
             Self::Hints(source) => hasher.update(&[4, source.code()]),
+            Self::Store(number) => hasher.update(&[5, number]),
         };
     }
 }

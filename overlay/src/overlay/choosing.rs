@@ -57,7 +57,8 @@ impl Overlay {
                 }
                 let is_going = self.dials.contains_key(&address)
                     || self.dials.values().any(|dial| dial.is_to(id));
-                if !is_going && !(is_strict && self.is_of_a_used_group(address)) {
+                let is_late = is_strict && self.is_of_a_used_group(address);
+                if !is_going && !is_late {
                     self.dial_peer(now, id, address);
                 }
             }

@@ -69,7 +69,7 @@ impl Overlay {
 
     /// Between two questions: short below `min_peers`, long from `target_peers` on, and in proportion
     /// between them.
-    fn exchange_interval(&self) -> Duration {
+    pub(super) fn exchange_interval(&self) -> Duration {
         let (low, high) = (
             self.config.exchange_interval_low,
             self.config.exchange_interval,

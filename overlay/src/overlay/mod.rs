@@ -160,6 +160,12 @@ impl Overlay {
         self.me
     }
 
+    /// The name of the network.
+    #[must_use]
+    pub fn network(&self) -> &str {
+        &self.config.network
+    }
+
     /// Sets the calendar anew: after the machine slept, or its clock was corrected.
     pub fn set_wall_clock(&mut self, wall_clock: WallClock) {
         self.config.wall_clock = wall_clock;

@@ -75,8 +75,8 @@ impl Overlay {
         let SavedPeer { id, .. } = saved;
         let addresses: Vec<SocketAddr> = saved
             .addresses
-            .iter()
-            .map(|&address| canonical(address))
+            .into_iter()
+            .map(canonical)
             .filter(|&address| is_place(address) && !self.config.listen.contains(&address))
             .take(RECORD_ADDRESSES_MAX)
             .collect();

@@ -15,6 +15,9 @@ use crate::book::{Group, Shelf, Slot, Test};
 use crate::limits::RECORD_ADDRESSES_MAX;
 use crate::wire::canonical;
 
+/// Buckets of the new in which a group of addresses may be after a restart.
+const RESTORED_BUCKETS: u8 = 4;
+
 impl PeerTable {
     /// Whether [`Self::place_new`] would find a slot.
     pub(crate) fn has_place(&self, address: SocketAddr, source: Group) -> bool {
@@ -55,9 +58,13 @@ impl PeerTable {
             return false;
         };
         let tried = tried.then(|| self.book.tried_slot(address));
-        let new = self.book.new_slot(address, Group::of(address));
-        let free = tried.into_iter().chain([new]);
-        let Some(slot) = free.filter_map(|slot| self.book.free_near(slot)).next() else {
+        // Who told of it is not stored. As many buckets for a group of addresses as it would have had
+        // from so many groups of sources.
+        let sources = (1..RESTORED_BUCKETS).map(Group::Store);
+        let sources = core::iter::once(Group::of(address)).chain(sources);
+        let new = sources.map(|source| self.book.new_slot(address, source));
+        let mut free = tried.into_iter().chain(new);
+        let Some(slot) = free.find_map(|slot| self.book.free_near(slot)) else {
             return false;
         };
         self.put(id, slot);
