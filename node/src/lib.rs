@@ -22,6 +22,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod data_dir;
+pub mod discovery;
 pub mod failure;
 pub mod fuzzing;
 pub mod known_peers;
