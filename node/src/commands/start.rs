@@ -63,6 +63,7 @@ pub(super) async fn run(
         logs,
         node,
     };
+    let _discovery = running.node.discover(running.config.discovery());
     let mut hangup = Hangup::listen()?;
     let mut tell_left_out = tokio::time::interval(TELL_EVERY);
     loop {

@@ -1,6 +1,6 @@
 //! The settings of a node, typed and valid.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::cli::address::PeerAddress;
 use crate::cli::carrier::Carriers;
 use crate::cli::controller::Controllers;
 use crate::cli::id::{KeyExchange, PostQuantum};
+use crate::discovery::{DiscoveryOptions, DnsSeed};
 
 /// The settings of `dunlin start`. `docs/config.md` has the keys they are set by.
 #[derive(Clone, PartialEq, Debug)]
@@ -64,7 +65,11 @@ pub struct PeersConfig {
     /// Nodes to join the network through.
     pub bootstrap_nodes: Vec<PeerAddress>,
     /// Names that stand for nodes to join the network through.
-    pub dns_seeds: Vec<String>,
+    pub dns_seeds: Vec<DnsSeed>,
+    /// Name servers to ask for them; empty: those of the system.
+    pub name_servers: Vec<SocketAddr>,
+    /// Whether to look for nodes in the local network, and to be found there.
+    pub lan_discovery: bool,
     /// How long a ban by the operator lasts unless it says otherwise.
     pub ban_duration: Duration,
 }
@@ -165,6 +170,8 @@ impl Default for Config {
                 discovery_interval: overlay.exchange_interval,
                 bootstrap_nodes: Vec::new(),
                 dns_seeds: Vec::new(),
+                name_servers: Vec::new(),
+                lan_discovery: false,
                 ban_duration: overlay.ban_duration,
             },
             reputation: ReputationConfig::default(),
@@ -214,6 +221,16 @@ impl PeersConfig {
 }
 
 impl Config {
+    /// Where to look for peers besides the bootstrap nodes.
+    #[must_use]
+    pub fn discovery(&self) -> DiscoveryOptions {
+        DiscoveryOptions {
+            dns_seeds: self.peers.dns_seeds.clone(),
+            name_servers: self.peers.name_servers.clone(),
+            lan: self.peers.lan_discovery,
+        }
+    }
+
     /// The settings of the overlay. What the start of a node decides (clock, addresses) is put in
     /// there.
     #[must_use]

@@ -63,10 +63,12 @@ fn reads_the_file_of_seed_q() {
     assert_eq!(peers.handshake_timeout, Duration::from_secs(5));
     assert_eq!(peers.discovery_interval, Duration::from_secs(300));
     assert_eq!(peers.bootstrap_nodes.len(), 2);
+    let seeds: Vec<_> = peers.dns_seeds.iter().map(ToString::to_string).collect();
     assert_eq!(
-        peers.dns_seeds,
-        ["seed.qudag.network", "nodes.qudag.network"]
+        seeds,
+        ["seed.qudag.network:4600", "nodes.qudag.network:4600"]
     );
+    assert_eq!(config.discovery().dns_seeds, peers.dns_seeds);
     assert_eq!(config.reputation, ReputationConfig::default());
     let overlay = config.overlay();
     assert_eq!((overlay.max_peers, overlay.min_peers), (50, 5));

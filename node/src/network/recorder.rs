@@ -6,8 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_overlay::saved::SavedPeer;
-use dunlin_overlay::{Event, Instant, Overlay, PeerSource, PeerState};
+use dunlin_overlay::{Event, Instant, Overlay};
 
 use super::story;
 use crate::clock::unix_millis;
@@ -87,7 +86,7 @@ impl Recorder {
         let Some(store) = &self.store else {
             return;
         };
-        let is_taken = store.save_peers(peers(overlay));
+        let is_taken = store.save_peers(overlay.saved_peers());
         // Without room it is tried again soon.
         let wait = if is_taken { PEERS_EVERY } else { PEERS_AFTER };
         self.peers_due = Some(now + wait);
@@ -100,31 +99,7 @@ pub(super) fn restore(overlay: &mut Overlay, now: Instant, saved: Saved) {
         overlay.restore_seen(now, unix_millis, id);
     }
     for peer in saved.peers {
-        for address in peer.addresses.into_iter().take(1) {
-            // There is room for so many; the best ones come first.
-            let _ = overlay.add_bootstrap(now, address, Some(peer.id));
-        }
+        // What does not fit any more is left out.
+        overlay.restore_peer(now, peer);
     }
-}
-
-fn peers(overlay: &Overlay) -> Vec<SavedPeer> {
-    let now = unix_millis();
-    let known = overlay.peers().filter(|peer| !peer.addresses.is_empty());
-    let saved = known.map(|peer| {
-        let is_connected = peer.state == PeerState::Connected;
-        SavedPeer {
-            id: peer.id,
-            introducer: match peer.source {
-                PeerSource::Exchange(introducer) => Some(introducer),
-                _ => None,
-            },
-            addresses: peer.addresses,
-            record: None,
-            tried: is_connected,
-            anchor: is_connected,
-            seen_at: is_connected.then_some(now),
-            failures: peer.failures,
-        }
-    });
-    saved.collect()
 }

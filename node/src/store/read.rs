@@ -18,8 +18,8 @@ const RECORD_BLOB_MAX: usize = RECORD_LEN_MAX + 256;
 
 pub(super) fn peers(connection: &Connection) -> rusqlite::Result<Vec<SavedPeer>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, introducer, tried, anchor, seen_at, failures, record FROM peers
-         ORDER BY anchor DESC, tried DESC, seen_at DESC, id LIMIT ?1",
+        "SELECT id, introducer, tried, anchor, seen_at, failures, record, persistent FROM peers
+         ORDER BY persistent DESC, anchor DESC, tried DESC, seen_at DESC, id LIMIT ?1",
     )?;
     let mut rows = statement.query([PEERS_MAX])?;
     let mut found = Vec::new();
@@ -48,6 +48,7 @@ fn peer(row: &Row<'_>) -> rusqlite::Result<Option<SavedPeer>> {
         anchor: row.get(3)?,
         seen_at: row.get::<_, Option<i64>>(4)?.map(millis),
         failures: u32::try_from(row.get::<_, i64>(5)?).unwrap_or(u32::MAX),
+        persistent: row.get(7)?,
     }))
 }
 

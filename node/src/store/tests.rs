@@ -65,6 +65,7 @@ fn peer(n: u8) -> SavedPeer {
         anchor: n == 1,
         seen_at: Some(NOW - 5),
         failures: 2,
+        persistent: n == 1,
     }
 }
 
@@ -328,7 +329,7 @@ async fn rows_that_make_no_sense_are_left_out() {
     drop(place.open());
     fill(
         &place,
-        "INSERT INTO peers VALUES ('nobody', NULL, 1, 1, 1, -7, NULL);
+        "INSERT INTO peers VALUES ('nobody', NULL, 1, 1, 1, -7, NULL, 0);
          INSERT INTO bans VALUES ('prefix', '10.0.0.0/33', 1, 2, 'r'), ('address', 'here', 1, 2, 'r');
          INSERT INTO seen VALUES (9000000000000000, x'00');",
     );

@@ -153,9 +153,9 @@ fn write_peers(
         delete.execute([gone.to_string()])?;
     }
     let mut put = transaction.prepare_cached(
-        "INSERT INTO peers (id, introducer, tried, anchor, seen_at, failures, record)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET
-         introducer = ?2, tried = ?3, anchor = ?4, seen_at = ?5, failures = ?6, record = ?7",
+        "INSERT INTO peers (id, introducer, tried, anchor, seen_at, failures, record, persistent)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET introducer = ?2,
+         tried = ?3, anchor = ?4, seen_at = ?5, failures = ?6, record = ?7, persistent = ?8",
     )?;
     let mut forget = transaction.prepare_cached("DELETE FROM addresses WHERE peer = ?1")?;
     let mut place = transaction
@@ -174,6 +174,7 @@ fn write_peers(
             peer.seen_at.map(stored),
             peer.failures,
             peer.record.as_deref(),
+            peer.persistent,
         ])?;
         if before.is_some_and(|before| before.addresses == peer.addresses) {
             continue;

@@ -126,6 +126,13 @@ impl Setting {
         Duration::try_from_secs_f64(self.number()?).map_err(|_| MISFIT.into())
     }
 
+    fn flag(self) -> Result<bool, String> {
+        match self {
+            Self::Flag(flag) => Ok(flag),
+            _ => Err(MISFIT.into()),
+        }
+    }
+
     fn list(self) -> Result<Vec<String>, String> {
         match self {
             Self::List(items) => Ok(items),

@@ -1,14 +1,16 @@
 //! Keys of `[network]`: peers, reputation and trust, gossip.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use dunlin_overlay::limits::{
     BOOTSTRAP_MAX, HOP_LIMIT_MAX, PEERS_MAX, STORE_BYTES_MAX, STORE_MESSAGES_MAX,
 };
 
 use super::{Key, key};
 use crate::config::shape::{Setting, Shape};
+use crate::discovery::DNS_SEEDS_MAX;
 
-/// DNS seeds that may be named.
-const DNS_SEEDS_MAX: usize = 32;
 const DAY: f64 = 86_400.0;
 
 /// The keys, in the order of the generated file.
@@ -90,11 +92,7 @@ pub(super) const KEYS: &[Key] = &[
             Setting::List(nodes.map(ToString::to_string).collect())
         },
         |config, value| {
-            let nodes = value.list()?.into_iter().map(|text| {
-                text.parse()
-                    .map_err(|error| format!("has \"{}\": {error}", text.escape_debug()))
-            });
-            config.peers.bootstrap_nodes = nodes.collect::<Result<_, _>>()?;
+            config.peers.bootstrap_nodes = parsed(value)?;
             Ok(())
         },
     )
@@ -104,21 +102,40 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "network.peers.dns_seeds",
         Shape::List(DNS_SEEDS_MAX, "seed.example.org"),
-        "Names whose addresses are nodes to join the network through.",
-        |config| Setting::List(config.peers.dns_seeds.clone()),
+        "Names whose DNS records are nodes to join the network through: name or name:port.",
+        |config| {
+            let seeds = config.peers.dns_seeds.iter();
+            Setting::List(seeds.map(ToString::to_string).collect())
+        },
         |config, value| {
-            let names = value.list()?;
-            if let Some(name) = names.iter().find(|name| !is_domain(name)) {
-                return Err(format!(
-                    "has \"{}\", which is no domain name; write for example \"seed.example.org\"",
-                    name.escape_debug()
-                ));
-            }
-            config.peers.dns_seeds = names;
+            config.peers.dns_seeds = parsed(value)?;
             Ok(())
         },
     )
     .from("Q: its own names"),
+    key(
+        "network.peers.name_servers",
+        Shape::List(8, "192.0.2.53:53"),
+        "Name servers to ask for them; without any those of the system.",
+        |config| {
+            let servers = config.peers.name_servers.iter();
+            Setting::List(servers.map(ToString::to_string).collect())
+        },
+        |config, value| {
+            config.peers.name_servers = parsed(value)?;
+            Ok(())
+        },
+    ),
+    key(
+        "network.peers.lan_discovery",
+        Shape::Flag,
+        "Whether to look for nodes in the local network (mDNS), and to be seen there by everybody.",
+        |config| Setting::Flag(config.peers.lan_discovery),
+        |config, value| {
+            config.peers.lan_discovery = value.flag()?;
+            Ok(())
+        },
+    ),
     key(
         "network.peers.ban_duration",
         Shape::Seconds(1.0, 3_650.0 * DAY),
@@ -277,11 +294,11 @@ pub(super) const KEYS: &[Key] = &[
     ),
 ];
 
-/// Letters, digits and hyphens between dots, at most 253 bytes (RFC 1035 §2.3).
-fn is_domain(name: &str) -> bool {
-    let is_label = |label: &str| {
-        let of_letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        !label.is_empty() && label.len() <= 63 && label.bytes().all(of_letters)
-    };
-    name.len() <= 253 && name.trim_end_matches('.').split('.').all(is_label)
+/// A list whose items read as `T`.
+fn parsed<T: FromStr<Err: Display>>(value: Setting) -> Result<Vec<T>, String> {
+    let items = value.list()?.into_iter().map(|text| {
+        text.parse()
+            .map_err(|error| format!("has \"{}\": {error}", text.escape_debug()))
+    });
+    items.collect()
 }
