@@ -87,7 +87,8 @@ pub const VALIDATIONS_PER_PEER_MAX: usize = 256;
 pub const KNOWN_PEERS_MAX: usize = 1024;
 /// Known peers that one peer may have introduced (a quarter of the table). More are ignored.
 pub const KNOWN_PER_SOURCE_MAX: usize = KNOWN_PEERS_MAX / 4;
-/// Bans kept. One more ends the ban that would expire first.
+/// Bans kept, of identities, addresses and ranges together. One more ends the ban that would expire
+/// first.
 pub const BANS_MAX: usize = KNOWN_PEERS_MAX / 4;
 /// Bootstrap addresses. One more: `OverlayError::TooManyBootstraps`.
 pub const BOOTSTRAP_MAX: usize = 64;
@@ -121,7 +122,21 @@ pub const ACTIONS_MAX: usize = 4096;
 
 /// Proven faults of one peer on one link; the last one disconnects and bans it.
 pub const VIOLATIONS_MAX: u32 = 4;
-/// Messages of one peer dropped for its rate on one link; the last one disconnects it.
+/// Messages of one peer dropped for its rate within [`RATE_DROPS_WITHIN`]; the last one disconnects and
+/// bans it.
 pub const RATE_DROPS_MAX: u32 = 10_000;
 /// Failures in a row after which a peer that is no bootstrap is forgotten.
 pub const FAILURES_MAX: u32 = 10;
+
+/// UTF-8 bytes of the reason of a ban. A longer one is cut.
+pub const BAN_REASON_LEN_MAX: usize = 256;
+/// Ranges on the allow list (`OverlayConfig::allow`). More are left out.
+pub const ALLOWED_MAX: usize = 64;
+/// Groups of addresses with a maximum (`OverlayConfig::groups`). More are left out.
+pub const GROUPS_MAX: usize = 64;
+/// Ranges of one of them. More are left out.
+pub const GROUP_PREFIXES_MAX: usize = 64;
+/// Subnets whose connecting is rated one by one. One more shares a rate with all beyond.
+pub const RATED_SUBNETS_MAX: usize = 1_024;
+/// In so long [`RATE_DROPS_MAX`] messages dropped for their sender's rate end the link.
+pub const RATE_DROPS_WITHIN: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ mod wire_bodies;
 use core::cell::RefCell;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ pub use wire_bodies::{overlay_message, overlay_record};
 use bytes::Bytes;
 use dunlin_session::Identity;
 
+use crate::saved::BanSubject;
 use crate::types::ShortId;
 use crate::wire::{
     self, Announce, BroadcastBody, BroadcastFrame, Direct, Disconnect, DisconnectAck, GetPeers,
@@ -111,6 +112,7 @@ struct World {
     links: Vec<(u8, LinkId)>,
     dials: Vec<DialTarget>,
     requests: Vec<(dunlin_session::NodeId, RequestId)>,
+    challenged: Vec<(dunlin_session::NodeId, LinkId)>,
     /// The last question for peers that each peer was asked.
     asked: [u64; PEERS as usize],
 }
@@ -140,6 +142,7 @@ impl World {
             links: Vec::new(),
             dials: Vec::new(),
             requests: Vec::new(),
+            challenged: Vec::new(),
             asked: [0; PEERS as usize],
         }
     }
@@ -175,7 +178,7 @@ impl World {
                 let reason = reasons[usize::from(input.byte()) % reasons.len()];
                 self.overlay.disconnect(now, id, reason);
             }
-            14 => self.overlay.unban(now, id),
+            14 => self.ban_or_unban(now, id, input),
             _ => {
                 let address = SocketAddr::from(([10, 0, 0, who], 1));
                 let id = (choice & 16 == 0).then_some(id);
@@ -432,6 +435,7 @@ impl World {
                 Action::CloseLink { link, .. } => {
                     self.links.retain(|(_, open)| *open != link);
                 }
+                Action::ChallengePeer { peer, link } => self.challenged.push((peer, link)),
             }
         }
         while let Some(event) = self.overlay.poll_event() {
@@ -441,6 +445,36 @@ impl World {
         }
         self.dials.truncate(limits::PARALLEL_DIALS_MAX);
         self.requests.truncate(64);
+        self.challenged.truncate(64);
+    }
+
+    /// Bans and lifts bans, of identities, addresses and ranges; asks for proofs and gives them.
+    fn ban_or_unban(&mut self, now: Instant, id: dunlin_session::NodeId, input: &mut Input<'_>) {
+        let (choice, bits) = (input.byte(), input.byte());
+        let ip = IpAddr::from([10, 0, 0, bits % PEERS]);
+        let subject = match choice % 3 {
+            0 => BanSubject::Peer(id),
+            1 => BanSubject::Address(ip),
+            _ => BanSubject::Prefix(ip, bits),
+        };
+        match choice / 3 % 4 {
+            0 => {
+                let duration = Duration::from_secs(u64::from(bits));
+                self.overlay.ban(now, subject, duration, "by the fuzzer");
+            }
+            1 => {
+                let _ = self.overlay.challenge(now, id);
+            }
+            2 => {
+                if let Some((peer, link)) = self.challenged.pop() {
+                    self.overlay
+                        .handle_challenged(now, peer, link, bits & 1 == 0);
+                }
+            }
+            _ => {
+                self.overlay.unban(now, subject);
+            }
+        }
     }
 
     fn check_sent(&mut self, peer: dunlin_session::NodeId, link: LinkId, bytes: &Bytes) {

@@ -26,6 +26,10 @@ impl Overlay {
             .filter(|live| live.is_connected())
             .count();
         let handshaking = self.live.len() - self.connected_count();
+        let inbound = self
+            .live
+            .values()
+            .filter(|live| live.is_connected() && live.link.direction == crate::Direction::Inbound);
         let bounds = [
             (self.connected_count() <= self.config.max_peers, "max_peers"),
             (handshaking <= limits::HANDSHAKING_MAX, "HANDSHAKING_MAX"),
@@ -65,6 +69,12 @@ impl Overlay {
                 "VALIDATIONS_MAX",
             ),
             (connected == self.connected, "connected peers are counted"),
+            (self.bans.len() <= limits::BANS_MAX, "BANS_MAX"),
+            (
+                self.connect_rates.len() <= limits::RATED_SUBNETS_MAX,
+                "RATED_SUBNETS_MAX",
+            ),
+            (inbound.count() <= self.config.inbound_max(), "max_inbound"),
             (!self.live.contains_key(&self.me), "no link to ourselves"),
             (
                 self.live.keys().all(|&id| self.table.get(id).is_some()),
@@ -93,6 +103,10 @@ impl Overlay {
             rule(
                 entry.banned_until.is_some() == is_banned,
                 "banned peers have an end of their ban",
+            )?;
+            rule(
+                is_banned == self.is_banned_peer(id),
+                "banned peers are on the list of bans",
             )?;
             rule(
                 entry.addresses.len() <= limits::RECORD_ADDRESSES_MAX,

@@ -5,8 +5,11 @@
 //! (learning of peers), [`roving`] (a link that wanders), [`broadcasting`] (ours and new ones),
 //! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
 //! [`validating`] (verdicts), [`silence`] (who does not answer), [`messaging`] (direct messages and
-//! requests), [`parting`] (goodbyes and bans), [`timers`], [`view`].
+//! requests), [`parting`] (goodbyes), [`admission`] (who is taken and who goes for it), [`banning`],
+//! [`proving`] (identities once more), [`timers`], [`view`].
 
+mod admission;
+mod banning;
 mod broadcasting;
 mod comparing;
 mod dialing;
@@ -17,6 +20,7 @@ mod invariants;
 mod links;
 mod messaging;
 mod parting;
+mod proving;
 mod receive;
 mod relaying;
 mod roving;
@@ -44,7 +48,9 @@ use crate::event::{Action, Event};
 use crate::gossip::Gossip;
 use crate::gossip::seen::SeenSet;
 use crate::outbox::Outbox;
+use crate::peers::bans::BanList;
 use crate::peers::live::Live;
+use crate::peers::rates::SubnetRates;
 use crate::peers::table::PeerTable;
 use crate::requests::Requests;
 use crate::rng::Rng;
@@ -99,6 +105,10 @@ pub struct Overlay {
     roving: Roving,
     /// Since when there is no connected peer.
     alone_since: Option<Instant>,
+    bans: BanList,
+    connect_rates: SubnetRates,
+    /// Decides which networks eviction protects; nobody else knows it.
+    eviction_key: [u8; 32],
     out: Outbox,
     counters: OverlayStats,
     shutting_down: bool,
@@ -136,6 +146,9 @@ impl Overlay {
             next_exchange: start,
             roving: Roving::default(),
             alone_since: Some(start),
+            bans: BanList::default(),
+            connect_rates: SubnetRates::new(start, config.admission.connects_per_subnet),
+            eviction_key: *blake3::keyed_hash(&seed, b"dunlin overlay eviction").as_bytes(),
             out: Outbox::default(),
             counters: OverlayStats::default(),
             shutting_down: false,

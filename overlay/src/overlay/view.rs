@@ -8,7 +8,9 @@ use dunlin_session::{NodeId, PublicIdentity};
 use super::Overlay;
 use crate::Instant;
 use crate::event::Direction;
-use crate::peers::live::PeerCounters;
+use crate::peers::health::PeerHealth;
+use crate::peers::kind::ConnectionKind;
+use crate::peers::live::{Live, PeerCounters};
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::PeerSource;
 use crate::types::{Capabilities, Roles};
@@ -48,6 +50,18 @@ pub struct PeerView {
     pub banned_until: Option<Instant>,
     /// Traffic on the link.
     pub counters: PeerCounters,
+    /// What the connection is for.
+    pub kind: Option<ConnectionKind>,
+    /// The protocol version spoken, once its hello was accepted.
+    pub version: Option<u16>,
+    /// How it answers, while there is a link.
+    pub health: Option<PeerHealth>,
+    /// When anything was last heard of it on the link.
+    pub last_activity: Option<Instant>,
+    /// When it last proved its identity again on the link.
+    pub proved_at: Option<Instant>,
+    /// Why it is banned, in words.
+    pub ban_reason: Option<String>,
 }
 
 /// Counters since the start, and sizes as of now.
@@ -134,6 +148,8 @@ pub struct OverlayStats {
     pub unhandled: u64,
     /// Proven faults of peers.
     pub violations: u64,
+    /// Peers that had to go for others.
+    pub evictions: u64,
     /// Actions dropped because the driver did not poll.
     pub actions_dropped: u64,
     /// Events dropped because the application did not poll.
@@ -166,8 +182,48 @@ impl Overlay {
                 failures: entry.backoff.failures(),
                 banned_until: entry.banned_until,
                 counters: live.map(|live| live.counters).unwrap_or_default(),
+                kind: self.kind_of(id, live),
+                version: hello.map(|hello| hello.version),
+                health: self.health_of(id),
+                last_activity: live.map(|live| live.last_activity),
+                proved_at: live.and_then(|live| live.proved_at),
+                ban_reason: self.bans.reason_of(id),
             }
         })
+    }
+
+    /// What the connection with a peer is for.
+    fn kind_of(&self, peer: NodeId, live: Option<&Live>) -> Option<ConnectionKind> {
+        let live = live?;
+        let is_outbound = live.link.direction == Direction::Outbound;
+        let is_seed = is_outbound && self.table.get(peer)?.source == PeerSource::Bootstrap;
+        Some(if is_outbound && self.roves_to(peer) {
+            ConnectionKind::Temporary
+        } else if is_seed {
+            ConnectionKind::Seed
+        } else if is_outbound {
+            ConnectionKind::Outbound
+        } else {
+            ConnectionKind::Inbound
+        })
+    }
+
+    /// How a peer answers; `None` without a link.
+    pub(super) fn health_of(&self, peer: NodeId) -> Option<PeerHealth> {
+        let live = self.live.get(&peer)?;
+        let neighbour = self.gossip.neighbours.get(&peer);
+        let is_silent = neighbour.is_some_and(|of| of.is_silent());
+        let thresholds = &self.config.health;
+        Some(live.ping.health(thresholds, is_silent, live.last_activity))
+    }
+
+    /// The connected peers with which something is wrong, and what
+    /// ([`crate::OverlayConfig::health`]).
+    pub fn unhealthy(&self) -> impl Iterator<Item = (NodeId, PeerHealth)> {
+        let connected = self.live.iter().filter(|(_, live)| live.is_connected());
+        connected
+            .filter_map(|(&peer, _)| Some((peer, self.health_of(peer)?)))
+            .filter(|(_, health)| !health.is_healthy())
     }
 
     /// Counters and sizes.

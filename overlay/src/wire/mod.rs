@@ -11,7 +11,7 @@ mod record;
 
 use minicbor::{Decode, Decoder, Encode};
 
-pub(crate) use self::address::{WireAddress, canonical, is_dialable};
+pub(crate) use self::address::{Scope, WireAddress, canonical, is_dialable};
 pub(crate) use self::broadcast::{
     BroadcastBody, BroadcastFrame, CheckedBroadcast, check_broadcast, sign_broadcast,
 };
