@@ -279,6 +279,9 @@ impl OverlayConfig {
         if self.validation != Validation::None && self.handlers == Handlers::Any {
             self.capabilities = self.capabilities.union(Capabilities::VALIDATES);
         }
+        if self.roles.contains(Roles::RELAY) {
+            self.capabilities = self.capabilities.union(Capabilities::RELAYS);
+        }
         for interval in [
             &mut self.ping_interval,
             &mut self.exchange_interval,

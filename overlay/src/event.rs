@@ -125,6 +125,8 @@ pub enum RequestFailure {
     Timeout,
     /// The peer was lost or left.
     PeerGone,
+    /// No relay reaches it.
+    Unreachable,
     /// The peer refused (`None`: with a code of a later version).
     Refused(Option<RequestRefusal>),
 }
@@ -200,6 +202,8 @@ pub enum Event {
         handler: String,
         /// The application's bytes.
         payload: Bytes,
+        /// The relay, if it came through one.
+        via: Option<NodeId>,
     },
     /// A request to a handler of ours; answer with `respond` or `refuse`.
     Request {
@@ -211,6 +215,8 @@ pub enum Event {
         handler: String,
         /// The application's bytes.
         payload: Bytes,
+        /// The relay, if it came through one; the answer goes the same way.
+        via: Option<NodeId>,
     },
     /// The answer to a request of ours.
     Response {

@@ -21,6 +21,7 @@ mod peers;
 #[cfg_attr(not(feature = "planted-bugs"), doc(hidden))]
 pub mod planted;
 mod prefix;
+mod relayed;
 mod requests;
 mod rng;
 pub mod saved;

@@ -140,3 +140,22 @@ pub const GROUP_PREFIXES_MAX: usize = 64;
 pub const RATED_SUBNETS_MAX: usize = 1_024;
 /// In so long [`RATE_DROPS_MAX`] messages dropped for their sender's rate end the link.
 pub const RATE_DROPS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Payload bytes of a message through a third node. Longer: refused at the sender's API, a violation on
+/// receipt.
+pub const RELAYED_PAYLOAD_LEN_MAX: usize = 64 * 1024;
+/// A relayed message signed longer ago is dropped.
+pub const RELAY_AGE_MAX: Duration = Duration::from_secs(120);
+/// Relays that are given one message, one after the other. Beyond: it has failed.
+pub const RELAYS_TRIED_MAX: usize = 3;
+/// Messages of ours that a relay may give back. One more: `OverlayError::TooManyRelayed`.
+pub const RELAYED_WAITING_MAX: usize = 64;
+/// Relayed messages remembered, so that none is taken twice. One more evicts the one signed longest ago,
+/// and nothing as old as that is taken any more.
+pub const RELAYED_SEEN_MAX: usize = 4_096;
+/// Nodes remembered with which messages pass through a third one. One more pushes out the oldest.
+pub const RELAYED_PARTNERS_MAX: usize = 64;
+/// Messages to be passed on, or passed on to us, that one peer may bring a second.
+pub const RELAYED_PER_SECOND: u64 = 32;
+/// As many may come at once. Beyond: dropped.
+pub const RELAYED_BURST: u64 = 64;

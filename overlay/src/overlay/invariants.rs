@@ -26,10 +26,6 @@ impl Overlay {
             .filter(|live| live.is_connected())
             .count();
         let handshaking = self.live.len() - self.connected_count();
-        let inbound = self
-            .live
-            .values()
-            .filter(|live| live.is_connected() && live.link.direction == crate::Direction::Inbound);
         let bounds = [
             (self.connected_count() <= self.config.max_peers, "max_peers"),
             (handshaking <= limits::HANDSHAKING_MAX, "HANDSHAKING_MAX"),
@@ -69,12 +65,6 @@ impl Overlay {
                 "VALIDATIONS_MAX",
             ),
             (connected == self.connected, "connected peers are counted"),
-            (self.bans.len() <= limits::BANS_MAX, "BANS_MAX"),
-            (
-                self.connect_rates.len() <= limits::RATED_SUBNETS_MAX,
-                "RATED_SUBNETS_MAX",
-            ),
-            (inbound.count() <= self.config.inbound_max(), "max_inbound"),
             (!self.live.contains_key(&self.me), "no link to ourselves"),
             (
                 self.live.keys().all(|&id| self.table.get(id).is_some()),
@@ -84,7 +74,34 @@ impl Overlay {
         bounds
             .into_iter()
             .try_for_each(|(holds, what)| rule(holds, what))?;
+        self.check_admission()?;
         self.check_entries()
+    }
+
+    fn check_admission(&self) -> Result<(), BrokenInvariant> {
+        let inbound = self
+            .live
+            .values()
+            .filter(|live| live.is_connected() && live.link.direction == crate::Direction::Inbound);
+        let (waiting, partners) = self.relayed.sizes();
+        let bounds = [
+            (self.bans.len() <= limits::BANS_MAX, "BANS_MAX"),
+            (
+                waiting <= limits::RELAYED_WAITING_MAX,
+                "RELAYED_WAITING_MAX",
+            ),
+            (
+                partners <= limits::RELAYED_PARTNERS_MAX,
+                "RELAYED_PARTNERS_MAX",
+            ),
+            (
+                self.connect_rates.len() <= limits::RATED_SUBNETS_MAX,
+                "RATED_SUBNETS_MAX",
+            ),
+            (inbound.count() <= self.config.inbound_max(), "max_inbound"),
+        ];
+        let mut bounds = bounds.into_iter();
+        bounds.try_for_each(|(holds, what)| rule(holds, what))
     }
 
     fn check_entries(&self) -> Result<(), BrokenInvariant> {

@@ -6,7 +6,7 @@
 //! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
 //! [`validating`] (verdicts), [`silence`] (who does not answer), [`messaging`] (direct messages and
 //! requests), [`parting`] (goodbyes), [`admission`] (who is taken and who goes for it), [`banning`],
-//! [`proving`] (identities once more), [`timers`], [`view`].
+//! [`proving`] (identities once more), [`through`] (messages through a third node), [`timers`], [`view`].
 
 mod admission;
 mod banning;
@@ -25,6 +25,7 @@ mod receive;
 mod relaying;
 mod roving;
 mod silence;
+mod through;
 mod timers;
 mod validating;
 mod view;
@@ -52,6 +53,7 @@ use crate::peers::bans::BanList;
 use crate::peers::live::Live;
 use crate::peers::rates::SubnetRates;
 use crate::peers::table::PeerTable;
+use crate::relayed::Relayed;
 use crate::requests::Requests;
 use crate::rng::Rng;
 use crate::types::LinkId;
@@ -105,6 +107,7 @@ pub struct Overlay {
     roving: Roving,
     /// Since when there is no connected peer.
     alone_since: Option<Instant>,
+    relayed: Relayed,
     bans: BanList,
     connect_rates: SubnetRates,
     /// Decides which networks eviction protects; nobody else knows it.
@@ -146,6 +149,7 @@ impl Overlay {
             next_exchange: start,
             roving: Roving::default(),
             alone_since: Some(start),
+            relayed: Relayed::default(),
             bans: BanList::default(),
             connect_rates: SubnetRates::new(start, config.admission.connects_per_subnet),
             eviction_key: *blake3::keyed_hash(&seed, b"dunlin overlay eviction").as_bytes(),

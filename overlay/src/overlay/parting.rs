@@ -201,6 +201,7 @@ impl Overlay {
         };
         self.connected -= usize::from(live.is_connected());
         self.on_neighbour_down(now, peer);
+        self.relayed.drop_relay(peer);
         for id in self.requests.drop_peer(peer) {
             let failure = RequestFailure::PeerGone;
             self.out.event(Event::RequestFailed { peer, id, failure });

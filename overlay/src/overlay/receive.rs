@@ -73,6 +73,7 @@ impl Overlay {
             Message::Want(want) => self.on_want(now, peer, &want),
             Message::Tree(tree) => self.on_tree(now, peer, &tree),
             Message::Reconcile(comparison) => self.on_reconcile(now, peer, &comparison),
+            Message::Relay(relay) => self.on_relay(now, peer, &relay),
             Message::Direct(direct) => self.on_direct(now, peer, &direct),
             Message::Request(request) => self.on_request(now, peer, &request),
             Message::Response(response) => self.on_response(now, peer, &response),
@@ -108,6 +109,7 @@ fn needed(message: &Message<'_>) -> Capabilities {
         | Message::Pong(_)
         | Message::Peers(_)
         | Message::Response(_)
+        | Message::Relay(_)
         | Message::Disconnect(_)
         | Message::DisconnectAck(_) => Capabilities::default(),
     }

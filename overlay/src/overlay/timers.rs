@@ -18,6 +18,7 @@ impl Overlay {
         self.expire_dials(now);
         self.expire_handshakes(now);
         self.expire_requests(now);
+        self.expire_relayed(now);
         self.expire_seen(now);
         self.retire_links(now);
         self.close_overdue_links(now);
@@ -58,6 +59,7 @@ impl Overlay {
             self.next_rove(),
             self.next_record_renewal(),
             self.requests.next_deadline(),
+            self.relayed.next_deadline(),
             self.bans.next_end(),
             self.next_comparison(),
             self.gossip.neighbours.next_overdue(),

@@ -60,6 +60,8 @@ pub struct PeerView {
     pub last_activity: Option<Instant>,
     /// When it last proved its identity again on the link.
     pub proved_at: Option<Instant>,
+    /// Through whom messages pass to and from it, when there is no link.
+    pub via: Option<NodeId>,
     /// Why it is banned, in words.
     pub ban_reason: Option<String>,
 }
@@ -146,6 +148,10 @@ pub struct OverlayStats {
     pub unknown_types: u64,
     /// Messages to names or of kinds that are not handled here.
     pub unhandled: u64,
+    /// Messages passed on for neighbours.
+    pub relayed: u64,
+    /// Messages to be passed on, or passed on to us, dropped for their sender's rate.
+    pub relays_refused: u64,
     /// Proven faults of peers.
     pub violations: u64,
     /// Peers that had to go for others.
@@ -187,6 +193,7 @@ impl Overlay {
                 health: self.health_of(id),
                 last_activity: live.map(|live| live.last_activity),
                 proved_at: live.and_then(|live| live.proved_at),
+                via: self.relayed.via(id).filter(|_| live.is_none()),
                 ban_reason: self.bans.reason_of(id),
             }
         })
@@ -194,7 +201,9 @@ impl Overlay {
 
     /// What the connection with a peer is for.
     fn kind_of(&self, peer: NodeId, live: Option<&Live>) -> Option<ConnectionKind> {
-        let live = live?;
+        let Some(live) = live else {
+            return self.relayed.via(peer).map(|_| ConnectionKind::Relay);
+        };
         let is_outbound = live.link.direction == Direction::Outbound;
         let is_seed = is_outbound && self.table.get(peer)?.source == PeerSource::Bootstrap;
         Some(if is_outbound && self.roves_to(peer) {

@@ -8,7 +8,10 @@ use crate::Instant;
 use crate::bucket::TokenBucket;
 use crate::config::OverlayConfig;
 use crate::event::LinkInfo;
-use crate::limits::{EARLY_BYTES_MAX, EARLY_MESSAGES_MAX, RATE_DROPS_MAX, RATE_DROPS_WITHIN};
+use crate::limits::{
+    EARLY_BYTES_MAX, EARLY_MESSAGES_MAX, RATE_DROPS_MAX, RATE_DROPS_WITHIN, RELAYED_BURST,
+    RELAYED_PER_SECOND,
+};
 use crate::peers::health::PingState;
 use crate::types::{Capabilities, LinkId, Roles};
 
@@ -41,6 +44,8 @@ pub(crate) struct Live {
     pub(crate) early: EarlyQueue,
     pub(crate) ping: PingState,
     pub(crate) exchange: ExchangeState,
+    /// Messages to be passed on, or passed on to us, that it may bring.
+    pub(crate) relays: TokenBucket,
     pub(crate) meter: Meter,
     pub(crate) counters: PeerCounters,
     /// When anything was last heard of it.
@@ -68,6 +73,7 @@ impl Live {
                 outstanding: None,
                 answers: TokenBucket::new(now, 1, 4),
             },
+            relays: TokenBucket::new(now, RELAYED_PER_SECOND, RELAYED_BURST),
             meter: Meter::new(now, config),
             counters: PeerCounters::default(),
             last_activity: now,

@@ -5,6 +5,7 @@ mod gossip;
 mod messages;
 mod peers;
 mod roving;
+mod through;
 mod trees;
 
 use core::time::Duration;
