@@ -5,7 +5,6 @@ use dunlin_session::NodeId;
 
 use super::Overlay;
 use crate::Instant;
-use crate::event::Direction;
 use crate::peers::eviction::{Candidate, choose};
 use crate::peers::groups::{network, subnet};
 use crate::peers::live::Live;
@@ -19,7 +18,7 @@ impl Overlay {
         let Some(newcomer) = self.live.get(&peer) else {
             return false;
         };
-        let is_inbound = newcomer.link.direction == Direction::Inbound;
+        let is_inbound = newcomer.is_inbound();
         if is_inbound && !self.is_protected(peer) && !self.is_within_groups(newcomer) {
             return false;
         }
@@ -28,7 +27,7 @@ impl Overlay {
         let silent = self.gossip.neighbours.silent();
         let is_full = count >= self.config.max_peers + silent;
         let inbound = self.live.values().filter(accepted);
-        let inbound = inbound.filter(|live| live.link.direction == Direction::Inbound);
+        let inbound = inbound.filter(|live| live.is_inbound());
         let is_full_inbound = is_inbound && inbound.count() >= self.config.inbound_max() + silent;
         let can_evict = || is_inbound && self.victim_for(peer).is_some();
         !(is_full || is_full_inbound) || can_evict()
@@ -37,7 +36,7 @@ impl Overlay {
     /// Whether the limits per address, subnet and group allow one more like this.
     fn is_within_groups(&self, newcomer: &Live) -> bool {
         let accepted = self.live.values().filter(|live| live.hello.is_some());
-        let inbound = accepted.filter(|live| live.link.direction == Direction::Inbound);
+        let inbound = accepted.filter(|live| live.is_inbound());
         let present: Vec<_> = inbound.map(|live| live.remote().ip()).collect();
         let admission = &self.config.admission;
         admission.has_room(newcomer.remote().ip(), &present)
@@ -56,8 +55,10 @@ impl Overlay {
             .live
             .iter()
             .filter(|&(&peer, live)| {
-                let is_inbound = live.link.direction == Direction::Inbound;
-                live.is_connected() && is_inbound && peer != newcomer && !self.is_protected(peer)
+                live.is_connected()
+                    && live.is_inbound()
+                    && peer != newcomer
+                    && !self.is_protected(peer)
             })
             .filter_map(|(&peer, live)| self.candidate(peer, live))
             .collect();
@@ -85,7 +86,7 @@ impl Overlay {
     /// One peer more than there is room for: a silent one goes, or one that is evicted, or the newcomer,
     /// when those whose place it was promised are not to go any more.
     pub(super) fn make_room(&mut self, now: Instant, newcomer: NodeId) {
-        let is_inbound = |live: &&Live| live.link.direction == Direction::Inbound;
+        let is_inbound = |live: &&Live| live.is_inbound();
         let newcomer_is_inbound = self
             .live
             .get(&newcomer)
@@ -125,7 +126,6 @@ impl Overlay {
 
     /// Links to connected peers that we opened.
     pub(super) fn outbound_links(&self) -> usize {
-        let is_outbound = |live: &&Live| live.link.direction == Direction::Outbound;
-        self.live.values().filter(is_outbound).count()
+        self.live.values().filter(|live| !live.is_inbound()).count()
     }
 }

@@ -79,10 +79,8 @@ impl Overlay {
     }
 
     fn check_admission(&self) -> Result<(), BrokenInvariant> {
-        let inbound = self
-            .live
-            .values()
-            .filter(|live| live.is_connected() && live.link.direction == crate::Direction::Inbound);
+        let connected = self.live.values().filter(|live| live.is_connected());
+        let inbound = connected.filter(|live| live.is_inbound());
         let (waiting, partners) = self.relayed.sizes();
         let bounds = [
             (self.bans.len() <= limits::BANS_MAX, "BANS_MAX"),

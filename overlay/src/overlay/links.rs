@@ -112,6 +112,7 @@ impl Overlay {
         if new.id == old.id {
             return;
         }
+        live.on_another_link(new.direction);
         let age = now.saturating_duration_since(live.link_since);
         let same_opener = new.direction == old.direction;
         let keep_new = if same_opener || age >= linger * SIMULTANEOUS_LINGERS {

@@ -204,7 +204,7 @@ impl Overlay {
         let Some(live) = live else {
             return self.relayed.via(peer).map(|_| ConnectionKind::Relay);
         };
-        let is_outbound = live.link.direction == Direction::Outbound;
+        let is_outbound = !live.is_inbound();
         let is_seed = is_outbound && self.table.get(peer)?.source == PeerSource::Bootstrap;
         Some(if is_outbound && self.roves_to(peer) {
             ConnectionKind::Temporary

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::Instant;
 use crate::bucket::TokenBucket;
 use crate::config::OverlayConfig;
-use crate::event::LinkInfo;
+use crate::event::{Direction, LinkInfo};
 use crate::limits::{
     EARLY_BYTES_MAX, EARLY_MESSAGES_MAX, RATE_DROPS_MAX, RATE_DROPS_WITHIN, RELAYED_BURST,
     RELAYED_PER_SECOND,
@@ -31,6 +31,8 @@ pub(crate) struct Live {
     pub(crate) link: LinkInfo,
     /// When it came up.
     pub(crate) link_since: Instant,
+    /// One of its links was opened by us: we chose it, whoever opened the one in use.
+    is_chosen: bool,
     /// The losing one of two links, and when it is closed.
     pub(crate) retiring: Option<(LinkInfo, Instant)>,
     /// The hellos must be finished by then.
@@ -62,6 +64,7 @@ impl Live {
         Self {
             link,
             link_since: now,
+            is_chosen: link.direction == Direction::Outbound,
             retiring: None,
             handshake_deadline: now + config.handshake_timeout,
             hello: None,
@@ -85,6 +88,16 @@ impl Live {
     /// Whether messages flow.
     pub(crate) fn is_connected(&self) -> bool {
         self.connected_at.is_some()
+    }
+
+    /// Whether only the peer has opened links.
+    pub(crate) const fn is_inbound(&self) -> bool {
+        !self.is_chosen
+    }
+
+    /// Another link to the same peer came up.
+    pub(crate) fn on_another_link(&mut self, direction: Direction) {
+        self.is_chosen |= direction == Direction::Outbound;
     }
 
     /// Whether the peer's hello claims these.

@@ -477,3 +477,32 @@ fn a_peer_that_does_not_prove_itself_is_left_and_not_banned() {
     bench.advance(config().challenge_timeout);
     assert_eq!(state(&bench, 2), Some(why), "a driver that says nothing");
 }
+
+#[test]
+fn a_peer_that_we_chose_stays_chosen_when_it_opens_the_newer_link() {
+    let mut bench = Bench::with(OverlayConfig {
+        admission: Admission {
+            max_inbound: Some(1),
+            ..Admission::default()
+        },
+        ..config()
+    });
+    bench.link(1, Direction::Outbound);
+    bench.deliver(1, &hello_of(1));
+    bench.deliver(1, &accepting_reply());
+    assert!(bench.come_from(2, address(2)));
+    bench.advance(60 * SECOND);
+    bench.link(1, Direction::Inbound);
+    let peer = view(&bench, 1).unwrap();
+    assert_eq!(
+        peer.direction,
+        Some(Direction::Inbound),
+        "the newer link is in use"
+    );
+    assert_eq!(
+        peer.kind,
+        Some(ConnectionKind::Seed),
+        "and it was configured"
+    );
+    assert!(bench.is_connected(1) && bench.is_connected(2));
+}
