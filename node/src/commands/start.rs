@@ -18,7 +18,7 @@ use crate::network::{Memory, Node, NodeOptions};
 use crate::open_files;
 use crate::signals::{Hangup, Shutdown};
 use crate::stack::Keys;
-use crate::store::Store;
+use crate::store::{Store, ban_columns};
 use crate::telemetry::{Logs, level};
 use crate::trace::Traces;
 
@@ -237,7 +237,7 @@ impl Running {
 fn tell(event: &Event) {
     match event {
         Event::PeerUp { peer } => tracing::info!("peer up: {peer}"),
-        Event::PeerDown { peer, reason } => tracing::info!("peer down: {peer} ({reason:?})"),
+        Event::PeerDown { peer, reason } => tracing::info!("peer down: {peer} ({reason})"),
         Event::Broadcast {
             origin,
             topic,
@@ -249,6 +249,14 @@ fn tell(event: &Event) {
             topic.escape_debug(),
             payload.len()
         ),
+        Event::Banned { ban } => {
+            let (_, subject) = ban_columns(&ban.subject);
+            tracing::warn!("{subject} is banned: {}", ban.reason);
+        }
+        Event::Unbanned { subject, .. } => {
+            let (_, subject) = ban_columns(subject);
+            tracing::info!("{subject} is not banned any more");
+        }
         Event::PeerViolation { peer, violation } => {
             tracing::warn!("{peer} broke a rule: {violation}");
         }
