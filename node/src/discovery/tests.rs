@@ -71,13 +71,7 @@ fn txt(strings: &[String]) -> RData<'_> {
 
 fn node() -> (Keys, Node, mpsc::Receiver<Event>) {
     let keys = Keys::throwaway();
-    let options = NodeOptions {
-        listen: ([127, 0, 0, 1], 0).into(),
-        bootstrap: Vec::new(),
-        inbox: None,
-        carriers: CarrierChoice::Race,
-        controller: Controllers::default(),
-    };
+    let options = NodeOptions::new(([127, 0, 0, 1], 0).into());
     let (node, events) = Node::start(&keys, options).unwrap();
     (keys, node, events)
 }
