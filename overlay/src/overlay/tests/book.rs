@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::book::Group;
-use crate::limits::{ANCHORS_MAX, HINT_FAILURES_MAX, HINTS_PER_SOURCE_MAX, PERSISTENT_MAX};
+use crate::limits::{
+    ANCHORS_MAX, HINT_FAILURES_MAX, HINTS_MAX, HINTS_PER_SOURCE_MAX, PERSISTENT_MAX,
+};
 use crate::outbox::Outbox;
 use crate::peers::table::PeerSource;
 use crate::saved::SavedPeer;
@@ -393,7 +395,10 @@ fn hints_of_one_source_are_taken_up_to_the_limit_and_refused_one_past_it() {
         assert!(add(n, HintSource::Dns));
     }
     assert!(!add(HINTS_PER_SOURCE_MAX, HintSource::Dns));
-    assert!(add(HINTS_PER_SOURCE_MAX, HintSource::User));
+    for n in HINTS_PER_SOURCE_MAX..HINTS_MAX {
+        assert!(add(n, HintSource::User));
+    }
+    assert!(!add(HINTS_MAX, HintSource::Lan), "and all together");
 }
 
 #[test]
