@@ -6,7 +6,7 @@ use core::fmt::{Display, Formatter, Result};
 use crate::event::{Direction, LinkEndCause};
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::PeerSource;
-use crate::types::{DisconnectReason, Refusal, RequestRefusal};
+use crate::types::{DisconnectReason, HintSource, Refusal, RequestRefusal};
 
 impl Display for PeerState {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -83,7 +83,19 @@ impl Display for PeerSource {
             Self::Bootstrap => f.write_str("configured"),
             Self::Inbound => f.write_str("dialled us"),
             Self::Exchange(introducer) => write!(f, "named by {introducer}"),
+            Self::Hint(source) => write!(f, "named by {source}"),
+            Self::Restored => f.write_str("known before the restart"),
         }
+    }
+}
+
+impl Display for HintSource {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::User => "the operator",
+            Self::Dns => "a name server",
+            Self::Lan => "the local network",
+        })
     }
 }
 
@@ -92,6 +104,8 @@ impl Display for StateReason {
         let text = match self {
             Self::Bootstrap => "configured as a bootstrap",
             Self::PeerExchange => "named by a peer",
+            Self::Hinted(source) => return write!(f, "named by {source}"),
+            Self::Restored => "known before the restart",
             Self::InboundLink => "it dialled us",
             Self::Dialled => "we dialled it",
             Self::LinkUp => "the link came up",

@@ -7,13 +7,16 @@ use dunlin_session::{NodeId, PublicIdentity};
 
 use super::Overlay;
 use crate::Instant;
+use crate::address::HostPort;
+use crate::book::Shelf;
 use crate::event::Direction;
 use crate::peers::health::PeerHealth;
 use crate::peers::kind::ConnectionKind;
 use crate::peers::live::{Live, PeerCounters};
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::PeerSource;
-use crate::types::{Capabilities, Roles};
+use crate::types::{Capabilities, PeerPriority, Roles};
+use crate::wire::VerifiedRecord;
 
 /// A known peer, as of now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +67,12 @@ pub struct PeerView {
     pub via: Option<NodeId>,
     /// Why it is banned, in words.
     pub ban_reason: Option<String>,
+    /// Names and onion services in its record: shown, not dialled.
+    pub named_addresses: Vec<HostPort>,
+    /// How much the operator wants it.
+    pub priority: PeerPriority,
+    /// Whether a dial of ours found it where the address book has it.
+    pub tried: bool,
 }
 
 /// Counters since the start, and sizes as of now.
@@ -76,6 +85,10 @@ pub struct OverlayStats {
     pub handshaking: usize,
     /// Known peers (now).
     pub known: usize,
+    /// Known peers with a place in the address book (now).
+    pub in_book: usize,
+    /// Addresses that are known without an ID (now).
+    pub hints: usize,
     /// Dials under way (now).
     pub dialling: usize,
     /// Broadcasts remembered for deduplication (now).
@@ -195,6 +208,13 @@ impl Overlay {
                 proved_at: live.and_then(|live| live.proved_at),
                 via: self.relayed.via(id).filter(|_| live.is_none()),
                 ban_reason: self.bans.reason_of(id),
+                named_addresses: entry
+                    .record
+                    .as_ref()
+                    .map(VerifiedRecord::named_addresses)
+                    .unwrap_or_default(),
+                priority: entry.priority,
+                tried: entry.slot.is_some_and(|slot| slot.shelf == Shelf::Tried),
             }
         })
     }
@@ -208,6 +228,8 @@ impl Overlay {
         let is_seed = is_outbound && self.table.get(peer)?.source == PeerSource::Bootstrap;
         Some(if is_outbound && self.roves_to(peer) {
             ConnectionKind::Temporary
+        } else if self.is_persistent(peer) {
+            ConnectionKind::Persistent
         } else if is_seed {
             ConnectionKind::Seed
         } else if is_outbound {
@@ -243,6 +265,8 @@ impl Overlay {
             connected,
             handshaking: self.live.len() - connected,
             known: self.table.len(),
+            in_book: self.table.placed(),
+            hints: self.hints.len(),
             dialling: self.dials.len(),
             seen: self.seen.len(),
             silent: self.gossip.neighbours.silent(),

@@ -62,8 +62,8 @@ pub(crate) struct HelloReply<'b> {
     #[n(0)]
     pub(crate) verdict: u8,
     /// The address the hello's sender is seen at; absent when it does not encode.
-    #[n(1)]
-    pub(crate) observed: Option<WireAddress>,
+    #[b(1)]
+    pub(crate) observed: Option<WireAddress<'b>>,
     /// In a refusal for lack of room: other peers to try.
     #[cbor(b(2), decode_with = "record::decode_alternatives")]
     pub(crate) alternatives: Vec<SignedRecord<'b>>,

@@ -1,6 +1,7 @@
 //! One overlay against peers that are played by hand, so that they can misbehave.
 
 mod admission;
+mod book;
 mod gossip;
 mod messages;
 mod peers;
