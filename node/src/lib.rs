@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`cli`] | the typed command line |
 //! | [`commands`] | what each command does |
+//! | [`control`] | how a running node is watched and steered: HTTP over a Unix socket (`docs/api.md`) |
+//! | [`metrics`] | metrics for Prometheus |
 //! | [`network`] | a node of the gossip network: the overlay on real connections |
 //! | [`transfer`] | the file-transfer protocol, over any pair of byte streams (`docs/transfer.md`) |
 //! | [`relay`] | a UDP relay that loses, delays, reorders, duplicates and corrupts, from a seed |
@@ -21,10 +23,12 @@ pub mod access;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod control;
 pub mod data_dir;
 pub mod failure;
 pub mod fuzzing;
 pub mod known_peers;
+pub mod metrics;
 pub mod network;
 pub mod progress_bar;
 pub mod relay;

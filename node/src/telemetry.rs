@@ -5,8 +5,14 @@
 //! wins over `-v`.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+/// How the filter of the one logger of this process is changed.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Installs the logger of the process. A second call changes nothing.
 pub fn start(verbosity: u8) {
@@ -16,11 +22,26 @@ pub fn start(verbosity: u8) {
         .and_then(|value| EnvFilter::try_new(value).ok())
         .unwrap_or_else(|| EnvFilter::new(level(verbosity)));
     // A second logger is refused by the library; the first one stays, which is what is wanted.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+        .with_ansi(std::io::stderr().is_terminal());
+    let started = tracing_subscriber::registry().with(filter).with(lines);
+    if started.try_init().is_ok() {
+        let _ = FILTER.set(handle);
+    }
+}
+
+/// Changes what the log of this process says.
+///
+/// # Errors
+/// A sentence, when `filter` is none, or this process has another logger.
+pub fn set_filter(filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        format!("not a log filter ({error}); write for example info or dunlin_transport=debug")
+    })?;
+    let handle = FILTER.get().ok_or("this process has a log of its own")?;
+    handle.reload(filter).map_err(|error| error.to_string())
 }
 
 fn level(verbosity: u8) -> &'static str {

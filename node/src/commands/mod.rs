@@ -2,6 +2,7 @@
 //! when it is done.
 
 mod bench;
+mod control;
 mod id;
 mod lab;
 mod recv;
@@ -34,6 +35,7 @@ pub async fn dispatch(cli: Cli) -> Result<(), Failure> {
             })
             .await
         }
+        Command::Node(command) => control::run(command, shutdown).await,
         Command::Simulate(args) => simulate::run(args, shutdown).await,
         Command::Relay(args) => relay::run(args, shutdown).await,
         Command::Recv(args) => {
@@ -52,6 +54,8 @@ pub async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Lab(args) => lab::run(args.action, shutdown).await,
         Command::Trace(args) => trace::run(&args),
         Command::Id(args) => id::run(&args),
+        Command::Completions(args) => control::completions(&args),
+        Command::Man(args) => control::man(&args),
         Command::Version => version::run(),
     }
 }

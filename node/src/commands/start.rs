@@ -5,6 +5,8 @@ use dunlin_transport::driver::CarrierChoice;
 
 use crate::cli::StartArgs;
 use crate::commands::{note, print_line};
+use crate::control::{Control, ControlOptions};
+use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::network::{Node, NodeOptions};
 use crate::signals::Shutdown;
@@ -34,14 +36,26 @@ pub(super) async fn run(
         controller: args.controller,
     };
     let (node, mut events) = Node::start(&keys, options)?;
+    let control = ControlOptions {
+        data_dir: DataDir::open(args.keys.file.data_dir.as_deref())?,
+        http: args.api,
+        network: args.keys.network.unwrap_or_else(|| "dunlin".to_owned()),
+    };
+    let control = Control::start(node.handle(), &control, shutdown.clone())?;
     print_line(&format!("{}@{}", node.id(), node.address()))?;
+    if let Some(address) = control.http() {
+        note(&format!("the API is at http://{address}/api/v1"));
+    }
     note("the node runs; stop with Ctrl-C");
     loop {
         tokio::select! {
             // Ctrl-C is how a node is meant to end.
             () = shutdown.requested() => break,
             event = events.recv() => match event {
-                Some(event) => tell(&event),
+                Some(event) => {
+                    control.on_event(&event);
+                    tell(&event);
+                }
                 None => break,
             },
         }

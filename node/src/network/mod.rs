@@ -4,6 +4,7 @@
 //! one for each direction. What arrives on a stream instead of as a message is a file
 //! transfer; a node with an inbox receives it.
 
+mod handle;
 mod link;
 mod task;
 
@@ -25,6 +26,7 @@ use crate::clock::{Clock, unix_millis};
 use crate::failure::{Exit, Failure};
 use crate::stack::{Keys, Wire, listen, reachable_address};
 
+pub use handle::NodeHandle;
 use task::{Order, Task};
 
 /// Events that may wait for the application. More are dropped, which is logged.
@@ -125,6 +127,12 @@ impl Node {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A handle for tasks beside the owner of this one.
+    #[must_use]
+    pub fn handle(&self) -> NodeHandle {
+        NodeHandle::new(self.id, self.address, self.orders.clone())
     }
 
     /// Sends `payload` to every node of the network under `topic`.
