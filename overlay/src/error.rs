@@ -104,6 +104,21 @@ pub enum OverlayError {
     /// [`limits::BOOTSTRAP_MAX`] addresses are configured already.
     #[error("at most {} bootstrap addresses", limits::BOOTSTRAP_MAX)]
     TooManyBootstraps,
+    /// [`limits::PERSISTENT_MAX`] peers are to be kept for ever already.
+    #[error("at most {} peers with high priority", limits::PERSISTENT_MAX)]
+    TooManyPersistent,
+    /// Nothing can listen at that address.
+    #[error("nothing can be dialled at {0}: a port is needed, and an address of one host")]
+    NotDialable(core::net::SocketAddr),
+    /// It is this node itself.
+    #[error("that is this node itself")]
+    OwnAddress,
+    /// The peer is banned.
+    #[error("{0} is banned; end its ban first")]
+    PeerBanned(NodeId),
+    /// A record that was given to us does not verify, is of another network or too old.
+    #[error("the record does not verify, is of another network or too old")]
+    BadRecord,
     /// [`limits::HANDLERS_MAX`] names are registered already.
     #[error("at most {} handlers", limits::HANDLERS_MAX)]
     TooManyHandlers,

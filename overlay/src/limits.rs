@@ -87,6 +87,34 @@ pub const VALIDATIONS_PER_PEER_MAX: usize = 256;
 pub const KNOWN_PEERS_MAX: usize = 1024;
 /// Known peers that one peer may have introduced (a quarter of the table). More are ignored.
 pub const KNOWN_PER_SOURCE_MAX: usize = KNOWN_PEERS_MAX / 4;
+/// Slots of a bucket of the address book.
+pub const BUCKET_LEN: usize = 4;
+/// Buckets for what was heard of (512 slots). Who comes to a slot that is taken is not remembered,
+/// unless who holds it has failed.
+pub const NEW_BUCKETS: usize = 128;
+/// Of these, those that one group of sources reaches: a quarter.
+pub const NEW_BUCKETS_PER_SOURCE: usize = NEW_BUCKETS / 4;
+/// Buckets for where a dial found its peer (256 slots). Who comes to a slot that is taken waits until
+/// its holder has failed a test.
+pub const TRIED_BUCKETS: usize = 64;
+/// Of these, those that one group of addresses reaches.
+pub const TRIED_BUCKETS_PER_GROUP: usize = 2;
+/// Holders of slots that wait to be tested. For one more there is no test: it stays.
+pub const TESTS_MAX: usize = 10;
+/// Addresses without an ID that DNS, the local network or the operator named. One more replaces one
+/// of the same source that has failed, or is left out.
+pub const HINTS_MAX: usize = 128;
+/// Of these, from one source.
+pub const HINTS_PER_SOURCE_MAX: usize = HINTS_MAX / 2;
+/// Dials in vain after which a hint is dropped.
+pub const HINT_FAILURES_MAX: u32 = 3;
+/// Peers that the operator wants for ever. One more: `OverlayError::TooManyPersistent`.
+pub const PERSISTENT_MAX: usize = 64;
+/// Peers that are dialled first after a restart.
+pub const ANCHORS_MAX: usize = 4;
+/// A record signed longer ago is not believed even where a name server or the own store has it. It
+/// is passed on to nobody after [`RECORD_AGE_MAX`].
+pub const HINT_RECORD_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Bans kept. One more ends the ban that would expire first.
 pub const BANS_MAX: usize = KNOWN_PEERS_MAX / 4;
 /// Bootstrap addresses. One more: `OverlayError::TooManyBootstraps`.

@@ -41,7 +41,7 @@ use tokio::task::JoinSet;
 
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use crate::network::NodeHandle;
+use crate::network::Handle;
 use crate::signals::Shutdown;
 use listener::SocketFile;
 use operations::{About, Operations};
@@ -76,7 +76,7 @@ impl Control {
     /// # Errors
     /// When the socket, the address or the token cannot be had.
     pub fn start(
-        node: NodeHandle,
+        node: Handle,
         options: &ControlOptions,
         shutdown: Shutdown,
     ) -> Result<Self, Failure> {

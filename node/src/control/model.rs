@@ -125,6 +125,10 @@ pub struct PeerDetail {
     pub reason: String,
     /// How it came to be known.
     pub source: String,
+    /// How much the operator wants it.
+    pub priority: PeerPriority,
+    /// Whether a dial of ours found it where it is said to be.
+    pub tried: bool,
     /// Who opened the link.
     pub direction: Option<String>,
     /// Where it may be dialled.
@@ -176,18 +180,18 @@ pub struct Path {
     pub mtu: u64,
 }
 
-/// How much a peer is wanted.
+/// How much a peer is wanted, or how urgent a broadcast is.
 #[derive(
     Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum PeerPriority {
-    /// Dialled first, kept longest
+    /// At any time: dialled again whenever the link is lost
     High,
-    /// As any other
+    /// Now: dialled once at once, and again when peers are wanted
     #[default]
     Normal,
-    /// Dialled last
+    /// Some time: dialled when peers are wanted
     Low,
 }
 
@@ -210,7 +214,7 @@ pub enum PeerFilter {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddPeer {
-    /// `ID@host:port` or `host:port`.
+    /// `ID@host:port`, `quantum://ID@host:port` or `host:port`.
     pub address: String,
     /// How much it is wanted.
     #[serde(default)]

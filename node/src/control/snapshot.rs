@@ -7,11 +7,12 @@ use dunlin_overlay::{Capabilities, Instant, OverlayStats, PeerSource, PeerState,
 use dunlin_session::NodeId;
 
 use super::model::{
-    Code, Path, Peer, PeerCounts, PeerDetail, PeerFilter, PeerStatus, Problem, Summary,
+    Code, Path, Peer, PeerCounts, PeerDetail, PeerFilter, PeerPriority, PeerStatus, Problem,
+    Summary,
 };
 use super::records::{reason_words, time};
 use crate::clock::unix_millis;
-use crate::network::NodeHandle;
+use crate::network::Handle;
 
 /// How many IDs a sentence about an ambiguous abbreviation names.
 const CANDIDATES_MAX: usize = 4;
@@ -35,7 +36,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// When it has ended.
-    pub async fn take(node: &NodeHandle) -> Result<Self, Problem> {
+    pub async fn take(node: &Handle) -> Result<Self, Problem> {
         let connections = node.connections().await;
         let rtts = connections
             .iter()
@@ -88,15 +89,13 @@ impl Snapshot {
     }
 
     fn find_id(&self, text: &str) -> Result<&PeerView, Problem> {
-        let wanted = text.trim_end_matches(['…', '.']).to_lowercase();
-        let wanted = wanted.strip_prefix(PREFIX).unwrap_or(&wanted);
+        let wanted = &abbreviation(text);
         let named: Vec<(String, &PeerView)> = self
             .peers
             .iter()
             .map(|peer| (peer.id.to_string(), peer))
             .collect();
-        let begins = |id: &str| !wanted.is_empty() && rest(id).starts_with(wanted);
-        let mut found = named.iter().filter(|(id, _)| begins(id));
+        let mut found = named.iter().filter(|(id, _)| begins_with(id, text));
         match (found.next(), found.next()) {
             (Some((_, peer)), None) => Ok(peer),
             (Some((one, _)), Some((other, _))) => {
@@ -200,9 +199,21 @@ impl Snapshot {
                 PeerSource::Bootstrap => "bootstrap".into(),
                 PeerSource::Inbound => "inbound".into(),
                 PeerSource::Exchange(by) => format!("named by {by}"),
+                PeerSource::Hint(by) => format!("hint of {by:?}").to_lowercase(),
+                PeerSource::Restored => "known before the restart".into(),
             },
+            priority: match peer.priority {
+                dunlin_overlay::PeerPriority::High => PeerPriority::High,
+                dunlin_overlay::PeerPriority::Normal => PeerPriority::Normal,
+                dunlin_overlay::PeerPriority::Low => PeerPriority::Low,
+            },
+            tried: peer.tried,
             direction: peer.direction.map(|way| format!("{way:?}").to_lowercase()),
-            addresses: peer.addresses.iter().map(ToString::to_string).collect(),
+            addresses: {
+                let numeric = peer.addresses.iter().map(ToString::to_string);
+                let named = peer.named_addresses.iter().map(ToString::to_string);
+                numeric.chain(named).collect()
+            },
             user_agent: Some(peer.user_agent.clone()).filter(|agent| !agent.is_empty()),
             roles: role_names(peer.roles),
             failures: peer.failures,
@@ -252,6 +263,18 @@ pub fn shorten(id: &str, length: usize) -> String {
         Some(start) => format!("{start}…"),
         None => id.to_owned(),
     }
+}
+
+/// Whether an ID begins with what somebody typed, with or without `dunlin1` and an ellipsis.
+#[must_use]
+pub fn begins_with(id: &str, typed: &str) -> bool {
+    let wanted = abbreviation(typed);
+    !wanted.is_empty() && rest(id).starts_with(&wanted)
+}
+
+fn abbreviation(typed: &str) -> String {
+    let typed = typed.trim_end_matches(['…', '.']).to_lowercase();
+    typed.strip_prefix(PREFIX).unwrap_or(&typed).to_owned()
 }
 
 fn rest(id: &str) -> &str {

@@ -20,7 +20,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::control::snapshot::{Snapshot, reputation};
-use crate::network::NodeHandle;
+use crate::network::Handle;
 use transport::Totals;
 
 /// Labels of one series.
@@ -183,7 +183,7 @@ impl Metrics {
     }
 
     /// Notes how the connected peers are doing. Called every ten seconds.
-    pub async fn sample(&self, node: &NodeHandle) {
+    pub async fn sample(&self, node: &Handle) {
         let Ok(snapshot) = Snapshot::take(node).await else {
             return;
         };
@@ -204,7 +204,7 @@ impl Metrics {
 
     /// All metrics as OpenMetrics text; `None` when the node has ended. `events` is how many there
     /// were, and how many of them slow readers of the event stream missed.
-    pub async fn render(&self, node: &NodeHandle, events: (u64, u64)) -> Option<String> {
+    pub async fn render(&self, node: &Handle, events: (u64, u64)) -> Option<String> {
         let snapshot = Snapshot::take(node).await.ok()?;
         let connections = node.connections().await;
         let mut now = Registry::with_prefix("dunlin");

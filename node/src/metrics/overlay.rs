@@ -47,6 +47,8 @@ rows! {
     connected: Now, "Peers with which messages flow";
     handshaking: Now, "Peers with a link whose hellos are not finished";
     known: Now, "Known peers";
+    in_book: Now, "Known peers with a place in the address book";
+    hints: Now, "Addresses that are known without an ID";
     dialling: Now, "Dials under way";
     seen: Now, "Broadcasts remembered for deduplication";
     silent: Now, "Connected peers that have not answered for a few round trips";

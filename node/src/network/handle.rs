@@ -7,19 +7,19 @@ use std::net::SocketAddr;
 use dunlin_overlay::{Instant, Overlay};
 use dunlin_session::NodeId;
 use dunlin_transport::driver::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::task::Order;
 
-/// What may be asked of a running node. It does not keep the node alive.
+/// What may be asked of a node that may end meanwhile. It does not keep the node running.
 #[derive(Clone, Debug)]
-pub struct NodeHandle {
+pub struct Handle {
     id: NodeId,
     address: SocketAddr,
     orders: mpsc::Sender<Order>,
 }
 
-impl NodeHandle {
+impl Handle {
     pub(super) const fn new(id: NodeId, address: SocketAddr, orders: mpsc::Sender<Order>) -> Self {
         Self {
             id,
@@ -46,23 +46,20 @@ impl NodeHandle {
         &self,
         what: impl FnOnce(&mut Overlay, Instant) -> T + Send + 'static,
     ) -> Option<T> {
-        self.ask(|answer| {
-            Order::With(Box::new(move |overlay, now| {
-                // Whoever asked may have gone; that is no reason to stop.
-                let _ = answer.send(what(overlay, now));
-            }))
-        })
-        .await
+        super::with_overlay(&self.orders, what).await
     }
 
     /// The connections of all links, in the order in which they came up.
     pub async fn connections(&self) -> Vec<(NodeId, Connection)> {
-        self.ask(Order::Connections).await.unwrap_or_default()
+        let all = super::ask(&self.orders, Order::Connections).await;
+        all.unwrap_or_default()
     }
 
-    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
-        let (answer, answered) = oneshot::channel();
-        self.orders.send(order(answer)).await.ok()?;
-        answered.await.ok()
+    /// That of a node which has ended.
+    #[cfg(test)]
+    pub(crate) fn of_ended_node() -> Self {
+        let (orders, _) = mpsc::channel(1);
+        let address = (std::net::Ipv4Addr::LOCALHOST, 1).into();
+        Self::new(NodeId::from_bytes([0; 32]), address, orders)
     }
 }

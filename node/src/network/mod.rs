@@ -23,10 +23,11 @@ use tokio::task::JoinHandle;
 
 use crate::cli::controller::Controllers;
 use crate::clock::{Clock, unix_millis};
+use crate::discovery::{Discovery, DiscoveryOptions};
 use crate::failure::{Exit, Failure};
 use crate::stack::{Keys, Wire, listen, reachable_address};
 
-pub use handle::NodeHandle;
+pub use handle::Handle;
 use task::{Order, Task};
 
 /// Events that may wait for the application. More are dropped, which is logged.
@@ -129,12 +130,6 @@ impl Node {
         self.address
     }
 
-    /// A handle for tasks beside the owner of this one.
-    #[must_use]
-    pub fn handle(&self) -> NodeHandle {
-        NodeHandle::new(self.id, self.address, self.orders.clone())
-    }
-
     /// Sends `payload` to every node of the network under `topic`.
     ///
     /// # Errors
@@ -174,13 +169,7 @@ impl Node {
         &self,
         what: impl FnOnce(&mut Overlay, Instant) -> T + Send + 'static,
     ) -> Option<T> {
-        self.ask(|answer| {
-            Order::With(Box::new(move |overlay, now| {
-                // Whoever asked may have gone; that is no reason to stop.
-                let _ = answer.send(what(overlay, now));
-            }))
-        })
-        .await
+        with_overlay(&self.orders, what).await
     }
 
     /// The connection to a linked peer, for streams of one's own.
@@ -197,10 +186,43 @@ impl Node {
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
-        let (answer, answered) = oneshot::channel();
-        self.orders.send(order(answer)).await.ok()?;
-        answered.await.ok()
+        ask(&self.orders, order).await
     }
+
+    /// A way to its overlay for other tasks. It does not keep the node running.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.id, self.address, self.orders.clone())
+    }
+
+    /// Looks for peers by DNS and in the local network, until the returned value is dropped. Must be
+    /// called inside the runtime.
+    #[must_use]
+    pub fn discover(&self, options: DiscoveryOptions) -> Discovery {
+        Discovery::start(options, self.handle(), self.id, self.address)
+    }
+}
+
+async fn with_overlay<T: Send + 'static>(
+    orders: &mpsc::Sender<Order>,
+    what: impl FnOnce(&mut Overlay, Instant) -> T + Send + 'static,
+) -> Option<T> {
+    let order = |answer: oneshot::Sender<T>| {
+        Order::With(Box::new(move |overlay, now| {
+            // Whoever asked may have gone; that is no reason to stop.
+            let _ = answer.send(what(overlay, now));
+        }))
+    };
+    ask(orders, order).await
+}
+
+async fn ask<T>(
+    orders: &mpsc::Sender<Order>,
+    order: impl FnOnce(oneshot::Sender<T>) -> Order,
+) -> Option<T> {
+    let (answer, answered) = oneshot::channel();
+    orders.send(order(answer)).await.ok()?;
+    answered.await.ok()
 }
 
 impl Drop for Node {

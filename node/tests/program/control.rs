@@ -189,8 +189,6 @@ fn a_peer_is_removed_banned_and_taken_back_and_its_story_tells_why() {
     let pair = Pair::start();
     let lab = &pair.lab;
     let short = &pair.second_id[..16];
-    let removed = told(lab, "first", &["peer", "remove", &pair.second_address]);
-    assert!(removed.contains(&pair.second_id), "{removed}");
     let banned = told(lab, "first", &["peer", "ban", short]);
     assert!(banned.contains(&pair.second_id), "{banned}");
     let list = json(
@@ -204,6 +202,17 @@ fn a_peer_is_removed_banned_and_taken_back_and_its_story_tells_why() {
         info["banned_until"].as_str().unwrap().ends_with('Z'),
         "{info}"
     );
+    let refused = ask(
+        lab,
+        "first",
+        &[
+            "peer",
+            "add",
+            &format!("{}@{}", pair.second_id, pair.second_address),
+        ],
+    );
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.sentence().contains("end its ban"), "{refused:?}");
     let unbanned = told(lab, "first", &["peer", "unban", short]);
     assert!(unbanned.contains("not banned any more"), "{unbanned}");
     let again = told(lab, "first", &["peer", "unban", short]);
@@ -226,6 +235,13 @@ fn a_peer_is_removed_banned_and_taken_back_and_its_story_tells_why() {
         .collect();
     assert!(kinds.iter().any(|kind| **kind == "peer_down"), "{kinds:?}");
 
+    let removed = told(lab, "first", &["peer", "remove", &pair.second_address]);
+    assert!(removed.contains(&pair.second_id), "{removed}");
+    // It is forgotten, and its story is not.
+    let story = told(lab, "first", &["peer", "why", short]);
+    assert!(story.contains("user requested"), "{story}");
+    let added = told(lab, "first", &["peer", "add", &pair.second_address]);
+    assert!(added.contains(&pair.second_id), "{added}");
     let gone = told(lab, "first", &["peer", "remove", short, "--ban"]);
     assert!(gone.contains("banned"), "{gone}");
 }
@@ -296,13 +312,17 @@ fn an_address_is_refused_for_what_is_wrong_with_it() {
         &["peer", "add", "127.0.0.1:9", "--wait", "100ms"],
     );
     assert_eq!(nobody.code, Some(4), "{nobody:?}");
-    assert!(nobody.sentence().contains("goes on trying"), "{nobody:?}");
+    assert!(nobody.sentence().contains("--priority high"), "{nobody:?}");
     let added = told(
         &lab,
         "only",
         &["peer", "add", "127.0.0.1:9", "--wait", "0s"],
     );
     assert!(added.contains("127.0.0.1:9"), "{added}");
+    let removed = told(&lab, "only", &["peer", "remove", "127.0.0.1:9"]);
+    assert!(removed.contains("removed 127.0.0.1:9"), "{removed}");
+    let own = ask(&lab, "only", &["peer", "add", &address]);
+    assert_eq!(own.code, Some(3), "{own:?}");
     assert!(!address.is_empty());
 }
 

@@ -17,6 +17,7 @@ pub use wire_bodies::{overlay_message, overlay_record};
 use bytes::Bytes;
 use dunlin_session::Identity;
 
+use crate::saved::SavedPeer;
 use crate::types::ShortId;
 use crate::wire::{
     self, Announce, BroadcastBody, BroadcastFrame, Direct, Disconnect, DisconnectAck, GetPeers,
@@ -24,9 +25,9 @@ use crate::wire::{
     Response, Tree, VerifiedRecord, Want, joined_announced, joined_ids, sign_broadcast,
 };
 use crate::{
-    Action, BroadcastId, Capabilities, DialTarget, Direction, DisconnectReason, Event, Instant,
-    LinkEnd, LinkEndCause, LinkId, LinkInfo, Overlay, OverlayConfig, RequestId, RequestRefusal,
-    Roles, WallClock, limits,
+    Action, BroadcastId, Capabilities, DialTarget, Direction, DisconnectReason, Event, HintSource,
+    Instant, LinkEnd, LinkEndCause, LinkId, LinkInfo, Overlay, OverlayConfig, PeerPriority,
+    RequestId, RequestRefusal, Roles, WallClock, limits,
 };
 
 const START_MILLIS: u64 = 1_800_000_000_000;
@@ -176,14 +177,55 @@ impl World {
                 self.overlay.disconnect(now, id, reason);
             }
             14 => self.overlay.unban(now, id),
+            _ if choice >= 128 => self.operator(choice, who, input),
             _ => {
                 let address = SocketAddr::from(([10, 0, 0, who], 1));
                 let id = (choice & 16 == 0).then_some(id);
                 let _ = self.overlay.add_bootstrap(now, address, id);
-                if choice == 255 {
-                    self.overlay.shutdown(now);
+            }
+        }
+    }
+
+    /// What the operator, name servers and the own store say of peers.
+    fn operator(&mut self, choice: u8, who: u8, input: &mut Input<'_>) {
+        let (id, now) = (self.cast.identities[usize::from(who)].node_id(), self.now);
+        let address = SocketAddr::from(([10, 0, 0, input.byte() % 16], u16::from(input.byte())));
+        let expected = (choice & 16 == 0).then_some(id);
+        match input.byte() % 8 {
+            0 => {
+                let priorities = [PeerPriority::Low, PeerPriority::Normal, PeerPriority::High];
+                let priority = priorities[usize::from(input.byte()) % 3];
+                let _ = self.overlay.add_peer(now, address, expected, priority);
+            }
+            1 => drop(self.overlay.remove_peer(now, id)),
+            2 => drop(self.overlay.remove_address(address)),
+            3 => drop(self.overlay.add_hint(now, address, HintSource::Dns)),
+            4 => {
+                let record = self.record(who, u64::from(input.byte())).to_bytes();
+                let _ = self.overlay.add_record(now, &record, HintSource::Lan);
+                let _ = self.overlay.add_record(now, input.bytes(), HintSource::Dns);
+            }
+            5 => {
+                let saved = SavedPeer {
+                    id,
+                    addresses: vec![address; usize::from(input.byte() % 6)],
+                    record: Some(Bytes::copy_from_slice(input.bytes())),
+                    introducer: None,
+                    tried: choice & 32 == 0,
+                    anchor: choice & 64 == 0,
+                    seen_at: None,
+                    failures: u32::from(input.byte()),
+                    persistent: input.byte() < 32,
+                };
+                self.overlay.restore_peer(now, saved);
+            }
+            6 => {
+                for saved in self.overlay.saved_peers() {
+                    self.overlay.restore_peer(now, saved);
                 }
             }
+            _ if choice == 255 => self.overlay.shutdown(now),
+            _ => {}
         }
     }
 

@@ -142,7 +142,7 @@ impl Overlay {
         };
         let reply = HelloReply {
             verdict: refusal.map_or(ACCEPTED, Refusal::code),
-            observed: Some(WireAddress(Some(remote))),
+            observed: Some(WireAddress::Ip(remote)),
             alternatives: alternatives.iter().map(VerifiedRecord::signed).collect(),
         };
         self.send_message(peer, &Message::HelloReply(reply));
@@ -206,6 +206,7 @@ impl Overlay {
                 address.ip().to_canonical() == remote.to_canonical()
             };
             entry.relayable = record.addresses().iter().any(seen_there);
+            self.table.place_own(peer);
         }
     }
 
@@ -215,7 +216,7 @@ impl Overlay {
             return;
         };
         if reply.verdict == ACCEPTED {
-            if let Some(WireAddress(Some(address))) = reply.observed {
+            if let Some(WireAddress::Ip(address)) = reply.observed {
                 self.out.event(Event::ObservedAddress { peer, address });
             }
             live.accepted = true;
@@ -267,6 +268,7 @@ impl Overlay {
         self.out.event(Event::PeerUp { peer });
         self.make_room_from_silent(now, peer);
         self.on_neighbour_up(now, peer);
+        self.on_reached(now, peer);
         self.on_rover_up(now, peer);
         self.on_company(now);
         if self.due_candidates(now).nth(KNOWN_ENOUGH - 1).is_none() {

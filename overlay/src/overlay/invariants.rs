@@ -39,9 +39,11 @@ impl Overlay {
             ),
             (self.dials.len() <= limits::DIALS_MAX, "DIALS_MAX"),
             (
-                self.bootstraps.len() <= limits::BOOTSTRAP_MAX,
-                "BOOTSTRAP_MAX",
+                self.bootstraps.len() <= limits::BOOTSTRAP_MAX + limits::PERSISTENT_MAX,
+                "BOOTSTRAP_MAX and PERSISTENT_MAX",
             ),
+            (self.hints.len() <= limits::HINTS_MAX, "HINTS_MAX"),
+            (self.table.is_consistent(), "the book agrees with the table"),
             (
                 self.seen.len() <= self.config.seen_capacity,
                 "seen_capacity",

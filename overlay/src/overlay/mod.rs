@@ -1,18 +1,22 @@
 //! [`Overlay`]: all state, and the functions a driver and an application call.
 //!
 //! The work is done in the files beside this one, one concern each: [`links`] (links come and go),
-//! [`handshake`] (hellos), [`receive`] (which message goes where), [`dialing`], [`exchange`]
-//! (learning of peers), [`roving`] (a link that wanders), [`broadcasting`] (ours and new ones),
+//! [`handshake`] (hellos), [`receive`] (which message goes where), [`dialing`], [`choosing`] (whom of
+//! those who are known), [`adding`] (peers that the operator names), [`hints`] (addresses that nobody
+//! vouches for), [`saving`] (across restarts), [`exchange`] (learning of peers), [`roving`] (a link that wanders), [`broadcasting`] (ours and new ones),
 //! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
 //! [`validating`] (verdicts), [`silence`] (who does not answer), [`messaging`] (direct messages and
 //! requests), [`parting`] (goodbyes and bans), [`timers`], [`view`].
 
+mod adding;
 mod broadcasting;
+mod choosing;
 mod comparing;
 mod dialing;
 mod exchange;
 mod fetching;
 mod handshake;
+mod hints;
 mod invariants;
 mod links;
 mod messaging;
@@ -20,6 +24,7 @@ mod parting;
 mod receive;
 mod relaying;
 mod roving;
+mod saving;
 mod silence;
 mod timers;
 mod validating;
@@ -33,6 +38,7 @@ use bytes::Bytes;
 use dunlin_session::{Identity, NodeId};
 
 use self::dialing::{Bootstrap, Dial};
+use self::hints::Hint;
 pub use self::invariants::BrokenInvariant;
 use self::parting::Closing;
 use self::roving::Roving;
@@ -85,6 +91,7 @@ pub struct Overlay {
     closing: BTreeMap<LinkId, Closing>,
     dials: BTreeMap<SocketAddr, Dial>,
     bootstraps: Vec<Bootstrap>,
+    hints: Vec<Hint>,
     seen: SeenSet,
     gossip: Gossip,
     requests: Requests,
@@ -113,14 +120,14 @@ impl Overlay {
         let start = config.wall_clock.at;
         let mut overlay = Self {
             me: identity.node_id(),
-            identity,
             rng: Rng::new(seed),
-            table: PeerTable::default(),
+            table: PeerTable::new(book_key(&identity)),
             live: BTreeMap::new(),
             connected: 0,
             closing: BTreeMap::new(),
             dials: BTreeMap::new(),
             bootstraps: Vec::new(),
+            hints: Vec::new(),
             seen: SeenSet::new(config.seen_capacity),
             gossip: Gossip::new(start, &config),
             requests: Requests::default(),
@@ -139,6 +146,7 @@ impl Overlay {
             out: Outbox::default(),
             counters: OverlayStats::default(),
             shutting_down: false,
+            identity,
             config,
         };
         overlay.start_roving(start);
@@ -150,6 +158,12 @@ impl Overlay {
     #[must_use]
     pub fn node_id(&self) -> NodeId {
         self.me
+    }
+
+    /// The name of the network.
+    #[must_use]
+    pub fn network(&self) -> &str {
+        &self.config.network
     }
 
     /// Sets the calendar anew: after the machine slept, or its clock was corrected.
@@ -192,6 +206,14 @@ impl Overlay {
         let link = live.link.id;
         self.out.action(Action::Send { peer, link, bytes });
     }
+}
+
+/// The secret of the address book: it stays the same when the node restarts, and needs no file.
+/// Nobody else can make the signature (Ed25519 signs the same bytes the same way, RFC 8032), and the
+/// signature leaves the node nowhere.
+fn book_key(identity: &Identity) -> [u8; 32] {
+    let signature = identity.sign(b"dunlin overlay v1 address book", &[]);
+    *blake3::hash(&signature).as_bytes()
 }
 
 #[cfg(test)]

@@ -7,11 +7,14 @@ use dunlin_session::{NodeId, PublicIdentity};
 
 use super::Overlay;
 use crate::Instant;
+use crate::address::HostPort;
+use crate::book::Shelf;
 use crate::event::Direction;
 use crate::peers::live::PeerCounters;
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::PeerSource;
-use crate::types::{Capabilities, Roles};
+use crate::types::{Capabilities, PeerPriority, Roles};
+use crate::wire::VerifiedRecord;
 
 /// A known peer, as of now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +51,12 @@ pub struct PeerView {
     pub banned_until: Option<Instant>,
     /// Traffic on the link.
     pub counters: PeerCounters,
+    /// Names and onion services in its record: shown, not dialled.
+    pub named_addresses: Vec<HostPort>,
+    /// How much the operator wants it.
+    pub priority: PeerPriority,
+    /// Whether a dial of ours found it where the address book has it.
+    pub tried: bool,
 }
 
 /// Counters since the start, and sizes as of now.
@@ -60,6 +69,10 @@ pub struct OverlayStats {
     pub handshaking: usize,
     /// Known peers (now).
     pub known: usize,
+    /// Known peers with a place in the address book (now).
+    pub in_book: usize,
+    /// Addresses that are known without an ID (now).
+    pub hints: usize,
     /// Dials under way (now).
     pub dialling: usize,
     /// Broadcasts remembered for deduplication (now).
@@ -166,6 +179,13 @@ impl Overlay {
                 failures: entry.backoff.failures(),
                 banned_until: entry.banned_until,
                 counters: live.map(|live| live.counters).unwrap_or_default(),
+                named_addresses: entry
+                    .record
+                    .as_ref()
+                    .map(VerifiedRecord::named_addresses)
+                    .unwrap_or_default(),
+                priority: entry.priority,
+                tried: entry.slot.is_some_and(|slot| slot.shelf == Shelf::Tried),
             }
         })
     }
@@ -178,6 +198,8 @@ impl Overlay {
             connected,
             handshaking: self.live.len() - connected,
             known: self.table.len(),
+            in_book: self.table.placed(),
+            hints: self.hints.len(),
             dialling: self.dials.len(),
             seen: self.seen.len(),
             silent: self.gossip.neighbours.silent(),

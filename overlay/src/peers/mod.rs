@@ -2,5 +2,6 @@
 
 pub(crate) mod backoff;
 pub(crate) mod live;
+mod places;
 pub(crate) mod state;
 pub(crate) mod table;

@@ -12,7 +12,7 @@
 //! dials); an inbound link takes `Discovered` straight to `Handshaking`.
 
 use crate::event::LinkEndCause;
-use crate::types::{DisconnectReason, Refusal};
+use crate::types::{DisconnectReason, HintSource, Refusal};
 
 /// Where a peer stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -53,6 +53,10 @@ pub enum StateReason {
     Bootstrap,
     /// A connected peer named it, with a record that verifies.
     PeerExchange,
+    /// The operator, a name server or the local network named it.
+    Hinted(HintSource),
+    /// It was known before the restart.
+    Restored,
     /// It dialled us.
     InboundLink,
     /// We dialled it.

@@ -11,7 +11,7 @@ mod record;
 
 use minicbor::{Decode, Decoder, Encode};
 
-pub(crate) use self::address::{WireAddress, canonical, is_dialable};
+pub(crate) use self::address::{Scope, WireAddress, canonical, is_dialable};
 pub(crate) use self::broadcast::{
     BroadcastBody, BroadcastFrame, CheckedBroadcast, check_broadcast, sign_broadcast,
 };
@@ -60,8 +60,8 @@ pub(crate) struct HelloReply<'b> {
     #[n(0)]
     pub(crate) verdict: u8,
     /// The address the hello's sender is seen at; absent when it does not encode.
-    #[n(1)]
-    pub(crate) observed: Option<WireAddress>,
+    #[b(1)]
+    pub(crate) observed: Option<WireAddress<'b>>,
     /// In a refusal for lack of room: other peers to try.
     #[cbor(b(2), decode_with = "record::decode_alternatives")]
     pub(crate) alternatives: Vec<SignedRecord<'b>>,

@@ -126,10 +126,10 @@ async fn remove(args: &PeerRemoveArgs) -> Result<(), Failure> {
     if args.show.json {
         return print_json(&changed);
     }
-    let what = match (args.ban, changed.changed) {
-        (true, _) => "removed and banned",
-        (false, true) => "removed",
-        (false, false) => "not connected; it is not dialled any more:",
+    let what = if args.ban {
+        "removed and banned"
+    } else {
+        "removed"
     };
     print_line(&format!("{what} {}", changed.subject))
 }
@@ -195,6 +195,7 @@ fn facts(detail: &PeerDetail) -> Vec<(&'static str, String)> {
         ("address", opt(peer.address.clone())),
         ("addresses", or_none(&detail.addresses)),
         ("source", detail.source.clone()),
+        ("priority", format!("{:?}", detail.priority).to_lowercase()),
         ("opened by", opt(detail.direction.clone())),
         ("software", opt(detail.user_agent.clone())),
         ("roles", or_none(&detail.roles)),

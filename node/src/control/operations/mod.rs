@@ -18,7 +18,7 @@ use super::records::time;
 use super::snapshot::{Snapshot, reputation, status};
 use crate::clock::unix_millis;
 use crate::metrics::Metrics;
-use crate::network::NodeHandle;
+use crate::network::Handle;
 use crate::signals::Shutdown;
 
 /// What a node says of itself.
@@ -33,7 +33,7 @@ pub struct About {
 /// One node and everything that can be done with it from outside.
 #[derive(Debug)]
 pub struct Operations {
-    node: NodeHandle,
+    node: Handle,
     about: About,
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
@@ -45,7 +45,7 @@ pub struct Operations {
 impl Operations {
     /// The operations of `node`; `shutdown` is how it is stopped.
     #[must_use]
-    pub fn new(node: NodeHandle, about: About, shutdown: Shutdown) -> Self {
+    pub fn new(node: Handle, about: About, shutdown: Shutdown) -> Self {
         Self {
             node,
             about,
@@ -81,7 +81,7 @@ impl Operations {
 
     /// The node.
     #[must_use]
-    pub const fn node(&self) -> &NodeHandle {
+    pub const fn node(&self) -> &Handle {
         &self.node
     }
 

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dunlin_overlay::{DisconnectReason, PeerState, PeerView};
+use dunlin_overlay::{
+    AddedPeer as Added, DisconnectReason, PeerPriority as Wanted, PeerState, PeerView,
+};
 use dunlin_session::NodeId;
 use dunlin_transport::driver::{Carrier, Connection};
 
@@ -12,9 +14,10 @@ use crate::cli::address::PeerAddress;
 use crate::control::limits::{IMPORT_MAX, WAIT_MAX};
 use crate::control::model::{
     AddPeer, AddedPeer, Changed, Code, Imported, Path, PeerDetail, PeerFile, PeerFileEntry,
-    PeerFilter, PeerList, Problem, Story,
+    PeerFilter, PeerList, PeerPriority, Problem, Story,
 };
-use crate::control::snapshot::{Snapshot, millis, whole_id};
+use crate::control::snapshot::{Snapshot, begins_with, millis, whole_id};
+use crate::control::trail::Trail;
 
 /// The version of [`PeerFile`].
 const FILE_VERSION: u32 = 1;
@@ -87,13 +90,26 @@ impl Operations {
         let peer = match snapshot.find(text) {
             Ok(peer) => peer.id,
             // Forgotten by the overlay, but not by its story.
-            Err(problem) => whole_id(text).ok_or(problem)?,
+            Err(problem) => self.remembered(text).ok_or(problem)?,
         };
         let (entries, forgotten) = self.hub.with_trail(|trail| trail.story(&peer));
         Ok(Story {
             peer: peer.to_string(),
             entries,
             forgotten,
+        })
+    }
+
+    /// The only peer with a story whose ID begins with `text`, or a whole ID.
+    fn remembered(&self, text: &str) -> Option<NodeId> {
+        whole_id(text).or_else(|| {
+            let ids = |trail: &mut Trail| {
+                let mut found = trail
+                    .peers()
+                    .filter(|id| begins_with(&id.to_string(), text));
+                found.next().copied().filter(|_| found.next().is_none())
+            };
+            self.hub.with_trail(ids)
         })
     }
 
@@ -106,15 +122,17 @@ impl Operations {
         let place = look_up(&wish.address).await?;
         // Before the peer is added, so that its coming is not missed.
         let mut events = self.hub.subscribe();
-        self.node
-            .with_overlay(move |overlay, now| {
-                if let Some(id) = place.id {
-                    overlay.unban(now, id);
-                }
-                overlay.add_bootstrap(now, place.address, place.id)
-            })
-            .await
-            .ok_or_else(Problem::stopping)??;
+        let priority = overlay_priority(wish.priority);
+        let added = self.node.with_overlay(move |overlay, now| {
+            overlay.add_peer(now, place.address, place.id, priority)
+        });
+        let added = added.await.ok_or_else(Problem::stopping)??;
+        if added == Added::NoRoom {
+            return Err(Problem::new(
+                Code::TooMany,
+                "there is no room for one more peer of that part of the network; remove one with `dunlin peer remove`",
+            ));
+        }
         let address = place.address.to_string();
         let mut peer = self.connected_at(place).await?;
         let wait = Duration::from_millis(wish.wait_ms).min(WAIT_MAX);
@@ -134,7 +152,7 @@ impl Operations {
                 return Err(Problem::new(
                     Code::Unreachable,
                     format!(
-                        "nobody has answered at {address} so far; the node goes on trying: check the address and the port, and that the other end is running with the same --network"
+                        "nobody has answered at {address} so far; the address is kept, and with --priority high it is tried again and again: check it and the port, and that the other end is running with the same --network"
                     ),
                 ));
             };
@@ -156,28 +174,47 @@ impl Operations {
         Ok(found.map(|peer| snapshot.show(peer)))
     }
 
-    /// Says goodbye to a peer, which is not dialled again by itself; with `ban` it is banned, too.
+    /// Says goodbye to a peer and forgets where it is; with `ban` it is banned, too. An address at which
+    /// nobody was met yet is taken back.
     ///
     /// # Errors
     /// No such peer, or several.
     pub async fn remove_peer(&self, text: &str, ban: bool) -> Result<Changed, Problem> {
         let snapshot = Snapshot::take(&self.node).await?;
-        let peer = snapshot.find(text)?;
-        let (id, state) = (peer.id, peer.state);
-        let reason = if ban {
-            DisconnectReason::Banned
-        } else {
-            DisconnectReason::UserRequested
+        let id = match snapshot.find(text) {
+            Ok(peer) => peer.id,
+            Err(problem) => return self.remove_address(text, problem).await,
         };
-        self.node
-            .with_overlay(move |overlay, now| overlay.disconnect(now, id, reason))
-            .await
-            .ok_or_else(Problem::stopping)?;
-        let was_linked = matches!(state, PeerState::Connected | PeerState::Handshaking);
+        let removed = self.node.with_overlay(move |overlay, now| {
+            let removed = overlay.remove_peer(now, id);
+            if ban {
+                overlay.disconnect(now, id, DisconnectReason::Banned);
+            }
+            removed
+        });
+        let removed = removed.await.ok_or_else(Problem::stopping)?;
         Ok(Changed {
             subject: id.to_string(),
-            changed: ban || was_linked,
+            changed: removed,
         })
+    }
+
+    /// Takes back an address at which nobody was met; `problem` when it is none.
+    async fn remove_address(&self, text: &str, problem: Problem) -> Result<Changed, Problem> {
+        let Ok(address) = text.parse() else {
+            return Err(problem);
+        };
+        let removed = self
+            .node
+            .with_overlay(move |overlay, _| overlay.remove_address(address));
+        match removed.await {
+            Some(true) => Ok(Changed {
+                subject: text.to_owned(),
+                changed: true,
+            }),
+            Some(false) => Err(problem),
+            None => Err(Problem::stopping()),
+        }
     }
 
     /// The peers with an address, for another node or a later one.
@@ -212,7 +249,8 @@ impl Operations {
             for (id, addresses) in &places {
                 let mut added = false;
                 for address in addresses.iter().filter(|_| *id != me) {
-                    added |= overlay.add_bootstrap(now, *address, Some(*id)).is_ok();
+                    let result = overlay.add_peer(now, *address, Some(*id), Wanted::Low);
+                    added |= result.is_ok_and(|added| added != Added::NoRoom);
                 }
                 taken += usize::from(added);
             }
@@ -260,6 +298,14 @@ fn read_file(file: &PeerFile) -> Result<Vec<(NodeId, Vec<SocketAddr>)>, Problem>
             Ok((id, addresses?))
         })
         .collect()
+}
+
+const fn overlay_priority(priority: PeerPriority) -> Wanted {
+    match priority {
+        PeerPriority::High => Wanted::High,
+        PeerPriority::Normal => Wanted::Normal,
+        PeerPriority::Low => Wanted::Low,
+    }
 }
 
 async fn look_up(text: &str) -> Result<Place, Problem> {
