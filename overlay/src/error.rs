@@ -64,6 +64,9 @@ pub enum PeerViolation {
     /// A record in its hello that is not its own.
     #[error("presented another node's record as its own")]
     RecordNotOwn,
+    /// A relayed message that does not verify: a correct relay checks before it hands on.
+    #[error("handed on a relayed message that does not verify")]
+    RelayInvalid,
     /// A name or payload outside its bounds.
     #[error("sent a name or payload outside its bounds")]
     OutOfBounds,
@@ -122,6 +125,15 @@ pub enum OverlayError {
     /// [`limits::HANDLERS_MAX`] names are registered already.
     #[error("at most {} handlers", limits::HANDLERS_MAX)]
     TooManyHandlers,
+    /// No connected neighbour relays messages.
+    #[error("no neighbour relays messages to {0}")]
+    NoRelay(NodeId),
+    /// [`limits::RELAYED_WAITING_MAX`] messages wait for their relays already.
+    #[error(
+        "at most {} messages through relays at a time",
+        limits::RELAYED_WAITING_MAX
+    )]
+    TooManyRelayed,
     /// The overlay was shut down.
     #[error("the overlay is shutting down")]
     ShuttingDown,

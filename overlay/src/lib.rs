@@ -22,24 +22,32 @@ mod overlay;
 mod peers;
 #[cfg_attr(not(feature = "planted-bugs"), doc(hidden))]
 pub mod planted;
+mod prefix;
+mod relayed;
 mod requests;
 mod rng;
 pub mod saved;
 mod types;
 mod wire;
+mod words;
 
 pub use dunlin_session::Instant;
 
 pub use crate::config::{Handlers, OverlayConfig, Rate, Validation, WallClock};
 pub use crate::error::{DecodeError, OverlayError, PeerViolation};
 pub use crate::event::{
-    Action, CloseReason, DialTarget, Direction, Event, LinkEnd, LinkEndCause, LinkInfo,
+    Action, BanEnd, CloseReason, DialTarget, Direction, Event, LinkEnd, LinkEndCause, LinkInfo,
     RequestFailure,
 };
 pub use crate::overlay::{BrokenInvariant, Overlay, OverlayStats, PeerView};
+pub use crate::peers::bans::BanSubjectError;
+pub use crate::peers::groups::{Admission, PeerGroup};
+pub use crate::peers::health::{Ailment, HealthThresholds, PeerHealth};
+pub use crate::peers::kind::ConnectionKind;
 pub use crate::peers::live::PeerCounters;
 pub use crate::peers::state::{PeerState, StateReason, is_transition};
 pub use crate::peers::table::PeerSource;
+pub use crate::prefix::{IpPrefix, PrefixError};
 pub use crate::types::{
     AddedPeer, BroadcastId, Capabilities, DisconnectReason, HintSource, LinkId, PeerPriority,
     Priority, Refusal, RequestId, RequestRefusal, Roles, Verdict, is_valid_name,

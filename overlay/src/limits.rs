@@ -115,7 +115,8 @@ pub const ANCHORS_MAX: usize = 4;
 /// A record signed longer ago is not believed even where a name server or the own store has it. It
 /// is passed on to nobody after [`RECORD_AGE_MAX`].
 pub const HINT_RECORD_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Bans kept. One more ends the ban that would expire first.
+/// Bans kept, of identities, addresses and ranges together. One more ends the ban that would expire
+/// first.
 pub const BANS_MAX: usize = KNOWN_PEERS_MAX / 4;
 /// Bootstrap addresses. One more: `OverlayError::TooManyBootstraps`.
 pub const BOOTSTRAP_MAX: usize = 64;
@@ -149,7 +150,40 @@ pub const ACTIONS_MAX: usize = 4096;
 
 /// Proven faults of one peer on one link; the last one disconnects and bans it.
 pub const VIOLATIONS_MAX: u32 = 4;
-/// Messages of one peer dropped for its rate on one link; the last one disconnects it.
+/// Messages of one peer dropped for its rate within [`RATE_DROPS_WITHIN`]; the last one disconnects and
+/// bans it.
 pub const RATE_DROPS_MAX: u32 = 10_000;
 /// Failures in a row after which a peer that is no bootstrap is forgotten.
 pub const FAILURES_MAX: u32 = 10;
+
+/// UTF-8 bytes of the reason of a ban. A longer one is cut.
+pub const BAN_REASON_LEN_MAX: usize = 256;
+/// Ranges on the allow list (`OverlayConfig::allow`). More are left out.
+pub const ALLOWED_MAX: usize = 64;
+/// Groups of addresses with a maximum (`OverlayConfig::groups`). More are left out.
+pub const GROUPS_MAX: usize = 64;
+/// Ranges of one of them. More are left out.
+pub const GROUP_PREFIXES_MAX: usize = 64;
+/// Subnets whose connecting is rated one by one. One more shares a rate with all beyond.
+pub const RATED_SUBNETS_MAX: usize = 1_024;
+/// In so long [`RATE_DROPS_MAX`] messages dropped for their sender's rate end the link.
+pub const RATE_DROPS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Payload bytes of a message through a third node. Longer: refused at the sender's API, a violation on
+/// receipt.
+pub const RELAYED_PAYLOAD_LEN_MAX: usize = 64 * 1024;
+/// A relayed message signed longer ago is dropped.
+pub const RELAY_AGE_MAX: Duration = Duration::from_secs(120);
+/// Relays that are given one message, one after the other. Beyond: it has failed.
+pub const RELAYS_TRIED_MAX: usize = 3;
+/// Messages of ours that a relay may give back. One more: `OverlayError::TooManyRelayed`.
+pub const RELAYED_WAITING_MAX: usize = 64;
+/// Relayed messages remembered, so that none is taken twice. One more evicts the one signed longest ago,
+/// and nothing as old as that is taken any more.
+pub const RELAYED_SEEN_MAX: usize = 4_096;
+/// Nodes remembered with which messages pass through a third one. One more pushes out the oldest.
+pub const RELAYED_PARTNERS_MAX: usize = 64;
+/// Messages to be passed on, or passed on to us, that one peer may bring a second.
+pub const RELAYED_PER_SECOND: u64 = 32;
+/// As many may come at once. Beyond: dropped.
+pub const RELAYED_BURST: u64 = 64;

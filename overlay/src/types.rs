@@ -97,6 +97,9 @@ impl Capabilities {
     /// [`crate::Validation::Application`]; who says so answers for what it passes on.
     pub const VALIDATES: Self = Self(1 << 4);
 
+    /// Bit 6: passes messages on between its neighbours. Set for the role [`Roles::RELAY`].
+    pub const RELAYS: Self = Self(1 << 6);
+
     /// Whether every bit of `other` is set.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
@@ -124,7 +127,7 @@ impl Roles {
     pub const LIGHT: Self = Self(1 << 2);
     /// Bit 3.
     pub const BRIDGE: Self = Self(1 << 3);
-    /// Bit 4.
+    /// Bit 4: offers [`Capabilities::RELAYS`].
     pub const RELAY: Self = Self(1 << 4);
     /// Bit 5.
     pub const ARCHIVE: Self = Self(1 << 5);

@@ -269,6 +269,7 @@ impl Overlay {
         !self.shutting_down
             && self.dials.len() < DIALS_MAX
             && self.usable_links() + self.dials.len() < self.config.max_peers
+            && self.outbound_links() + self.dials.len() < self.config.outbound_max()
     }
 
     /// Whether there are fewer peers, links and dials than a node should have.
@@ -313,6 +314,7 @@ impl Overlay {
             !bootstrap.is_us
                 && (lonely || bootstrap.persistent || bootstrap.answered.is_none())
                 && !self.dials.contains_key(&bootstrap.address)
+                && !self.is_banned_address(bootstrap.address.ip())
                 && node.is_none_or(may_be_dialled)
         })
     }
@@ -331,9 +333,9 @@ impl Overlay {
         self.table.iter().filter(|(_, entry)| {
             entry.may_be_dialled()
                 && entry.is_choosable()
-                && entry
-                    .next_address()
-                    .is_some_and(|address| !self.dials.contains_key(&address))
+                && entry.next_address().is_some_and(|address| {
+                    !self.dials.contains_key(&address) && !self.is_banned_address(address.ip())
+                })
         })
     }
 

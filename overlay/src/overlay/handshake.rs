@@ -128,6 +128,7 @@ impl Overlay {
                 capabilities: Capabilities(hello.capabilities),
                 roles: Roles(hello.roles),
                 user_agent: hello.user_agent.to_owned(),
+                version: hello.version_max.min(PROTOCOL_VERSION),
             });
         }
         // Who finds no room here has room: whoever is refused next is told of it.
@@ -158,16 +159,11 @@ impl Overlay {
             .live
             .get(&peer)
             .is_some_and(|live| live.hello.is_none());
-        let accepted = self
-            .live
-            .values()
-            .filter(|live| live.hello.is_some())
-            .count();
         if hello.version_min > PROTOCOL_VERSION || hello.version_max < PROTOCOL_VERSION_MIN {
             Some(Refusal::Version)
         } else if hello.network != self.config.network {
             Some(Refusal::Network)
-        } else if is_new && accepted >= self.config.max_peers + self.gossip.neighbours.silent() {
+        } else if is_new && !self.has_room_for(peer) {
             Some(Refusal::ConnectionLimit)
         } else {
             None
@@ -266,7 +262,10 @@ impl Overlay {
         let (to, reason) = (PeerState::Connected, StateReason::HelloAccepted);
         self.table.transition(now, peer, to, reason, &mut self.out);
         self.out.event(Event::PeerUp { peer });
-        self.make_room_from_silent(now, peer);
+        self.make_room(now, peer);
+        if !self.live.contains_key(&peer) {
+            return;
+        }
         self.on_neighbour_up(now, peer);
         self.on_reached(now, peer);
         self.on_rover_up(now, peer);

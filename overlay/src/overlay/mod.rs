@@ -6,9 +6,12 @@
 //! vouches for), [`saving`] (across restarts), [`exchange`] (learning of peers), [`roving`] (a link that wanders), [`broadcasting`] (ours and new ones),
 //! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
 //! [`validating`] (verdicts), [`silence`] (who does not answer), [`messaging`] (direct messages and
-//! requests), [`parting`] (goodbyes and bans), [`timers`], [`view`].
+//! requests), [`parting`] (goodbyes), [`admission`] (who is taken and who goes for it), [`banning`],
+//! [`proving`] (identities once more), [`through`] (messages through a third node), [`timers`], [`view`].
 
 mod adding;
+mod admission;
+mod banning;
 mod broadcasting;
 mod choosing;
 mod comparing;
@@ -21,11 +24,13 @@ mod invariants;
 mod links;
 mod messaging;
 mod parting;
+mod proving;
 mod receive;
 mod relaying;
 mod roving;
 mod saving;
 mod silence;
+mod through;
 mod timers;
 mod validating;
 mod view;
@@ -50,8 +55,11 @@ use crate::event::{Action, Event};
 use crate::gossip::Gossip;
 use crate::gossip::seen::SeenSet;
 use crate::outbox::Outbox;
+use crate::peers::bans::BanList;
 use crate::peers::live::Live;
+use crate::peers::rates::SubnetRates;
 use crate::peers::table::PeerTable;
+use crate::relayed::Relayed;
 use crate::requests::Requests;
 use crate::rng::Rng;
 use crate::types::LinkId;
@@ -106,6 +114,11 @@ pub struct Overlay {
     roving: Roving,
     /// Since when there is no connected peer.
     alone_since: Option<Instant>,
+    relayed: Relayed,
+    bans: BanList,
+    connect_rates: SubnetRates,
+    /// Decides which networks eviction protects; nobody else knows it.
+    eviction_key: [u8; 32],
     out: Outbox,
     counters: OverlayStats,
     shutting_down: bool,
@@ -143,6 +156,10 @@ impl Overlay {
             next_exchange: start,
             roving: Roving::default(),
             alone_since: Some(start),
+            relayed: Relayed::default(),
+            bans: BanList::default(),
+            connect_rates: SubnetRates::new(start, config.admission.connects_per_subnet),
+            eviction_key: *blake3::keyed_hash(&seed, b"dunlin overlay eviction").as_bytes(),
             out: Outbox::default(),
             counters: OverlayStats::default(),
             shutting_down: false,

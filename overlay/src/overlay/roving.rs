@@ -111,6 +111,11 @@ impl Overlay {
         (self.connected_count() > 0).then_some(self.roving.due)
     }
 
+    /// Whether the link to a peer is the one that wanders.
+    pub(super) fn roves_to(&self, peer: NodeId) -> bool {
+        self.roving.rover == Some(peer)
+    }
+
     /// A peer is up. If it is the new rover, the old one may go, unless it is needed.
     pub(super) fn on_rover_up(&mut self, now: Instant, peer: NodeId) {
         let remote = self.live.get(&peer).map(|live| live.remote());

@@ -85,6 +85,16 @@ pub enum StateReason {
     BannedByUser,
     /// It broke the protocol too often.
     BannedForViolations,
+    /// It sent far more than it may, for long.
+    BannedForFlooding,
+    /// It was banned when the node stopped, and still is.
+    BanRestored,
+    /// Its address was banned.
+    AddressBanned,
+    /// It made room for another peer.
+    Evicted,
+    /// It did not prove its identity again when it was asked to.
+    NotProven,
     /// Its ban ended.
     BanEnded,
 }

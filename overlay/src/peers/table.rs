@@ -17,7 +17,7 @@ use super::state::{PeerState, StateReason, is_transition};
 use crate::Instant;
 use crate::book::{Book, Slot};
 use crate::event::Event;
-use crate::limits::{BANS_MAX, KNOWN_PEERS_MAX, KNOWN_PER_SOURCE_MAX};
+use crate::limits::{KNOWN_PEERS_MAX, KNOWN_PER_SOURCE_MAX};
 use crate::outbox::Outbox;
 use crate::planted::{self, Bug};
 use crate::types::{HintSource, PeerPriority};
@@ -310,7 +310,7 @@ impl PeerTable {
         });
     }
 
-    /// Bans a known peer until `until`. One ban too many ends the one that would end first.
+    /// Notes that a known peer is banned until `until`; the list of bans ends it.
     pub(crate) fn ban(
         &mut self,
         now: Instant,
@@ -330,51 +330,6 @@ impl PeerTable {
             entry.banned_until = Some(until);
             entry.relayable = false;
         }
-        if self.banned <= BANS_MAX {
-            return;
-        }
-        let banned: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.state == PeerState::Banned)
-            .map(|(&id, entry)| (entry.banned_until, id))
-            .collect();
-        if let Some(&(_, first)) = banned.iter().filter(|(_, other)| *other != id).min() {
-            self.transition(
-                now,
-                first,
-                PeerState::Discovered,
-                StateReason::BanEnded,
-                out,
-            );
-        }
-    }
-
-    /// Ends the bans that are due.
-    pub(crate) fn end_bans(&mut self, now: Instant, out: &mut Outbox) {
-        if self.banned == 0 {
-            return;
-        }
-        let due: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.banned_until.is_some_and(|until| until <= now))
-            .map(|(&id, _)| id)
-            .collect();
-        for id in due {
-            self.transition(now, id, PeerState::Discovered, StateReason::BanEnded, out);
-        }
-    }
-
-    /// When the next ban ends.
-    pub(crate) fn next_ban_end(&self) -> Option<Instant> {
-        if self.banned == 0 {
-            return None;
-        }
-        self.entries
-            .values()
-            .filter_map(|entry| entry.banned_until)
-            .min()
     }
 
     /// Lets every peer be tried at once; who has failed how often is kept.
@@ -500,31 +455,5 @@ mod tests {
             &mut out
         ));
         assert!(table.get(id(4)).is_none() && table.get(id(3)).is_some());
-    }
-
-    #[test]
-    fn one_ban_past_the_limit_ends_the_one_that_would_end_first() {
-        let (mut table, mut out) = (PeerTable::new([9; 32]), Outbox::default());
-        let until = |n: usize| Instant::from_nanos(1000 + n as u64);
-        for n in 0..=BANS_MAX {
-            table.insert(Instant::ZERO, id(n), PeerSource::Inbound, &mut out);
-            table.ban(
-                Instant::ZERO,
-                id(n),
-                until(n),
-                StateReason::BannedByUser,
-                &mut out,
-            );
-            let banned = table
-                .iter()
-                .filter(|(_, e)| e.state == PeerState::Banned)
-                .count();
-            assert_eq!(banned, (n + 1).min(BANS_MAX));
-        }
-        assert_eq!(table.get(id(0)).unwrap().state, PeerState::Discovered);
-        assert_eq!(table.next_ban_end(), Some(until(1)));
-        table.end_bans(until(1), &mut out);
-        assert_eq!(table.get(id(1)).unwrap().state, PeerState::Discovered);
-        assert_eq!(table.get(id(2)).unwrap().state, PeerState::Banned);
     }
 }

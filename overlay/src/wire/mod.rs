@@ -8,6 +8,7 @@ mod broadcast;
 mod gossip;
 pub(crate) mod profile;
 mod record;
+mod relay;
 
 use minicbor::{Decode, Decoder, Encode};
 
@@ -22,6 +23,7 @@ pub(crate) use self::gossip::{
 pub(crate) use self::record::{
     CheckedRecord, RECORD_CONTEXT, RecordError, RecordFields, SignedRecord, VerifiedRecord,
 };
+pub(crate) use self::relay::{CheckedRelay, Relay, RelayBody, RelayKind, check_relay, sign_relay};
 use crate::error::DecodeError;
 use crate::limits;
 
@@ -221,6 +223,8 @@ messages! {
     Tree(Tree<'b>) = 15,
     /// A comparison of sets.
     Reconcile(Reconcile) = 16,
+    /// A message through a third node.
+    Relay(Relay<'b>) = 20,
 }
 
 /// `[type, body]`.
