@@ -422,6 +422,7 @@ mod tests {
             "dunlin peer remove dunlin1abc --ban",
             "dunlin peer ban abc --for 1h --reason why",
             "dunlin peer unban abc",
+            "dunlin peer bans --json",
             "dunlin peer info abc",
             "dunlin peer why abc --json",
             "dunlin peer top -n 3",

@@ -3,15 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dunlin_overlay::{
-    AddedPeer as Added, DisconnectReason, PeerPriority as Wanted, PeerState, PeerView,
-};
+use dunlin_overlay::saved::BanSubject;
+use dunlin_overlay::{AddedPeer as Added, PeerPriority as Wanted, PeerState, PeerView};
 use dunlin_session::NodeId;
 use dunlin_transport::driver::{Carrier, Connection};
 
 use super::Operations;
 use crate::cli::address::PeerAddress;
-use crate::control::limits::{IMPORT_MAX, WAIT_MAX};
+use crate::control::limits::{BAN_DEFAULT, IMPORT_MAX, WAIT_MAX};
 use crate::control::model::{
     AddPeer, AddedPeer, Changed, Code, Imported, Path, PeerDetail, PeerFile, PeerFileEntry,
     PeerFilter, PeerList, PeerPriority, Problem, Story,
@@ -188,7 +187,8 @@ impl Operations {
         let removed = self.node.with_overlay(move |overlay, now| {
             let removed = overlay.remove_peer(now, id);
             if ban {
-                overlay.disconnect(now, id, DisconnectReason::Banned);
+                let reason = "the operator removed and banned it";
+                return overlay.ban(now, BanSubject::Peer(id), BAN_DEFAULT, reason);
             }
             removed
         });
