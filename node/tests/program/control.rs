@@ -641,15 +641,26 @@ fn completions_and_manual_pages_name_every_command() {
 }
 
 #[test]
-fn a_second_node_in_the_same_folder_is_refused() {
-    let lab = Lab::new();
-    let (_first, _, _) = start(&lab, "only", &[]);
-    let second = ask(
-        &lab,
-        "only",
-        &["start", "--host", "127.0.0.1", "--port", "0"],
+fn the_story_and_the_ban_of_a_peer_outlive_the_node() {
+    let pair = Pair::start();
+    let lab = &pair.lab;
+    let short = &pair.second_id[..16];
+    told(lab, "first", &["peer", "ban", short, "--reason", "rubbish"]);
+    pair.first.signal("KILL");
+    // Nobody answers any more.
+    assert!(until(DEADLINE, || ask(lab, "first", &["status"]).code == Some(4)));
+    let story = told(lab, "first", &["peer", "why", short]);
+    assert!(
+        story.contains("connected") && story.contains("rubbish"),
+        "{story}"
     );
-    assert_eq!(second.code, Some(6), "{second:?}");
+    let nobody = ask(lab, "first", &["peer", "why", "zzzz"]);
+    assert_eq!(nobody.code, Some(2), "{nobody:?}");
+    let (_again, _, _) = start(lab, "first", &[]);
+    let bans = json(lab, "first", &["peer", "bans", "--json"]);
+    assert_eq!(bans["bans"][0]["reason"], "rubbish", "{bans}");
+    let story = told(lab, "first", &["peer", "why", short]);
+    assert!(story.contains("rubbish"), "{story}");
 }
 
 #[test]

@@ -12,13 +12,14 @@ use crate::cli::control::{
     PeerListArgs, PeerRemoveArgs, ShowArgs,
 };
 use crate::commands::{note, print_line};
-use crate::control::client::{file_failure, segment};
+use crate::control::client::{Client, file_failure, segment};
 use crate::control::limits::BODY_LEN_MAX;
 use crate::control::model::{
     AddPeer, AddedPeer, BanList, BanRequest, Changed, Imported, Peer, PeerDetail, PeerFile,
     PeerFilter, PeerList, Story,
 };
-use crate::control::snapshot::shorten;
+use crate::control::operations::remembered::stored;
+use crate::control::snapshot::{begins_with, shorten};
 use crate::failure::{Exit, Failure};
 
 /// Does what is asked.
@@ -280,7 +281,12 @@ fn health(detail: &PeerDetail) -> String {
 
 async fn why(args: &OnePeerArgs) -> Result<(), Failure> {
     let path = format!("/api/v1/peers/{}/story", segment(&args.peer));
-    let story: Story = client(&args.show.node)?.get(&path).await?;
+    let client = client(&args.show.node)?;
+    let story: Story = if client.is_running().await {
+        client.get(&path).await?
+    } else {
+        remembered(&client, &args.peer).await?
+    };
     if args.show.json {
         return print_json(&story);
     }
@@ -289,12 +295,47 @@ async fn why(args: &OnePeerArgs) -> Result<(), Failure> {
         note(&format!("{} older entries are forgotten", story.forgotten));
     }
     if story.entries.is_empty() {
-        note("nothing has happened to it since the node started");
+        note("nothing is known to have happened to it");
     }
     for entry in &story.entries {
         print_line(&show::event(entry, false))?;
     }
     Ok(())
+}
+
+/// The story that the store of a node that does not run has.
+async fn remembered(client: &Client, typed: &str) -> Result<Story, Failure> {
+    let path = client.data_dir().store_file();
+    if !path.exists() {
+        // Says that no node is running, and how to start one.
+        return client.get("/api/v1/status").await;
+    }
+    let all = stored(&path, None).map_err(Failure::from)?;
+    let mut peers: Vec<&str> = all.iter().filter_map(|row| row.peer.as_deref()).collect();
+    peers.sort_unstable();
+    peers.dedup();
+    peers.retain(|id| begins_with(id, typed));
+    let [peer] = peers[..] else {
+        let what = if peers.is_empty() {
+            "nothing is known of"
+        } else {
+            "several peers begin with"
+        };
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "{what} \"{}\"; give the whole ID, or start the node",
+                typed.escape_debug()
+            ),
+        ));
+    };
+    let peer = peer.to_owned();
+    let entries = stored(&path, peer.parse().ok()).map_err(Failure::from)?;
+    Ok(Story {
+        peer,
+        entries,
+        forgotten: 0,
+    })
 }
 
 async fn export(args: &PeerFileArgs) -> Result<(), Failure> {

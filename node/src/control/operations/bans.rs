@@ -50,6 +50,7 @@ impl Operations {
                 format!("{subject} is this node itself or on its allow list; nothing was banned"),
             ));
         }
+        self.settle().await;
         Ok(Changed {
             subject: subject.to_string(),
             changed: true,
@@ -65,9 +66,11 @@ impl Operations {
         let was_banned = self
             .node
             .with_overlay(move |overlay, now| overlay.unban(now, subject));
+        let changed = was_banned.await.ok_or_else(Problem::stopping)?;
+        self.settle().await;
         Ok(Changed {
             subject: subject.to_string(),
-            changed: was_banned.await.ok_or_else(Problem::stopping)?,
+            changed,
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod bans;
 mod peers;
+pub mod remembered;
 mod telling;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::clock::unix_millis;
 use crate::metrics::Metrics;
 use crate::network::Handle;
 use crate::signals::Shutdown;
+use crate::store::Store;
+use crate::telemetry::Logs;
 
 /// What a node says of itself.
 #[derive(Clone, Debug)]
@@ -28,6 +31,10 @@ pub struct About {
     pub network: String,
     /// When it started, in milliseconds since the Unix epoch.
     pub started_at: u64,
+    /// The log of the process, if it may be changed.
+    pub logs: Option<Logs>,
+    /// Its store, if it has one.
+    pub store: Option<Arc<Store>>,
 }
 
 /// One node and everything that can be done with it from outside.
@@ -156,8 +163,7 @@ impl Operations {
     }
 
     /// The last events that concern the trust in peers.
-    #[must_use]
-    pub fn trust_events(&self, count: usize) -> EventList {
+    pub async fn trust_events(&self, count: usize) -> EventList {
         const KINDS: [&str; 5] = [
             "peer_violation",
             "broadcast_rejected",
@@ -165,7 +171,12 @@ impl Operations {
             "banned",
             "unbanned",
         ];
-        self.recent(count, |kind| KINDS.contains(&kind))
+        let recent = self.recent(usize::MAX, |kind| KINDS.contains(&kind)).events;
+        let mut events = self.before(&recent, None).await;
+        events.retain(|event| KINDS.contains(&event.kind.as_str()));
+        events.extend(recent);
+        events.drain(..events.len().saturating_sub(count));
+        EventList { events }
     }
 
     /// The last events of any kind.
@@ -183,7 +194,13 @@ impl Operations {
     /// # Errors
     /// A filter that is none.
     pub fn set_log_filter(&self, filter: LogFilter) -> Result<LogFilter, Problem> {
-        match crate::telemetry::set_filter(&filter.filter) {
+        let Some(logs) = &self.about.logs else {
+            return Err(Problem::new(
+                Code::Unsupported,
+                "this process has a log of its own; change it there",
+            ));
+        };
+        match logs.set_filter(&filter.filter) {
             Ok(()) => Ok(filter),
             Err(error) => Err(Problem::new(Code::BadRequest, error)),
         }

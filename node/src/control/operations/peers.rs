@@ -91,7 +91,11 @@ impl Operations {
             // Forgotten by the overlay, but not by its story.
             Err(problem) => self.remembered(text).ok_or(problem)?,
         };
-        let (entries, forgotten) = self.hub.with_trail(|trail| trail.story(&peer));
+        let (recent, forgotten) = self.hub.with_trail(|trail| trail.story(&peer));
+        let mut entries = self.before(&recent, Some(peer)).await;
+        // What memory has forgotten, the store has.
+        let forgotten = if entries.is_empty() { forgotten } else { 0 };
+        entries.extend(recent);
         Ok(Story {
             peer: peer.to_string(),
             entries,
@@ -193,6 +197,7 @@ impl Operations {
             removed
         });
         let removed = removed.await.ok_or_else(Problem::stopping)?;
+        self.settle().await;
         Ok(Changed {
             subject: id.to_string(),
             changed: removed,
