@@ -26,6 +26,8 @@ pub struct Config {
     pub passphrase_file: Option<PathBuf>,
     /// Folder for files that peers send; `None` refuses them.
     pub inbox: Option<PathBuf>,
+    /// Where the API listens over TCP, if it does.
+    pub api: Option<SocketAddr>,
     /// Name of the network.
     pub network_name: String,
     /// What carries packets.
@@ -166,6 +168,7 @@ impl Default for Config {
             data_dir: None,
             passphrase_file: None,
             inbox: None,
+            api: None,
             network_name: SessionConfig::default().network,
             carrier: Carriers::default(),
             controller: Controllers::default(),
