@@ -2,13 +2,14 @@
 
 pub mod address;
 pub mod carrier;
+pub mod config;
 pub mod controller;
 pub mod id;
 pub mod lab;
 pub mod trace;
 pub mod values;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use address::PeerAddress;
 use carrier::Carriers;
+pub use config::StartArgs;
 use controller::Controllers;
 use id::{IdArgs, KeyArgs};
 use values::{Percent, Rate};
@@ -49,6 +51,10 @@ pub struct Cli {
 pub enum Command {
     /// Run a node of the gossip network until Ctrl-C
     Start(StartArgs),
+    /// Write a configuration file with every key, its default and what it means
+    GenerateConfig(config::GenerateConfigArgs),
+    /// Check a configuration file
+    Config(config::ConfigArgs),
     /// Run a network of real nodes on loopback sockets in this process
     Simulate(SimulateArgs),
     /// Wait for files and folders
@@ -67,33 +73,6 @@ pub enum Command {
     Id(IdArgs),
     /// Print the version
     Version,
-}
-
-/// `dunlin start`.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  dunlin start --port 4600
-  dunlin start --port 4610 --data-dir /tmp/b --bootstrap 127.0.0.1:4600")]
-pub struct StartArgs {
-    /// Address to listen on
-    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
-    pub host: IpAddr,
-    /// Port to listen on; 0 lets the system choose
-    #[arg(long, default_value_t = 4600)]
-    pub port: u16,
-    /// Congestion controller of all connections
-    #[arg(long, value_enum, default_value_t = Controllers::Cubic)]
-    pub controller: Controllers,
-    /// A node to join the network through: ID@host:port or host:port; may be repeated
-    #[arg(long = "bootstrap", value_name = "ADDR")]
-    pub bootstrap: Vec<PeerAddress>,
-    /// Where the keys are.
-    #[command(flatten)]
-    pub keys: KeyArgs,
-    /// Traces to write.
-    #[command(flatten)]
-    pub traces: trace::TraceArgs,
 }
 
 /// `dunlin simulate`.
@@ -387,6 +366,10 @@ mod tests {
             "dunlin bench client h:1 --controller bbr",
             "dunlin bench server --controller bbr-tolerant",
             "dunlin start --controller bbr",
+            "dunlin start --config node.toml --data-dir d",
+            "dunlin generate-config node.toml --format json --port 1 --bootstrap h:1",
+            "dunlin generate-config -",
+            "dunlin config check node.toml",
             "dunlin recv --carrier tcp",
             "dunlin bench client h:1 --carrier udp",
             "dunlin bench server --listen [::1]:0 --plain",

@@ -9,14 +9,11 @@ use super::*;
 
 fn start(bootstrap: Option<&Node>) -> (Node, mpsc::Receiver<Event>) {
     let options = NodeOptions {
-        listen: (Ipv4Addr::LOCALHOST, 0).into(),
         bootstrap: bootstrap
             .map(|node| (node.address(), None))
             .into_iter()
             .collect(),
-        inbox: None,
-        carriers: CarrierChoice::Race,
-        controller: Controllers::default(),
+        ..NodeOptions::new((Ipv4Addr::LOCALHOST, 0).into())
     };
     Node::start(&Keys::throwaway(), options).unwrap()
 }

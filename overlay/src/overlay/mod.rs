@@ -8,7 +8,8 @@
 //! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
 //! [`validating`] (verdicts), [`silence`] (who does not answer), [`messaging`] (direct messages and
 //! requests), [`parting`] (goodbyes), [`admission`] (who is taken and who goes for it), [`banning`],
-//! [`proving`] (identities once more), [`through`] (messages through a third node), [`timers`], [`view`].
+//! [`proving`] (identities once more), [`through`] (messages through a third node), [`restoring`] (what was
+//! seen before a restart), [`timers`], [`view`].
 
 mod adding;
 mod admission;
@@ -28,6 +29,7 @@ mod parting;
 mod proving;
 mod receive;
 mod relaying;
+mod restoring;
 mod roving;
 mod saving;
 mod silence;
