@@ -51,6 +51,8 @@ impl Pair {
             // It remembers nothing, so that what is counted is the victim's.
             store_messages: 1,
             seen_capacity: 1,
+            // It pushes what an honest node would offer.
+            announce_above: BROADCAST_PAYLOAD_LEN_MAX,
             ..config()
         };
         let identities = [1, 2].map(|n| Identity::from_seed([n; 32]));
@@ -192,6 +194,9 @@ fn a_flood_of_broadcasts_makes_a_node_hold_little() {
             let _ = flooder.broadcast(now, millis, "news", &payload);
         });
         assert_small(growth, what);
+        let stats = pair.victim.stats();
+        assert!(stats.broadcasts_received > 50, "{stats:?}");
+        assert!(pair.is_banned());
     }
 }
 

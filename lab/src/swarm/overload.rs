@@ -151,10 +151,13 @@ impl Study {
         Ok(())
     }
 
-    /// What the flooder sends in a hundredth of a second.
+    /// What the flooder sends in a hundredth of a second, if there is anybody who listens.
     fn flood(&mut self, kind: FloodKind) -> Result<(), SwarmFailure> {
         let config = Swarm::config();
         let flooder = self.flooder;
+        if self.swarm.judge().peers_of(flooder).next().is_none() {
+            return Ok(());
+        }
         let payload = Bytes::from(vec![7; PAYLOAD]);
         match kind {
             FloodKind::Direct => {

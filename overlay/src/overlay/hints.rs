@@ -90,9 +90,8 @@ impl Overlay {
 
     /// Hints that may be dialled now.
     pub(super) fn hints_now(&self, now: Instant) -> impl Iterator<Item = SocketAddr> {
-        let waiting = move |hint: &&Hint| {
-            hint.backoff.not_before() <= now && self.may_dial_hint(hint)
-        };
+        let waiting =
+            move |hint: &&Hint| hint.backoff.not_before() <= now && self.may_dial_hint(hint);
         self.hints.iter().filter(waiting).map(|hint| hint.address)
     }
 
