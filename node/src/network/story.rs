@@ -46,21 +46,7 @@ pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
             });
             Told::new(Some(*origin), "rejected", words, detail, Weight::Verdict)
         }
-        Event::PeerSilent { peer, is_silent } => {
-            let words = if *is_silent {
-                "fell silent"
-            } else {
-                "was heard again"
-            };
-            let detail = json!({ "is_silent": is_silent });
-            Told::new(
-                Some(*peer),
-                "silence",
-                words.into(),
-                detail,
-                Weight::Ordinary,
-            )
-        }
+        Event::PeerSilent { peer, is_silent } => silence(*peer, *is_silent),
         Event::Banned { ban } => banned(ban),
         Event::Unbanned { subject, how } => unbanned(subject, *how),
         Event::LinkRefused {
@@ -82,6 +68,21 @@ pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
         detail: Some(told.detail),
         weight: told.weight,
     })
+}
+
+fn silence(peer: NodeId, is_silent: bool) -> Told {
+    let words = match is_silent {
+        true => "fell silent",
+        false => "was heard again",
+    };
+    let detail = json!({ "is_silent": is_silent });
+    Told::new(
+        Some(peer),
+        "silence",
+        words.into(),
+        detail,
+        Weight::Ordinary,
+    )
 }
 
 fn banned(ban: &SavedBan) -> Told {
