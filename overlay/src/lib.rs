@@ -20,6 +20,7 @@ mod overlay;
 mod peers;
 #[cfg_attr(not(feature = "planted-bugs"), doc(hidden))]
 pub mod planted;
+mod reputation;
 mod requests;
 mod rng;
 pub mod saved;
@@ -34,10 +35,13 @@ pub use crate::event::{
     Action, CloseReason, DialTarget, Direction, Event, LinkEnd, LinkEndCause, LinkInfo,
     RequestFailure,
 };
-pub use crate::overlay::{BrokenInvariant, Overlay, OverlayStats, PeerView};
+pub use crate::overlay::{BrokenInvariant, Overlay, OverlayStats, PeerView, TreePlaces};
 pub use crate::peers::live::PeerCounters;
 pub use crate::peers::state::{PeerState, StateReason, is_transition};
 pub use crate::peers::table::PeerSource;
+pub use crate::reputation::{
+    Component, Evidence, Interaction, Reputation, ReputationConfig, Weights, WeightsError,
+};
 pub use crate::types::{
     BroadcastId, Capabilities, DisconnectReason, LinkId, Priority, Refusal, RequestId,
     RequestRefusal, Roles, Verdict, is_valid_name,

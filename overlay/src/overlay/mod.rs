@@ -4,11 +4,13 @@
 //! [`handshake`] (hellos), [`receive`] (which message goes where), [`dialing`], [`exchange`]
 //! (learning of peers), [`roving`] (a link that wanders), [`broadcasting`] (ours and new ones),
 //! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
-//! [`validating`] (verdicts), [`silence`] (who does not answer), [`messaging`] (direct messages and
+//! [`validating`] (verdicts), [`conduct`] (what counts for and against peers), [`trusting`] (what they
+//! say of each other), [`silence`] (who does not answer), [`messaging`] (direct messages and
 //! requests), [`parting`] (goodbyes and bans), [`timers`], [`view`].
 
 mod broadcasting;
 mod comparing;
+mod conduct;
 mod dialing;
 mod exchange;
 mod fetching;
@@ -22,6 +24,7 @@ mod relaying;
 mod roving;
 mod silence;
 mod timers;
+mod trusting;
 mod validating;
 mod view;
 
@@ -32,6 +35,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dunlin_session::{Identity, NodeId};
 
+pub use self::conduct::TreePlaces;
 use self::dialing::{Bootstrap, Dial};
 pub use self::invariants::BrokenInvariant;
 use self::parting::Closing;
@@ -46,6 +50,7 @@ use crate::gossip::seen::SeenSet;
 use crate::outbox::Outbox;
 use crate::peers::live::Live;
 use crate::peers::table::PeerTable;
+use crate::reputation::table::Reputations;
 use crate::requests::Requests;
 use crate::rng::Rng;
 use crate::types::LinkId;
@@ -88,6 +93,7 @@ pub struct Overlay {
     seen: SeenSet,
     gossip: Gossip,
     requests: Requests,
+    reputations: Reputations,
     own_record: Option<VerifiedRecord>,
     /// Sequence number of our newest record.
     record_sequence: u64,
@@ -124,6 +130,7 @@ impl Overlay {
             seen: SeenSet::new(config.seen_capacity),
             gossip: Gossip::new(start, &config),
             requests: Requests::default(),
+            reputations: Reputations::new(config.reputation),
             own_record: None,
             record_sequence: 0,
             own_broadcasts: TokenBucket::new(

@@ -72,7 +72,7 @@ impl Overlay {
     }
 
     /// Bans a known peer, telling it `goodbye` if it has a link.
-    fn ban(
+    pub(super) fn ban(
         &mut self,
         now: Instant,
         peer: NodeId,
@@ -90,11 +90,13 @@ impl Overlay {
     pub(super) fn on_violation(&mut self, now: Instant, peer: NodeId, violation: PeerViolation) {
         self.counters.violations += 1;
         self.out.event(Event::PeerViolation { peer, violation });
+        self.note_violation(now, peer, violation);
+        let is_at_fault = self.is_at_fault(&peer);
         let Some(live) = self.live.get_mut(&peer) else {
             return;
         };
         live.meter.violations += 1;
-        if live.meter.violations >= VIOLATIONS_MAX {
+        if live.meter.violations >= VIOLATIONS_MAX || is_at_fault {
             let duration = self.config.violation_ban_duration;
             let goodbye = DisconnectReason::InvalidMessage;
             self.ban(

@@ -14,7 +14,7 @@ use crate::peers::table::PeerSource;
 use crate::types::{Capabilities, Roles};
 
 /// A known peer, as of now.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct PeerView {
     /// Its name.
     pub id: NodeId,
@@ -48,6 +48,10 @@ pub struct PeerView {
     pub banned_until: Option<Instant>,
     /// Traffic on the link.
     pub counters: PeerCounters,
+    /// The score of its conduct, 0 to 100 ([`Overlay::reputation`]).
+    pub reputation: u8,
+    /// Trust in it, 0 to 1.
+    pub trust: f64,
 }
 
 /// Counters since the start, and sizes as of now.
@@ -134,6 +138,12 @@ pub struct OverlayStats {
     pub unhandled: u64,
     /// Proven faults of peers.
     pub violations: u64,
+    /// Broadcasts asked for again, to see whether they come.
+    pub audits: u64,
+    /// Times that a neighbour lost its places for its conduct.
+    pub barred: u64,
+    /// Messages about trust not read or answered for their sender's rate.
+    pub trust_refused: u64,
     /// Actions dropped because the driver did not poll.
     pub actions_dropped: u64,
     /// Events dropped because the application did not poll.
@@ -143,7 +153,8 @@ pub struct OverlayStats {
 impl Overlay {
     /// All known peers, in the order of their IDs.
     pub fn peers(&self) -> impl Iterator<Item = PeerView> {
-        self.table.iter().map(|(id, entry)| {
+        let initial_trust = self.reputations.config().initial_trust();
+        self.table.iter().map(move |(id, entry)| {
             let live = self.live.get(&id);
             let hello = live.and_then(|live| live.hello.as_ref());
             let rtt = live.and_then(|live| live.ping.smoothed_rtt_nanos);
@@ -166,6 +177,11 @@ impl Overlay {
                 failures: entry.backoff.failures(),
                 banned_until: entry.banned_until,
                 counters: live.map(|live| live.counters).unwrap_or_default(),
+                reputation: self.reputations.score(&id),
+                trust: self
+                    .reputations
+                    .view(&id)
+                    .map_or(initial_trust, |known| known.trust),
             }
         })
     }

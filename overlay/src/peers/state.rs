@@ -81,6 +81,8 @@ pub enum StateReason {
     BannedByUser,
     /// It broke the protocol too often.
     BannedForViolations,
+    /// Its score fell below the threshold for a ban.
+    BannedForScore,
     /// Its ban ended.
     BanEnded,
 }

@@ -8,6 +8,7 @@ mod broadcast;
 mod gossip;
 pub(crate) mod profile;
 mod record;
+mod trust;
 
 use minicbor::{Decode, Decoder, Encode};
 
@@ -21,6 +22,9 @@ pub(crate) use self::gossip::{
 };
 pub(crate) use self::record::{
     CheckedRecord, RECORD_CONTEXT, RecordError, RecordFields, SignedRecord, VerifiedRecord,
+};
+pub(crate) use self::trust::{
+    TrustUpdate, TrustedPeersRequest, TrustedPeersResponse, joined_trust, trust_entries,
 };
 use crate::error::DecodeError;
 use crate::limits;
@@ -221,6 +225,12 @@ messages! {
     Tree(Tree<'b>) = 15,
     /// A comparison of sets.
     Reconcile(Reconcile) = 16,
+    /// Change of the sender's trust in others.
+    TrustUpdate(TrustUpdate<'b>) = 17,
+    /// Question whom the receiver trusts.
+    TrustedPeersRequest(TrustedPeersRequest) = 18,
+    /// Its answer.
+    TrustedPeersResponse(TrustedPeersResponse<'b>) = 19,
 }
 
 /// `[type, body]`.

@@ -1,5 +1,6 @@
 //! One overlay against peers that are played by hand, so that they can misbehave.
 
+mod conduct;
 mod gossip;
 mod messages;
 mod peers;
