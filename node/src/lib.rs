@@ -22,6 +22,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod data_dir;
+pub mod discovery;
 pub mod failure;
 pub mod fuzzing;
 pub mod known_peers;
@@ -95,7 +96,15 @@ fn in_runtime(cli: Cli) -> Result<(), Failure> {
                 format!("the system gave no threads or timers ({error}); free some memory or raise `ulimit -u`, then try again"),
             )
         })?;
-    let result = runtime.block_on(commands::dispatch(cli));
+    // In a task: to wake the future that a runtime blocks on takes a system call.
+    let running = runtime.spawn(commands::dispatch(cli));
+    let result = runtime.block_on(running);
     runtime.shutdown_timeout(RUNTIME_GRACE);
-    result
+    result.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(Failure::new(
+            Exit::Failed,
+            "the program was stopped".to_owned(),
+        )),
+    })
 }

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 
 use crate::Instant;
 use crate::limits;
+use crate::peers::groups::Admission;
+use crate::peers::health::HealthThresholds;
 use crate::reputation::ReputationConfig;
 use crate::types::{Capabilities, Roles};
 
@@ -63,6 +65,14 @@ pub struct Rate {
     pub per_second: u64,
     /// Units that may come at once.
     pub burst: u64,
+}
+
+impl Rate {
+    /// So many units a second, and so many at once.
+    #[must_use]
+    pub const fn new(per_second: u64, burst: u64) -> Self {
+        Self { per_second, burst }
+    }
 }
 
 /// The settings of an overlay. Numbers above a bound of [`limits`] are cut to it.
@@ -167,6 +177,12 @@ pub struct OverlayConfig {
     pub violation_ban_duration: Duration,
     /// How conduct is judged. Default: the weights and thresholds of seed Q.
     pub reputation: ReputationConfig,
+    /// Who is taken as a peer: limits by direction, address, subnet and group.
+    pub admission: Admission,
+    /// From where on a peer counts as unhealthy.
+    pub health: HealthThresholds,
+    /// How long a peer may take to prove its identity again. Default 10 s (chosen).
+    pub challenge_timeout: Duration,
 }
 
 impl OverlayConfig {
@@ -198,18 +214,9 @@ impl OverlayConfig {
             rove_interval: seconds(90),
             backoff_base: seconds(1),
             backoff_max: seconds(300),
-            messages: Rate {
-                per_second: 256,
-                burst: 1024,
-            },
-            bytes: Rate {
-                per_second: 4 << 20,
-                burst: 8 << 20,
-            },
-            broadcasts: Rate {
-                per_second: 64,
-                burst: 256,
-            },
+            messages: Rate::new(256, 1024),
+            bytes: Rate::new(4 << 20, 8 << 20),
+            broadcasts: Rate::new(64, 256),
             hop_limit: limits::HOP_LIMIT_MAX,
             gossip_fanout: 3,
             gossip_interval: seconds(1),
@@ -217,14 +224,8 @@ impl OverlayConfig {
             graft_after: Duration::from_millis(200),
             want_timeout: Duration::from_millis(500),
             announce_above: 16 * 1024,
-            explorations: Rate {
-                per_second: 32,
-                burst: 128,
-            },
-            origin_rate: Rate {
-                per_second: 128,
-                burst: 512,
-            },
+            explorations: Rate::new(32, 128),
+            origin_rate: Rate::new(128, 512),
             store_messages: 4_096,
             store_bytes: 16 << 20,
             validation: Validation::None,
@@ -232,7 +233,28 @@ impl OverlayConfig {
             ban_duration: seconds(24 * 3600),
             violation_ban_duration: seconds(600),
             reputation: ReputationConfig::default(),
+            admission: Admission::default(),
+            health: HealthThresholds::default(),
+            challenge_timeout: seconds(10),
         }
+    }
+
+    /// Most inbound peers, as configured or by default.
+    pub(crate) fn inbound_max(&self) -> usize {
+        let kept = self.max_peers / 8;
+        let default = self.max_peers - kept;
+        self.admission
+            .max_inbound
+            .unwrap_or(default)
+            .min(self.max_peers)
+    }
+
+    /// Most outbound peers, as configured or by default.
+    pub(crate) fn outbound_max(&self) -> usize {
+        self.admission
+            .max_outbound
+            .unwrap_or(self.max_peers)
+            .min(self.max_peers)
     }
 
     /// The same with every number inside its bound.
@@ -251,6 +273,7 @@ impl OverlayConfig {
         self.max_peers = self.max_peers.min(limits::PEERS_MAX);
         self.target_peers = self.target_peers.min(self.max_peers);
         self.min_peers = self.min_peers.min(self.target_peers);
+        self.admission.bound();
         self.parallel_dials = self.parallel_dials.clamp(1, limits::PARALLEL_DIALS_MAX);
         self.hop_limit = self.hop_limit.clamp(1, limits::HOP_LIMIT_MAX);
         self.seen_capacity = self.seen_capacity.clamp(1, limits::SEEN_MAX);
@@ -260,6 +283,9 @@ impl OverlayConfig {
         self.reputation = self.reputation.bounded();
         if self.validation != Validation::None && self.handlers == Handlers::Any {
             self.capabilities = self.capabilities.union(Capabilities::VALIDATES);
+        }
+        if self.roles.contains(Roles::RELAY) {
+            self.capabilities = self.capabilities.union(Capabilities::RELAYS);
         }
         for interval in [
             &mut self.ping_interval,
@@ -313,6 +339,8 @@ mod tests {
             (limits::PEERS_MAX, limits::PEERS_MAX)
         );
         assert_eq!(config.parallel_dials, limits::PARALLEL_DIALS_MAX);
+        assert_eq!(config.inbound_max(), limits::PEERS_MAX / 8 * 7);
+        assert_eq!(config.outbound_max(), limits::PEERS_MAX);
         assert_eq!(config.hop_limit, limits::HOP_LIMIT_MAX);
         assert_eq!(config.seen_capacity, limits::SEEN_MAX);
         assert_eq!(config.store_messages, limits::STORE_MESSAGES_MAX);

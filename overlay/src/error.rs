@@ -64,6 +64,9 @@ pub enum PeerViolation {
     /// A record in its hello that is not its own.
     #[error("presented another node's record as its own")]
     RecordNotOwn,
+    /// A relayed message that does not verify: a correct relay checks before it hands on.
+    #[error("handed on a relayed message that does not verify")]
+    RelayInvalid,
     /// A name or payload outside its bounds.
     #[error("sent a name or payload outside its bounds")]
     OutOfBounds,
@@ -104,9 +107,33 @@ pub enum OverlayError {
     /// [`limits::BOOTSTRAP_MAX`] addresses are configured already.
     #[error("at most {} bootstrap addresses", limits::BOOTSTRAP_MAX)]
     TooManyBootstraps,
+    /// [`limits::PERSISTENT_MAX`] peers are to be kept for ever already.
+    #[error("at most {} peers with high priority", limits::PERSISTENT_MAX)]
+    TooManyPersistent,
+    /// Nothing can listen at that address.
+    #[error("nothing can be dialled at {0}: a port is needed, and an address of one host")]
+    NotDialable(core::net::SocketAddr),
+    /// It is this node itself.
+    #[error("that is this node itself")]
+    OwnAddress,
+    /// The peer is banned.
+    #[error("{0} is banned; end its ban first")]
+    PeerBanned(NodeId),
+    /// A record that was given to us does not verify, is of another network or too old.
+    #[error("the record does not verify, is of another network or too old")]
+    BadRecord,
     /// [`limits::HANDLERS_MAX`] names are registered already.
     #[error("at most {} handlers", limits::HANDLERS_MAX)]
     TooManyHandlers,
+    /// No connected neighbour relays messages.
+    #[error("no neighbour relays messages to {0}")]
+    NoRelay(NodeId),
+    /// [`limits::RELAYED_WAITING_MAX`] messages wait for their relays already.
+    #[error(
+        "at most {} messages through relays at a time",
+        limits::RELAYED_WAITING_MAX
+    )]
+    TooManyRelayed,
     /// The overlay was shut down.
     #[error("the overlay is shutting down")]
     ShuttingDown,

@@ -8,6 +8,7 @@ use dunlin_session::{NodeId, PublicIdentity};
 use crate::error::PeerViolation;
 use crate::peers::state::{PeerState, StateReason};
 use crate::reputation::{Component, Evidence};
+use crate::saved::{BanSubject, SavedBan};
 use crate::types::{BroadcastId, DisconnectReason, LinkId, RequestId, RequestRefusal};
 
 /// Which side opened a link.
@@ -97,6 +98,25 @@ pub enum Action {
         /// Why.
         reason: CloseReason,
     },
+    /// Have the peer prove once more, over that link, that it has the key of its identity. Answered by
+    /// `handle_challenged`.
+    ChallengePeer {
+        /// Who.
+        peer: NodeId,
+        /// Over which link.
+        link: LinkId,
+    },
+}
+
+/// How a ban came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum BanEnd {
+    /// Its time was over.
+    Expired,
+    /// The application lifted it.
+    Lifted,
+    /// There were too many, and it would have ended first.
+    Displaced,
 }
 
 /// Why a request has no answer.
@@ -106,12 +126,15 @@ pub enum RequestFailure {
     Timeout,
     /// The peer was lost or left.
     PeerGone,
+    /// No relay reaches it.
+    Unreachable,
     /// The peer refused (`None`: with a code of a later version).
     Refused(Option<RequestRefusal>),
 }
 
 /// What the application is told.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// Messages to and from this peer flow from now on.
     PeerUp {
@@ -180,6 +203,8 @@ pub enum Event {
         handler: String,
         /// The application's bytes.
         payload: Bytes,
+        /// The relay, if it came through one.
+        via: Option<NodeId>,
     },
     /// A request to a handler of ours; answer with `respond` or `refuse`.
     Request {
@@ -191,6 +216,8 @@ pub enum Event {
         handler: String,
         /// The application's bytes.
         payload: Bytes,
+        /// The relay, if it came through one; the answer goes the same way.
+        via: Option<NodeId>,
     },
     /// The answer to a request of ours.
     Response {
@@ -236,6 +263,32 @@ pub enum Event {
         peer: NodeId,
         /// Of whom what; at most [`crate::limits::TRUST_ENTRIES_MAX`].
         entries: Vec<(NodeId, u16)>,
+    },
+    /// Somebody is not wanted from now on.
+    Banned {
+        /// Who, why, and until when.
+        ban: SavedBan,
+    },
+    /// A ban has ended.
+    Unbanned {
+        /// Whose.
+        subject: BanSubject,
+        /// How.
+        how: BanEnd,
+    },
+    /// A link was closed as soon as it was up. Of a peer that was not known nothing else is told.
+    LinkRefused {
+        /// With whom.
+        peer: NodeId,
+        /// From where.
+        remote: SocketAddr,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A peer has proved its identity again ([`crate::Overlay::challenge`]).
+    PeerProven {
+        /// Who.
+        peer: NodeId,
     },
     /// A peer tells the address it sees us at. Not proven: do not believe a single peer.
     ObservedAddress {

@@ -87,7 +87,36 @@ pub const VALIDATIONS_PER_PEER_MAX: usize = 256;
 pub const KNOWN_PEERS_MAX: usize = 1024;
 /// Known peers that one peer may have introduced (a quarter of the table). More are ignored.
 pub const KNOWN_PER_SOURCE_MAX: usize = KNOWN_PEERS_MAX / 4;
-/// Bans kept. One more ends the ban that would expire first.
+/// Slots of a bucket of the address book.
+pub const BUCKET_LEN: usize = 4;
+/// Buckets for what was heard of (512 slots). Who comes to a slot that is taken is not remembered,
+/// unless who holds it has failed.
+pub const NEW_BUCKETS: usize = 128;
+/// Of these, those that one group of sources reaches: a quarter.
+pub const NEW_BUCKETS_PER_SOURCE: usize = NEW_BUCKETS / 4;
+/// Buckets for where a dial found its peer (256 slots). Who comes to a slot that is taken waits until
+/// its holder has failed a test.
+pub const TRIED_BUCKETS: usize = 64;
+/// Of these, those that one group of addresses reaches.
+pub const TRIED_BUCKETS_PER_GROUP: usize = 2;
+/// Holders of slots that wait to be tested. For one more there is no test: it stays.
+pub const TESTS_MAX: usize = 10;
+/// Addresses without an ID that DNS, the local network or the operator named. One more replaces one
+/// of the same source that has failed, or is left out.
+pub const HINTS_MAX: usize = 128;
+/// Of these, from one source.
+pub const HINTS_PER_SOURCE_MAX: usize = HINTS_MAX / 2;
+/// Dials in vain after which a hint is dropped.
+pub const HINT_FAILURES_MAX: u32 = 3;
+/// Peers that the operator wants for ever. One more: `OverlayError::TooManyPersistent`.
+pub const PERSISTENT_MAX: usize = 64;
+/// Peers that are dialled first after a restart.
+pub const ANCHORS_MAX: usize = 4;
+/// A record signed longer ago is not believed even where a name server or the own store has it. It
+/// is passed on to nobody after [`RECORD_AGE_MAX`].
+pub const HINT_RECORD_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Bans kept, of identities, addresses and ranges together. One more ends the ban that would expire
+/// first.
 pub const BANS_MAX: usize = KNOWN_PEERS_MAX / 4;
 /// Bootstrap addresses. One more: `OverlayError::TooManyBootstraps`.
 pub const BOOTSTRAP_MAX: usize = 64;
@@ -121,7 +150,8 @@ pub const ACTIONS_MAX: usize = 4096;
 
 /// Proven faults of one peer on one link; the last one disconnects and bans it.
 pub const VIOLATIONS_MAX: u32 = 4;
-/// Messages of one peer dropped for its rate on one link; the last one disconnects it.
+/// Messages of one peer dropped for its rate within [`RATE_DROPS_WITHIN`]; the last one disconnects and
+/// bans it.
 pub const RATE_DROPS_MAX: u32 = 10_000;
 /// Failures in a row after which a peer that is no bootstrap is forgotten.
 pub const FAILURES_MAX: u32 = 10;
@@ -148,3 +178,34 @@ pub const AUDIT_BURST: u32 = 8;
 pub const MUTE_MAX: u32 = 32;
 /// Copies in a row to such a neighbour, after which it is announced to instead.
 pub const GIVEN_MAX: u32 = 64;
+/// UTF-8 bytes of the reason of a ban. A longer one is cut.
+pub const BAN_REASON_LEN_MAX: usize = 256;
+/// Ranges on the allow list (`OverlayConfig::allow`). More are left out.
+pub const ALLOWED_MAX: usize = 64;
+/// Groups of addresses with a maximum (`OverlayConfig::groups`). More are left out.
+pub const GROUPS_MAX: usize = 64;
+/// Ranges of one of them. More are left out.
+pub const GROUP_PREFIXES_MAX: usize = 64;
+/// Subnets whose connecting is rated one by one. One more shares a rate with all beyond.
+pub const RATED_SUBNETS_MAX: usize = 1_024;
+/// In so long [`RATE_DROPS_MAX`] messages dropped for their sender's rate end the link.
+pub const RATE_DROPS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Payload bytes of a message through a third node. Longer: refused at the sender's API, a violation on
+/// receipt.
+pub const RELAYED_PAYLOAD_LEN_MAX: usize = 64 * 1024;
+/// A relayed message signed longer ago is dropped.
+pub const RELAY_AGE_MAX: Duration = Duration::from_secs(120);
+/// Relays that are given one message, one after the other. Beyond: it has failed.
+pub const RELAYS_TRIED_MAX: usize = 3;
+/// Messages of ours that a relay may give back. One more: `OverlayError::TooManyRelayed`.
+pub const RELAYED_WAITING_MAX: usize = 64;
+/// Relayed messages remembered, so that none is taken twice. One more evicts the one signed longest ago,
+/// and nothing as old as that is taken any more.
+pub const RELAYED_SEEN_MAX: usize = 4_096;
+/// Nodes remembered with which messages pass through a third one. One more pushes out the oldest.
+pub const RELAYED_PARTNERS_MAX: usize = 64;
+/// Messages to be passed on, or passed on to us, that one peer may bring a second.
+pub const RELAYED_PER_SECOND: u64 = 32;
+/// As many may come at once. Beyond: dropped.
+pub const RELAYED_BURST: u64 = 64;

@@ -28,6 +28,8 @@ pub struct SavedPeer {
     pub seen_at: Option<u64>,
     /// Failures in a row since then.
     pub failures: u32,
+    /// Whether the operator wants it for ever ([`crate::PeerPriority::High`]).
+    pub persistent: bool,
 }
 
 /// Whom a ban is for.

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use dunlin_session::NodeId;
+
 use crate::limits::HANDLER_NAME_LEN_MAX;
 
 /// Name of a broadcast: the BLAKE3 hash of the bytes its origin signed, computed by whoever
@@ -95,6 +97,9 @@ impl Capabilities {
     /// [`crate::Validation::Application`]; who says so answers for what it passes on.
     pub const VALIDATES: Self = Self(1 << 4);
 
+    /// Bit 6: passes messages on between its neighbours. Set for the role [`Roles::RELAY`].
+    pub const RELAYS: Self = Self(1 << 6);
+
     /// Whether every bit of `other` is set.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
@@ -122,7 +127,7 @@ impl Roles {
     pub const LIGHT: Self = Self(1 << 2);
     /// Bit 3.
     pub const BRIDGE: Self = Self(1 << 3);
-    /// Bit 4.
+    /// Bit 4: offers [`Capabilities::RELAYS`].
     pub const RELAY: Self = Self(1 << 4);
     /// Bit 5.
     pub const ARCHIVE: Self = Self(1 << 5);
@@ -243,6 +248,54 @@ wire_codes! {
         /// The handler failed or refused.
         Failed = 3,
     }
+}
+
+/// Who told of an address that no peer vouches for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum HintSource {
+    /// The operator.
+    User,
+    /// A name server.
+    Dns,
+    /// The local network.
+    Lan,
+}
+
+impl HintSource {
+    /// A number of its own, for hashes.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::User => 0,
+            Self::Dns => 1,
+            Self::Lan => 2,
+        }
+    }
+}
+
+/// How much the operator wants a peer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum PeerPriority {
+    /// Kept in the address book, and dialled when another peer is wanted.
+    #[default]
+    Low,
+    /// Dialled at once, and kept in the address book.
+    Normal,
+    /// Persistent: linked whatever the number of peers, never forgotten, dialled again for ever, with
+    /// back-off.
+    High,
+}
+
+/// What came of adding a peer ([`crate::Overlay::add_peer`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddedPeer {
+    /// There is a link to it, which stays.
+    Live(NodeId),
+    /// It is being dialled.
+    Dialling,
+    /// It is remembered, and dialled when its turn comes.
+    Kept,
+    /// There is no room for it: others in its place of the address book have not failed.
+    NoRoom,
 }
 
 /// Whether a handler or topic name is acceptable: 1 to 64 bytes of UTF-8, no control characters.

@@ -246,10 +246,20 @@ impl StackNode {
                 }
             }
             Event::Closed(reason) => self.on_closed(now, endpoint, handle, &reason),
+            Event::PeerProven => self.on_challenged(now, handle, true),
             // Links carry messages only; that a peer moved is the transport's business.
             _ => {}
         }
         self.drain(now, endpoint);
+    }
+
+    /// A peer has proved its identity again, or cannot be asked to.
+    fn on_challenged(&mut self, now: Instant, handle: ConnectionHandle, is_proven: bool) {
+        let link = self.by_handle.get(&handle).copied();
+        if let Some((id, link)) = link.and_then(|id| Some((id, self.links.get(&id)?))) {
+            let peer = link.peer;
+            self.overlay.handle_challenged(now, peer, id, is_proven);
+        }
     }
 
     fn on_connected(&mut self, now: Instant, endpoint: &Endpoint, handle: ConnectionHandle) {
@@ -409,6 +419,18 @@ impl StackNode {
                 open.waiting.push_back(bytes);
                 self.write(now, endpoint, link);
                 self.give_up_if_slow(now, endpoint, link);
+            }
+            Action::ChallengePeer { link, .. } => {
+                let Some(handle) = self.links.get(&link).map(|open| open.handle) else {
+                    return;
+                };
+                let mut nonce = [0; 32];
+                self.rng.fill(&mut nonce);
+                let connection = endpoint.connection_mut(handle);
+                let is_asked = connection.is_some_and(|it| it.challenge_peer(now, nonce));
+                if !is_asked {
+                    self.on_challenged(now, handle, false);
+                }
             }
             Action::CloseLink { link, .. } => {
                 if let Some(open) = self.links.get_mut(&link) {

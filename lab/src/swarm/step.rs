@@ -86,6 +86,7 @@ impl Swarm {
             Happening::ClosedHere { link, side } => {
                 self.tell_closed(now, link, side, LinkEndCause::ClosedLocally)?;
             }
+            Happening::Proof { link, side } => self.on_proof(now, link, side)?,
             Happening::Notice { link, side, epoch } => self.on_notice(now, link, side, epoch)?,
             Happening::DialFailed { node, life, target } => {
                 if self
@@ -215,6 +216,28 @@ impl Swarm {
         Ok(())
     }
 
+    /// Asks the other end of a link to prove its identity; the answer takes a round trip.
+    fn challenge(&mut self, now: Instant, link: usize, side: Side) {
+        if let Some(path) = self.links.get_mut(link) {
+            let at = now + path.delay(&self.weather) + path.delay(&self.weather);
+            self.scheduler.schedule(at, Happening::Proof { link, side });
+        }
+    }
+
+    /// Over a link that is blocked nothing comes; every node has the key of its name.
+    fn on_proof(&mut self, _now: Instant, link: usize, side: Side) -> Result<(), SwarmFailure> {
+        let path = &self.links[link];
+        let (end, far) = (path.end(side), path.end(1 - side));
+        if path.is_blocked() || end.state != EndState::Open || far.state != EndState::Open {
+            return Ok(());
+        }
+        let (node, peer) = (end.node, self.nodes[far.node].identity.node_id());
+        self.with(node, |overlay, now| {
+            overlay.handle_challenged(now, peer, link_id(link, side), true);
+        })?;
+        Ok(())
+    }
+
     /// Tells a node's overlay that its end of a link is closed.
     pub(super) fn tell_closed(
         &mut self,
@@ -331,6 +354,10 @@ impl Swarm {
                 };
                 let at = path.send(now, side, &self.weather) + delay;
                 self.arrive(at, link, 1 - side, Parcel::Message(bytes));
+            }
+            Action::ChallengePeer { link, .. } => {
+                let (link, side) = link_and_side(link);
+                self.challenge(now, link, side);
             }
             Action::CloseLink { link, .. } => {
                 let (link, side) = link_and_side(link);

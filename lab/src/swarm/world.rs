@@ -98,6 +98,11 @@ pub(super) enum Happening {
         link: usize,
         side: Side,
     },
+    /// The answer to a challenge is there.
+    Proof {
+        link: usize,
+        side: Side,
+    },
     Notice {
         link: usize,
         side: Side,

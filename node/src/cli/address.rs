@@ -1,24 +1,24 @@
-//! Addresses of peers on the command line: `ID@host:port` or a bare `host:port`.
+//! Addresses of peers on the command line, for commands that connect: `ID@host:port`,
+//! `quantum://ID@host:port` or a bare `host:port`.
 //!
-//! The host is an IPv4 address, an IPv6 address in brackets or a DNS name. Names are looked up
-//! when the address is used, not when it is read.
+//! What an address is says [`dunlin_overlay::address`]; here it must also say where, and in a
+//! network that this program reaches. Names are looked up when the address is used, not when it is
+//! read.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 
+use dunlin_overlay::address::{self, Host};
 use dunlin_session::NodeId;
 
 use crate::failure::{Exit, Failure};
 
-/// Longest DNS name (RFC 1035 §2.3.4).
-const NAME_LEN_MAX: usize = 253;
-
-/// A place in the network: host and port.
+/// A place in the network that can be dialled: an IP address or a name, and a port.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct HostPort {
+    place: address::HostPort,
     host: String,
-    port: u16,
 }
 
 impl HostPort {
@@ -31,7 +31,7 @@ impl HostPort {
     /// The port, 1 to 65535.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.place.port()
     }
 
     /// The socket addresses of this place; names are looked up.
@@ -39,8 +39,8 @@ impl HostPort {
     /// # Errors
     /// When the name is unknown.
     pub async fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
-        if let Ok(ip) = self.host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, self.port)]);
+        if let Some(address) = self.place.socket_address() {
+            return Ok(vec![address]);
         }
         let unknown = || {
             Failure::new(
@@ -51,7 +51,7 @@ impl HostPort {
                 ),
             )
         };
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port))
+        let found = tokio::net::lookup_host((self.host(), self.port()))
             .await
             .map_err(|_| unknown())?;
         let addresses: Vec<_> = found.collect();
@@ -63,46 +63,33 @@ impl HostPort {
     }
 }
 
+impl TryFrom<address::HostPort> for HostPort {
+    type Error = AddressError;
+
+    fn try_from(place: address::HostPort) -> Result<Self, AddressError> {
+        if let Host::Onion(_) = place.host() {
+            return Err(AddressError::NoProxy);
+        }
+        let host = place.host().to_string();
+        Ok(Self { place, host })
+    }
+}
+
 impl FromStr for HostPort {
     type Err = AddressError;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Some(rest) = text.strip_prefix('[') {
-            let (host, port) = rest.split_once(']').ok_or(AddressError::BracketOpen)?;
-            let ip: Ipv6Addr = host
-                .parse()
-                .map_err(|_| AddressError::Ipv6(host.to_owned()))?;
-            let port = port.strip_prefix(':').ok_or(AddressError::PortMissing)?;
-            return Ok(Self {
-                host: ip.to_string(),
-                port: read_port(port)?,
-            });
-        }
-        let (host, port) = text.rsplit_once(':').ok_or(AddressError::PortMissing)?;
-        if host.contains(':') {
-            return Err(AddressError::BracketsMissing);
-        }
-        if !is_host_name(host) {
-            return Err(AddressError::Host(host.to_owned()));
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port: read_port(port)?,
-        })
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        text.parse::<address::HostPort>()?.try_into()
     }
 }
 
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
+        self.place.fmt(f)
     }
 }
 
-/// A peer: where it is and, when the user knows it, who it is.
+/// A peer to connect to: where it is and, when the user knows it, who it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerAddress {
     id: Option<NodeId>,
@@ -123,21 +110,23 @@ impl PeerAddress {
     }
 }
 
+impl TryFrom<address::PeerAddress> for PeerAddress {
+    type Error = AddressError;
+
+    fn try_from(address: address::PeerAddress) -> Result<Self, AddressError> {
+        let place = address.place().ok_or(AddressError::NoPlace)?;
+        Ok(Self {
+            id: address.id(),
+            place: place.clone().try_into()?,
+        })
+    }
+}
+
 impl FromStr for PeerAddress {
     type Err = AddressError;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (id, place) = match text.rsplit_once('@') {
-            Some((id, place)) => {
-                let id = id.parse().map_err(|_| AddressError::Id(id.to_owned()))?;
-                (Some(id), place)
-            }
-            None => (None, text),
-        };
-        Ok(Self {
-            id,
-            place: place.parse()?,
-        })
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        text.parse::<address::PeerAddress>()?.try_into()
     }
 }
 
@@ -150,63 +139,22 @@ impl fmt::Display for PeerAddress {
     }
 }
 
-/// Why an address was refused.
+/// Why an address cannot be connected to.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AddressError {
-    /// No `:port`.
-    #[error("the port is missing; write for example 192.0.2.7:4600 or ID@192.0.2.7:4600")]
-    PortMissing,
-    /// A port that is no number from 1 to 65535.
-    #[error("\"{0}\" is not a port from 1 to 65535; write for example 192.0.2.7:4600")]
-    Port(String),
-    /// An IPv6 address without brackets.
-    #[error("an IPv6 address needs brackets; write for example [2001:db8::7]:4600")]
-    BracketsMissing,
-    /// `[` without `]`.
-    #[error("the bracket is not closed; write for example [2001:db8::7]:4600")]
-    BracketOpen,
-    /// Something in brackets that is no IPv6 address.
-    #[error("\"{0}\" is not an IPv6 address; write for example [2001:db8::7]:4600")]
-    Ipv6(String),
-    /// Neither an address nor a name.
+    /// It is no address.
+    #[error(transparent)]
+    Text(#[from] address::AddressError),
+    /// It says who, not where.
     #[error(
-        "\"{0}\" is neither an address nor a host name; write for example 192.0.2.7:4600 or host.example:4600"
+        "this address says who the peer is, not where, and a command has no address book to look in; write for example ID@192.0.2.7:4600 or quantum://ID@192.0.2.7:4600"
     )]
-    Host(String),
-    /// The text before `@` is no ID.
+    NoPlace,
+    /// An onion service.
     #[error(
-        "\"{0}\" is not a node ID; paste the line that `dunlin recv` prints, or leave out the part before @"
+        "an onion service is reached through a SOCKS proxy, which this version does not speak; write an address that is reached directly, for example 192.0.2.7:4600"
     )]
-    Id(String),
-}
-
-fn read_port(text: &str) -> Result<u16, AddressError> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse() {
-        Ok(port) if digits && port != 0 => Ok(port),
-        _ => Err(AddressError::Port(text.to_owned())),
-    }
-}
-
-/// Letters, digits, hyphens, underscores and points (RFC 1123 §2.1, and the underscore that real
-/// networks use).
-fn is_host_name(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    // Only digits and points: it wants to be an IPv4 address, so it must be one.
-    if !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.')
-    {
-        return text.parse::<std::net::Ipv4Addr>().is_ok();
-    }
-    !text.is_empty()
-        && text.len() <= NAME_LEN_MAX
-        && text.bytes().all(allowed)
-        && text
-            .trim_end_matches('.')
-            .split('.')
-            .all(|label| (1..=63).contains(&label.len()))
+    NoProxy,
 }
 
 #[cfg(test)]
@@ -214,61 +162,37 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const ONION: &str = "pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion:1";
+
     #[test]
-    fn reads_every_documented_form() {
-        for text in [
-            "192.0.2.7:4600",
-            "[2001:db8::7]:4600",
-            "localhost:1",
-            "host.example:65535",
-        ] {
-            let address: PeerAddress = text.parse().unwrap();
-            assert_eq!(address.to_string(), text);
-        }
+    fn reads_every_form_that_can_be_connected_to() {
         let id = NodeId::from_bytes([7; 32]);
-        for place in ["192.0.2.7:4600", "[::1]:4600"] {
+        for place in ["192.0.2.7:4600", "[::1]:4600", "localhost:1"] {
+            let address: PeerAddress = place.parse().unwrap();
+            assert_eq!((address.id(), address.to_string()), (None, place.into()));
             let text = format!("{id}@{place}");
             let address: PeerAddress = text.parse().unwrap();
             assert_eq!((address.id(), address.to_string()), (Some(id), text));
+            let dark: PeerAddress = format!("quantum://{id}@{place}").parse().unwrap();
+            assert_eq!(dark, address);
         }
     }
 
     #[test]
-    fn rejects_each_mistake_with_its_own_advice() {
-        let mistakes = [
-            ("192.0.2.7", AddressError::PortMissing),
-            ("[::1]", AddressError::PortMissing),
-            ("h:0", AddressError::Port("0".into())),
-            ("h:65536", AddressError::Port("65536".into())),
-            ("h:+5", AddressError::Port("+5".into())),
-            ("h:", AddressError::Port(String::new())),
-            ("2001:db8::7:4600", AddressError::BracketsMissing),
-            ("[::1:4600", AddressError::BracketOpen),
-            ("[zz]:1", AddressError::Ipv6("zz".into())),
-            ("192.0.2.700:1", AddressError::Host("192.0.2.700".into())),
-            (":1", AddressError::Host(String::new())),
-            ("a b:1", AddressError::Host("a b".into())),
-            ("a..b:1", AddressError::Host("a..b".into())),
-            ("@h:1", AddressError::Id(String::new())),
-            ("dunlin1abc@h:1", AddressError::Id("dunlin1abc".into())),
-        ];
-        for (text, error) in mistakes {
-            assert_eq!(text.parse::<PeerAddress>(), Err(error), "{text}");
-        }
-    }
-
-    #[test]
-    fn rejects_a_name_one_past_the_limit() {
-        let label = "a".repeat(63);
-        let name = format!("{label}.{label}.{label}.{}", "a".repeat(61));
-        assert_eq!(name.len(), NAME_LEN_MAX);
-        assert!(format!("{name}:1").parse::<HostPort>().is_ok());
-        assert!(format!("{name}a:1").parse::<HostPort>().is_err());
+    fn rejects_what_is_an_address_and_cannot_be_connected_to() {
+        let id = NodeId::from_bytes([7; 32]);
+        let read = |text: &str| text.parse::<PeerAddress>().unwrap_err();
+        assert_eq!(read(&format!("quantum://{id}")), AddressError::NoPlace);
+        assert_eq!(read(ONION), AddressError::NoProxy);
+        assert_eq!(ONION.parse::<HostPort>(), Err(AddressError::NoProxy));
+        let text = address::AddressError::PortMissing;
+        assert_eq!(read("192.0.2.7"), AddressError::Text(text));
     }
 
     #[tokio::test]
     async fn numeric_addresses_need_no_name_server() {
         let place: HostPort = "[::1]:7".parse().unwrap();
+        assert_eq!(place.host(), "::1");
         assert_eq!(
             place.resolve().await.unwrap(),
             vec!["[::1]:7".parse().unwrap()]

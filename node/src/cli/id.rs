@@ -1,5 +1,6 @@
 //! `dunlin id`, and where the keys of every other command are.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -81,6 +82,8 @@ Examples:
   dunlin id                          the ID of this node
   dunlin id new --hybrid             a key for Ed25519 and ML-DSA-65
   dunlin id rotate                   another key; the node gets another ID
+  dunlin id dns-record 203.0.113.7:4600
+                                     a DNS record by which others find this node
 
 A key sealed with --passphrase-file FILE opens only with the contents of that file.")]
 pub struct IdArgs {
@@ -103,6 +106,32 @@ pub enum IdAction {
     Rotate(MakeArgs),
     /// Print the public keys, for who wants to check them
     Export(KeyFileArgs),
+    /// Print a DNS record by which others find this node; it is valid for 30 days
+    DnsRecord(DnsRecordArgs),
+}
+
+/// Where others find this node.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  dunlin id dns-record 203.0.113.7:4600
+
+Publish the line under the name of your DNS seed, and make another one within 30 days.")]
+pub struct DnsRecordArgs {
+    /// Addresses at which this node can be reached, at most 4
+    #[arg(value_name = "ADDR", required = true, num_args = 1..=4)]
+    pub addresses: Vec<SocketAddr>,
+    /// Name of the network
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "dunlin",
+        env = "DUNLIN_NETWORK"
+    )]
+    pub network: String,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub file: KeyFileArgs,
 }
 
 /// Of what kind a new key is.

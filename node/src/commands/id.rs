@@ -1,16 +1,20 @@
 //! `dunlin id`: making, showing and replacing the key of this node.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use dunlin_overlay::sign_record;
 use dunlin_session::Identity;
 use dunlin_session::keyfile::{Passphrase, Sealing, create, is_sealed, load, rotate};
 use dunlin_session::provider;
 use dunlin_transport::driver::OsRandom;
 
-use crate::cli::id::{IdAction, IdArgs, KeyFileArgs, MakeArgs};
+use crate::cli::id::{DnsRecordArgs, IdAction, IdArgs, KeyFileArgs, MakeArgs};
+use crate::clock::unix_millis;
 use crate::commands::{note, print_line};
 use crate::data_dir::DataDir;
+use crate::discovery::dns_record_line;
 use crate::failure::{Exit, Failure};
 use crate::stack::{load_identity, read_passphrase};
 
@@ -22,6 +26,7 @@ pub(super) fn run(args: &IdArgs) -> Result<(), Failure> {
         Some(IdAction::Show(file)) => show(file),
         Some(IdAction::Rotate(args)) => replace(args),
         Some(IdAction::Export(file)) => export(file),
+        Some(IdAction::DnsRecord(args)) => dns_record(args),
     }
 }
 
@@ -77,6 +82,23 @@ fn export(file: &KeyFileArgs) -> Result<(), Failure> {
             "none".to_owned()
         }
     ))
+}
+
+fn dns_record(args: &DnsRecordArgs) -> Result<(), Failure> {
+    let unusable = |address: &&SocketAddr| address.ip().is_unspecified() || address.port() == 0;
+    if let Some(address) = args.addresses.iter().find(unusable) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "nobody can reach {address}; write an address and port that others reach, for example 203.0.113.7:4600"
+            ),
+        ));
+    }
+    let identity = Store::open(&args.file)?.load()?;
+    let record = sign_record(&identity, &args.network, &args.addresses, unix_millis());
+    print_line(&dns_record_line(&record))?;
+    note("publish this line under the name of your DNS seed, and make another one within 30 days");
+    Ok(())
 }
 
 fn make(hybrid: bool) -> Identity {

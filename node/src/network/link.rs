@@ -34,6 +34,8 @@ pub(super) enum Input {
     DialFailed(DialTarget),
     /// A message came.
     Message(NodeId, Vec<u8>),
+    /// A peer was asked to prove its identity again, and whether it did.
+    Challenged(NodeId, LinkId, bool),
     /// A link ended.
     Ended(NodeId, LinkId, LinkEndCause),
 }

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::controller::Controllers;
 use crate::clock::{Clock, unix_millis};
+use crate::discovery::{Discovery, DiscoveryOptions};
 use crate::failure::{Exit, Failure};
 use crate::stack::{Keys, Wire, listen, reachable_address};
 
@@ -166,13 +167,7 @@ impl Node {
         &self,
         what: impl FnOnce(&mut Overlay, Instant) -> T + Send + 'static,
     ) -> Option<T> {
-        self.ask(|answer| {
-            Order::With(Box::new(move |overlay, now| {
-                // Whoever asked may have gone; that is no reason to stop.
-                let _ = answer.send(what(overlay, now));
-            }))
-        })
-        .await
+        with_overlay(&self.orders, what).await
     }
 
     /// The connection to a linked peer, for streams of one's own.
@@ -189,10 +184,68 @@ impl Node {
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
-        let (answer, answered) = oneshot::channel();
-        self.orders.send(order(answer)).await.ok()?;
-        answered.await.ok()
+        ask(&self.orders, order).await
     }
+
+    /// A way to its overlay for other tasks. It does not keep the node running.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle {
+            orders: self.orders.clone(),
+        }
+    }
+
+    /// Looks for peers by DNS and in the local network, until the returned value is dropped. Must be
+    /// called inside the runtime.
+    #[must_use]
+    pub fn discover(&self, options: DiscoveryOptions) -> Discovery {
+        Discovery::start(options, self.handle(), self.id, self.address)
+    }
+}
+
+/// A way to the overlay of a node that may end meanwhile.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    orders: mpsc::Sender<Order>,
+}
+
+impl Handle {
+    /// Like [`Node::with_overlay`].
+    pub async fn with_overlay<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Overlay, Instant) -> T + Send + 'static,
+    ) -> Option<T> {
+        with_overlay(&self.orders, what).await
+    }
+
+    /// That of a node which has ended.
+    #[cfg(test)]
+    pub(crate) fn of_ended_node() -> Self {
+        let (orders, _) = mpsc::channel(1);
+        Self { orders }
+    }
+}
+
+async fn with_overlay<T: Send + 'static>(
+    orders: &mpsc::Sender<Order>,
+    what: impl FnOnce(&mut Overlay, Instant) -> T + Send + 'static,
+) -> Option<T> {
+    let order = |answer: oneshot::Sender<T>| {
+        Order::With(Box::new(move |overlay, now| {
+            // Whoever asked may have gone; that is no reason to stop.
+            let _ = answer.send(what(overlay, now));
+        }))
+    };
+    ask(orders, order).await
+}
+
+async fn ask<T>(
+    orders: &mpsc::Sender<Order>,
+    order: impl FnOnce(oneshot::Sender<T>) -> Order,
+) -> Option<T> {
+    let (answer, answered) = oneshot::channel();
+    orders.send(order(answer)).await.ok()?;
+    answered.await.ok()
 }
 
 impl Drop for Node {

@@ -115,6 +115,9 @@ impl Task {
             Input::Dialled(target, connection) => self.link_up(connection, Some(target)),
             Input::DialFailed(target) => self.overlay.handle_dial_failed(now, &target),
             Input::Message(peer, bytes) => self.overlay.handle_message(now, peer, &bytes),
+            Input::Challenged(peer, link, is_proven) => {
+                self.overlay.handle_challenged(now, peer, link, is_proven);
+            }
             Input::Ended(peer, link, cause) => {
                 self.links.remove(&link);
                 self.overlay
@@ -183,6 +186,7 @@ impl Task {
             match action {
                 Action::Send { peer, link, bytes } => self.send(peer, link, bytes),
                 Action::Dial(target) => self.dial(target),
+                Action::ChallengePeer { peer, link } => self.challenge(peer, link),
                 Action::CloseLink { link, reason, .. } => {
                     tracing::debug!(?link, ?reason, "closing");
                     // Its writer closes it after what is queued; its end is told by its reader.
@@ -226,6 +230,20 @@ impl Task {
                 }
             };
             // When the node has ended, nobody needs the connection.
+            let _ = inputs.send(input).await;
+        });
+    }
+
+    /// Has a peer prove its identity again; the overlay gives up waiting by itself.
+    fn challenge(&self, peer: NodeId, id: LinkId) {
+        let Some(link) = self.links.get(&id) else {
+            return;
+        };
+        let (connection, inputs) = (link.connection.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let proven = connection.challenge_peer().await;
+            let input = Input::Challenged(peer, id, proven.is_ok());
+            // When the node has ended, nobody needs to know.
             let _ = inputs.send(input).await;
         });
     }

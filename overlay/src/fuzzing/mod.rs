@@ -7,7 +7,7 @@ mod wire_bodies;
 use core::cell::RefCell;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,16 +17,18 @@ pub use wire_bodies::{overlay_message, overlay_record};
 use bytes::Bytes;
 use dunlin_session::Identity;
 
+use crate::saved::{BanSubject, SavedPeer};
 use crate::types::ShortId;
 use crate::wire::{
     self, Announce, BroadcastBody, BroadcastFrame, Direct, Disconnect, DisconnectAck, GetPeers,
-    Hello, HelloReply, Message, Part, PartKind, Peers, Ping, Reconcile, RecordFields, Request,
-    Response, Tree, VerifiedRecord, Want, joined_announced, joined_ids, sign_broadcast,
+    Hello, HelloReply, Message, Part, PartKind, Peers, Ping, Reconcile, RecordFields, Relay,
+    RelayBody, Request, Response, Tree, VerifiedRecord, Want, joined_announced, joined_ids,
+    sign_broadcast, sign_relay,
 };
 use crate::{
-    Action, BroadcastId, Capabilities, DialTarget, Direction, DisconnectReason, Event, Instant,
-    LinkEnd, LinkEndCause, LinkId, LinkInfo, Overlay, OverlayConfig, RequestId, RequestRefusal,
-    Roles, WallClock, limits,
+    Action, BroadcastId, Capabilities, DialTarget, Direction, DisconnectReason, Event, HintSource,
+    Instant, LinkEnd, LinkEndCause, LinkId, LinkInfo, Overlay, OverlayConfig, PeerPriority,
+    RequestId, RequestRefusal, Roles, WallClock, limits,
 };
 
 const START_MILLIS: u64 = 1_800_000_000_000;
@@ -35,6 +37,8 @@ const NETWORK: &str = "dunlin";
 const PEERS: u8 = 5;
 /// From this number on a message's kind is one between neighbours in gossip.
 const GOSSIP_KINDS: u8 = 192;
+/// From this one on it is a message through a third node.
+const RELAY_KINDS: u8 = 240;
 /// Operations of one run; what remains of the input is ignored.
 const OPERATIONS_MAX: usize = 512;
 /// Timers that are let go off once the input is used up. A thousand of them took 25 ms a run.
@@ -111,6 +115,7 @@ struct World {
     links: Vec<(u8, LinkId)>,
     dials: Vec<DialTarget>,
     requests: Vec<(dunlin_session::NodeId, RequestId)>,
+    challenged: Vec<(dunlin_session::NodeId, LinkId)>,
     /// The last question for peers that each peer was asked.
     asked: [u64; PEERS as usize],
 }
@@ -125,6 +130,7 @@ impl World {
             max_peers: 3,
             target_peers: 2,
             min_peers: 1,
+            roles: Roles::RELAY,
             seen_capacity: 4,
             store_messages: 3,
             store_bytes: 1_000,
@@ -140,6 +146,7 @@ impl World {
             links: Vec::new(),
             dials: Vec::new(),
             requests: Vec::new(),
+            challenged: Vec::new(),
             asked: [0; PEERS as usize],
         }
     }
@@ -175,15 +182,56 @@ impl World {
                 let reason = reasons[usize::from(input.byte()) % reasons.len()];
                 self.overlay.disconnect(now, id, reason);
             }
-            14 => self.overlay.unban(now, id),
+            14 => self.ban_or_unban(now, id, input),
+            _ if choice >= 128 => self.operator(choice, who, input),
             _ => {
                 let address = SocketAddr::from(([10, 0, 0, who], 1));
                 let id = (choice & 16 == 0).then_some(id);
                 let _ = self.overlay.add_bootstrap(now, address, id);
-                if choice == 255 {
-                    self.overlay.shutdown(now);
+            }
+        }
+    }
+
+    /// What the operator, name servers and the own store say of peers.
+    fn operator(&mut self, choice: u8, who: u8, input: &mut Input<'_>) {
+        let (id, now) = (self.cast.identities[usize::from(who)].node_id(), self.now);
+        let address = SocketAddr::from(([10, 0, 0, input.byte() % 16], u16::from(input.byte())));
+        let expected = (choice & 16 == 0).then_some(id);
+        match input.byte() % 8 {
+            0 => {
+                let priorities = [PeerPriority::Low, PeerPriority::Normal, PeerPriority::High];
+                let priority = priorities[usize::from(input.byte()) % 3];
+                let _ = self.overlay.add_peer(now, address, expected, priority);
+            }
+            1 => drop(self.overlay.remove_peer(now, id)),
+            2 => drop(self.overlay.remove_address(address)),
+            3 => drop(self.overlay.add_hint(now, address, HintSource::Dns)),
+            4 => {
+                let record = self.record(who, u64::from(input.byte())).to_bytes();
+                let _ = self.overlay.add_record(now, &record, HintSource::Lan);
+                let _ = self.overlay.add_record(now, input.bytes(), HintSource::Dns);
+            }
+            5 => {
+                let saved = SavedPeer {
+                    id,
+                    addresses: vec![address; usize::from(input.byte() % 6)],
+                    record: Some(Bytes::copy_from_slice(input.bytes())),
+                    introducer: None,
+                    tried: choice & 32 == 0,
+                    anchor: choice & 64 == 0,
+                    seen_at: None,
+                    failures: u32::from(input.byte()),
+                    persistent: input.byte() < 32,
+                };
+                self.overlay.restore_peer(now, saved);
+            }
+            6 => {
+                for saved in self.overlay.saved_peers() {
+                    self.overlay.restore_peer(now, saved);
                 }
             }
+            _ if choice == 255 => self.overlay.shutdown(now),
+            _ => {}
         }
     }
 
@@ -272,6 +320,9 @@ impl World {
         let about = input.byte() % PEERS;
         let record = self.record(about, number);
         let record = record.signed();
+        if kind >= RELAY_KINDS {
+            return self.relay_message(kind, number, (who, about), input);
+        }
         if kind >= GOSSIP_KINDS {
             return self.gossip_message(kind, number, about, input);
         }
@@ -280,7 +331,7 @@ impl World {
                 version_min: 1,
                 version_max: 1,
                 network: NETWORK,
-                capabilities: Capabilities::ALL.0,
+                capabilities: Capabilities::ALL.union(Capabilities::RELAYS).0,
                 roles: 0,
                 user_agent: "fuzz",
                 record: (about == who).then_some(record),
@@ -391,6 +442,52 @@ impl World {
             .clone()
     }
 
+    /// A message to be passed on, or passed on to us; some come from others than their origin.
+    fn relay_message(
+        &self,
+        kind: u8,
+        number: u64,
+        (who, about): (u8, u8),
+        input: &mut Input<'_>,
+    ) -> Vec<u8> {
+        let of = |who: u8| &self.cast.identities[usize::from(who)];
+        let (origin, target) = match kind & 3 {
+            0 => (of(who), of(about)),
+            1 => (of(about), &*self.cast.us),
+            2 => (of(about), of(number.to_be_bytes()[7] % PEERS)),
+            _ => {
+                let undeliverable = Some(number % 4);
+                let (body, signature) = (None, None);
+                return Message::Relay(Relay {
+                    body,
+                    signature,
+                    undeliverable,
+                })
+                .encode();
+            }
+        };
+        let kind = input.byte() % 4;
+        let body = RelayBody {
+            network: NETWORK,
+            origin: origin.public().to_bytes(),
+            target: *target.node_id().as_bytes(),
+            unix_millis: self.unix_millis(),
+            number,
+            kind,
+            request: number % 8,
+            status: input.byte() % 4,
+            handler: if kind == 2 { "" } else { "handler" },
+            payload: input.bytes(),
+        };
+        let (body, signature) = sign_relay(origin, &body);
+        Message::Relay(Relay {
+            body: Some(&body),
+            signature: Some(signature),
+            undeliverable: None,
+        })
+        .encode()
+    }
+
     fn broadcast_of(&self, origin: u8, sequence: u64, input: &mut Input<'_>) -> Vec<u8> {
         let origin = &self.cast.identities[usize::from(origin)];
         let body = self.body_of(origin, sequence, input.byte(), input.bytes());
@@ -432,6 +529,7 @@ impl World {
                 Action::CloseLink { link, .. } => {
                     self.links.retain(|(_, open)| *open != link);
                 }
+                Action::ChallengePeer { peer, link } => self.challenged.push((peer, link)),
             }
         }
         while let Some(event) = self.overlay.poll_event() {
@@ -441,6 +539,40 @@ impl World {
         }
         self.dials.truncate(limits::PARALLEL_DIALS_MAX);
         self.requests.truncate(64);
+        self.challenged.truncate(64);
+    }
+
+    /// Bans and lifts bans, of identities, addresses and ranges; asks for proofs and gives them.
+    fn ban_or_unban(&mut self, now: Instant, id: dunlin_session::NodeId, input: &mut Input<'_>) {
+        let (choice, bits) = (input.byte(), input.byte());
+        let ip = IpAddr::from([10, 0, 0, bits % PEERS]);
+        let subject = match choice % 3 {
+            0 => BanSubject::Peer(id),
+            1 => BanSubject::Address(ip),
+            _ => BanSubject::Prefix(ip, bits),
+        };
+        match choice / 3 % 5 {
+            3 => {
+                let _ = self.overlay.send_relayed(now, id, "handler", &[bits]);
+                let _ = self.overlay.request_relayed(now, id, "handler", &[bits]);
+            }
+            0 => {
+                let duration = Duration::from_secs(u64::from(bits));
+                self.overlay.ban(now, subject, duration, "by the fuzzer");
+            }
+            1 => {
+                let _ = self.overlay.challenge(now, id);
+            }
+            2 => {
+                if let Some((peer, link)) = self.challenged.pop() {
+                    self.overlay
+                        .handle_challenged(now, peer, link, bits & 1 == 0);
+                }
+            }
+            _ => {
+                self.overlay.unban(now, subject);
+            }
+        }
     }
 
     fn check_sent(&mut self, peer: dunlin_session::NodeId, link: LinkId, bytes: &Bytes) {

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use dunlin_session::Identity;
 
 use super::{CAST, Input, NETWORK, START_MILLIS};
+use crate::address::PeerAddress;
 use crate::wire::{
     self, BroadcastFrame, CheckedRecord, RECORD_CONTEXT, RecordFields, SignedRecord, VerifiedRecord,
 };
 use crate::{Capabilities, Roles, limits};
 
-/// One overlay message: decoding must not panic, and what decodes must survive a round trip.
+/// One overlay message, or an address as text: decoding must not panic, and what decodes must survive
+/// a round trip.
 ///
 /// # Panics
 /// When a property breaks.
@@ -22,6 +24,11 @@ pub fn overlay_message(data: &[u8]) {
             Ok(Some(message)),
             "decode ∘ encode is the identity"
         );
+    }
+    if let Ok(text) = core::str::from_utf8(data)
+        && let Ok(address) = text.parse::<PeerAddress>()
+    {
+        assert_eq!(address.to_string().parse(), Ok(address), "prints back");
     }
     // The signed bodies, without their envelopes.
     let signed = SignedRecord {

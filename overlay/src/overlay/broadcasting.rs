@@ -193,6 +193,7 @@ impl Overlay {
         self.counters.broadcasts_received += 1;
         if let Some(live) = self.live.get_mut(&peer) {
             live.counters.first_deliveries += 1;
+            live.counters.useful_deliveries += u64::from(origin != peer);
         }
         let slot = self.gossip.neighbours.get(&peer).map(|of| of.slot);
         let asked = self.gossip.wants.arrived(&id.short());

@@ -9,6 +9,7 @@ use core::time::Duration;
 use dunlin_session::NodeId;
 
 use super::Overlay;
+use super::banning::Verdict;
 use crate::Instant;
 use crate::error::PeerViolation;
 use crate::event::{Event, LinkEndCause};
@@ -19,7 +20,7 @@ use crate::planted::{self, Bug};
 use crate::reputation::evidence::{self, Component, Evidence, Interaction};
 use crate::reputation::standing::Standing;
 use crate::reputation::{Reputation, ReputationConfig};
-use crate::saved::SavedReputation;
+use crate::saved::{BanSubject, SavedReputation};
 use crate::types::{BroadcastId, DisconnectReason, ShortId};
 use crate::wire::{Message, Want, joined_ids};
 
@@ -98,7 +99,7 @@ impl Overlay {
         let component = interaction.component();
         self.weigh(now, peer, component, (favour, against), evidence);
         self.weigh_trust(peer, success, severity);
-        self.enforce(now, peer);
+        self.enforce(now, peer, !success);
     }
 
     /// The same by another name, as seed D has it.
@@ -228,8 +229,9 @@ impl Overlay {
         }
     }
 
-    /// Disconnects or bans whose score or faults are past the threshold.
-    fn enforce(&mut self, now: Instant, peer: NodeId) {
+    /// Disconnects or bans whose score is past the threshold, and bans who has done too much that is
+    /// proven. That is for new faults: after a ban a peer may come back, and the next fault ends it.
+    fn enforce(&mut self, now: Instant, peer: NodeId, is_news: bool) {
         let ReputationConfig {
             auto_disconnect,
             auto_ban,
@@ -238,7 +240,7 @@ impl Overlay {
         let Some(standing) = self.reputations.get(&peer) else {
             return;
         };
-        let is_at_fault = standing.is_at_fault();
+        let is_at_fault = is_news && standing.is_at_fault();
         let score = self.reputations.score(&peer);
         if is_at_fault || score < auto_ban {
             self.ban_for_score(now, peer);
@@ -248,9 +250,14 @@ impl Overlay {
     }
 
     fn ban_for_score(&mut self, now: Instant, peer: NodeId) {
+        let score = self.reputations.score(&peer);
+        let verdict = Verdict {
+            why: StateReason::BannedForScore,
+            reason: &format!("its conduct: {score} of 100"),
+            goodbye: DisconnectReason::Banned,
+        };
         let duration = self.config.violation_ban_duration;
-        let (why, goodbye) = (StateReason::BannedForScore, DisconnectReason::Banned);
-        self.ban(now, peer, duration, why, goodbye);
+        self.ban_for(now, BanSubject::Peer(peer), duration, &verdict);
     }
 
     /// A peer is connected: what is remembered of it holds again.
@@ -259,7 +266,7 @@ impl Overlay {
         self.reputations
             .meet(now, peer, |peer| live.contains_key(peer));
         self.bar_or_admit(now, peer);
-        self.enforce(now, peer);
+        self.enforce(now, peer, false);
     }
 
     /// A proven fault of a peer, over its own link.
@@ -272,7 +279,7 @@ impl Overlay {
     pub(super) fn note_rejected(&mut self, now: Instant, origin: NodeId, id: BroadcastId) {
         if origin != self.me {
             self.note_fault(now, origin, Evidence::SignedInvalid(id));
-            self.enforce(now, origin);
+            self.enforce(now, origin, true);
         }
     }
 

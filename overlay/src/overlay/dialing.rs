@@ -1,10 +1,10 @@
 //! Whom to dial, and when.
 //!
 //! Bootstraps are dialled until they have answered once, and again whenever there are fewer than
-//! `min_peers`. Known peers are dialled while there are fewer than `target_peers`, those with the
-//! fewest failures first, in random order among equals. Every target waits out its back-off; at
-//! most `parallel_dials` are under way, and below `min_peers` those that take long do not count.
-//! Silent peers count as none.
+//! `min_peers`; persistent peers whenever there is no link to them. Known peers are dialled while
+//! there are fewer than `target_peers`, in the order of [`super::choosing`]; then addresses that were
+//! hinted at. Every target waits out its back-off; at most `parallel_dials` are under way, and below
+//! `min_peers` those that take long do not count. Silent peers count as none.
 
 use std::net::SocketAddr;
 
@@ -13,13 +13,13 @@ use dunlin_session::NodeId;
 use super::Overlay;
 use crate::Instant;
 use crate::error::OverlayError;
-use crate::event::{Action, DialTarget};
-use crate::limits::{BOOTSTRAP_MAX, DIALS_MAX, FAILURES_MAX, RECORD_ADDRESSES_MAX};
+use crate::event::{Action, DialTarget, Direction};
+use crate::limits::{BOOTSTRAP_MAX, DIALS_MAX, FAILURES_MAX};
 use crate::peers::backoff::Backoff;
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::{Entry, PeerSource};
 use crate::planted::{self, Bug};
-use crate::types::DisconnectReason;
+use crate::types::{DisconnectReason, PeerPriority};
 use crate::wire::canonical;
 
 /// A node that is short of peers dials the next one when a dial has taken so long: above the time of
@@ -28,13 +28,15 @@ const OVERTAKEN_AFTER: core::time::Duration = core::time::Duration::from_millis(
 
 /// A configured address.
 pub(super) struct Bootstrap {
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// Who must answer there, if configured.
-    id: Option<NodeId>,
+    pub(super) id: Option<NodeId>,
     /// Who answered there last.
-    answered: Option<NodeId>,
+    pub(super) answered: Option<NodeId>,
     /// It turned out to be ourselves.
     is_us: bool,
+    /// Wanted for ever, not only to start from.
+    pub(super) persistent: bool,
     backoff: Backoff,
 }
 
@@ -44,6 +46,13 @@ pub(super) struct Dial {
     /// From then on another dial may overtake it, if the node is short of peers.
     slow_at: Instant,
     deadline: Instant,
+}
+
+impl Dial {
+    /// Whether this node is expected to answer.
+    pub(super) fn is_to(&self, id: NodeId) -> bool {
+        self.id == Some(id)
+    }
 }
 
 impl Overlay {
@@ -62,9 +71,21 @@ impl Overlay {
         if self.bootstraps.iter().any(|known| known.address == address) {
             return Ok(());
         }
-        if self.bootstraps.len() >= BOOTSTRAP_MAX {
+        if self.bootstraps.iter().filter(|b| !b.persistent).count() >= BOOTSTRAP_MAX {
             return Err(OverlayError::TooManyBootstraps);
         }
+        self.push_bootstrap(now, address, id, false);
+        Ok(())
+    }
+
+    /// Adds an address that is dialled for its own sake, and its node's entry.
+    pub(super) fn push_bootstrap(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        id: Option<NodeId>,
+        persistent: bool,
+    ) {
         let is_us = id == Some(self.me) || self.config.listen.contains(&address);
         let backoff = Backoff::new();
         self.bootstraps.push(Bootstrap {
@@ -72,12 +93,12 @@ impl Overlay {
             id,
             answered: None,
             is_us,
+            persistent,
             backoff,
         });
         if let Some(id) = id.filter(|_| !is_us) {
             self.note_bootstrap(now, id, address);
         }
-        Ok(())
     }
 
     /// Gives a bootstrap's node an entry that is not evicted and can be dialled there.
@@ -86,10 +107,8 @@ impl Overlay {
             .insert(now, id, PeerSource::Bootstrap, &mut self.out);
         if let Some(entry) = self.table.get_mut(id) {
             entry.source = PeerSource::Bootstrap;
-            if !entry.addresses.contains(&address) && entry.addresses.len() < RECORD_ADDRESSES_MAX {
-                entry.addresses.push(address);
-            }
         }
+        self.table.add_address(id, address);
     }
 
     /// A dial ended without a link. Targets that are not being dialled are ignored.
@@ -117,6 +136,7 @@ impl Overlay {
         for bootstrap in self.bootstraps.iter_mut().filter(|b| b.address == address) {
             bootstrap.backoff.on_failure(now, base, cap, &mut self.rng);
         }
+        self.on_hint_failed(now, address);
         let Some(id) = dial.id else { return };
         let Some(entry) = self.table.get_mut(id) else {
             return;
@@ -128,6 +148,12 @@ impl Overlay {
         let failures = entry.backoff.failures();
         self.table
             .transition(now, id, PeerState::Failed, reason, &mut self.out);
+        if self.connected_count() > 0 {
+            self.table.fail_test(id);
+        }
+        if let Some(entry) = self.table.get_mut(id) {
+            entry.anchor = false;
+        }
         // Whom nobody can reach is not to blame: then it is us who are cut off.
         if failures >= FAILURES_MAX && self.connected_count() > 0 {
             self.table.forget(id);
@@ -147,6 +173,24 @@ impl Overlay {
             bootstrap.answered = Some(peer);
             bootstrap.is_us = peer == me;
             bootstrap.backoff.on_success();
+        }
+        self.on_hint_answered(now, address, peer);
+    }
+
+    /// A peer is up that we dialled: its address is proven.
+    pub(super) fn on_reached(&mut self, now: Instant, peer: NodeId) {
+        let unix_millis = self.unix_millis(now);
+        let mut persistent = self.bootstraps.iter().filter(|b| b.persistent);
+        let is_wanted = persistent.any(|b| b.id.or(b.answered) == Some(peer));
+        if let Some(entry) = self.table.get_mut(peer) {
+            entry.seen_at = Some(unix_millis);
+            if is_wanted {
+                entry.priority = PeerPriority::High;
+            }
+        }
+        let link = self.live.get(&peer).map(|live| live.link);
+        if let Some(link) = link.filter(|link| link.direction == Direction::Outbound) {
+            self.table.promote(peer, link.remote);
         }
     }
 
@@ -173,6 +217,7 @@ impl Overlay {
 
     /// Starts the dials that are wanted and due.
     pub(super) fn dial_more(&mut self, now: Instant) {
+        self.dial_anchors(now);
         let due: Vec<_> = self
             .wanted_bootstraps()
             .filter(|bootstrap| self.bootstrap_due(bootstrap) <= now)
@@ -193,26 +238,8 @@ impl Overlay {
         if !self.may_dial(now) || !self.wants_peers(now) {
             return;
         }
-        let mut candidates: Vec<_> = self
-            .due_candidates(now)
-            .filter_map(|(id, entry)| Some((entry.backoff.failures(), id, entry.next_address()?)))
-            .collect();
-        self.rng.shuffle(&mut candidates);
-        candidates.sort_by_key(|&(failures, ..)| failures);
-        for (_, id, address) in candidates {
-            if !self.may_dial(now) || !self.wants_peers(now) {
-                break;
-            }
-            if !self.dials.contains_key(&address) {
-                self.dial(
-                    now,
-                    DialTarget {
-                        address,
-                        id: Some(id),
-                    },
-                );
-            }
-        }
+        self.dial_candidates(now);
+        self.dial_hints(now);
     }
 
     pub(super) fn dial(&mut self, now: Instant, target: DialTarget) {
@@ -238,10 +265,11 @@ impl Overlay {
         self.has_room_for_dials() && self.dials_that_count(now) < self.config.parallel_dials
     }
 
-    fn has_room_for_dials(&self) -> bool {
+    pub(super) fn has_room_for_dials(&self) -> bool {
         !self.shutting_down
             && self.dials.len() < DIALS_MAX
             && self.usable_links() + self.dials.len() < self.config.max_peers
+            && self.outbound_links() + self.dials.len() < self.config.outbound_max()
     }
 
     /// Whether there are fewer peers, links and dials than a node should have.
@@ -250,7 +278,7 @@ impl Overlay {
     }
 
     /// Whether it matters how soon the next peer is found.
-    fn is_short_of_peers(&self) -> bool {
+    pub(super) fn is_short_of_peers(&self) -> bool {
         let connected = self.connected_count();
         connected.saturating_sub(self.gossip.neighbours.silent()) < self.config.min_peers
     }
@@ -284,8 +312,9 @@ impl Overlay {
             let node = bootstrap.id.or(bootstrap.answered);
             let may_be_dialled = |id| self.table.get(id).is_none_or(Entry::may_be_dialled);
             !bootstrap.is_us
-                && (lonely || bootstrap.answered.is_none())
+                && (lonely || bootstrap.persistent || bootstrap.answered.is_none())
                 && !self.dials.contains_key(&bootstrap.address)
+                && !self.is_banned_address(bootstrap.address.ip())
                 && node.is_none_or(may_be_dialled)
         })
     }
@@ -303,9 +332,10 @@ impl Overlay {
     fn candidates(&self) -> impl Iterator<Item = (NodeId, &Entry)> {
         self.table.iter().filter(|(_, entry)| {
             entry.may_be_dialled()
-                && entry
-                    .next_address()
-                    .is_some_and(|address| !self.dials.contains_key(&address))
+                && entry.is_choosable()
+                && entry.next_address().is_some_and(|address| {
+                    !self.dials.contains_key(&address) && !self.is_banned_address(address.ip())
+                })
         })
     }
 
@@ -339,8 +369,10 @@ impl Overlay {
         };
         let peers = self
             .candidates()
-            .map(|(_, entry)| entry.backoff.not_before().max(room_at).max(wanted_at));
-        bootstraps.chain(peers).min()
+            .map(|(_, entry)| entry.backoff.not_before());
+        let others = peers.chain(self.hints_due());
+        let others = others.map(|due| due.max(room_at).max(wanted_at));
+        bootstraps.chain(others).min()
     }
 
     /// When the next dial has taken too long.

@@ -11,8 +11,10 @@ use dunlin_session::NodeId;
 
 use super::Overlay;
 use crate::Instant;
+use crate::book::Group;
 use crate::error::PeerViolation;
 use crate::limits::EXCHANGE_RECORDS_MAX;
+use crate::peers::live::Live;
 use crate::peers::state::PeerState;
 use crate::peers::table::{Entry, PeerSource};
 use crate::planted::{self, Bug};
@@ -49,12 +51,7 @@ impl Overlay {
         if self.next_exchange > now {
             return;
         }
-        let enough = self.connected_count() >= self.config.target_peers;
-        let interval = match enough {
-            true => self.config.exchange_interval,
-            false => self.config.exchange_interval_low,
-        };
-        self.next_exchange = now + self.jittered(interval);
+        self.next_exchange = now + self.jittered(self.exchange_interval());
         let peers: Vec<_> = self
             .live
             .iter()
@@ -68,6 +65,23 @@ impl Overlay {
         if let Some(&peer) = chosen {
             self.ask_for_peers(now, peer);
         }
+    }
+
+    /// Between two questions: short below `min_peers`, long from `target_peers` on, and in proportion
+    /// between them.
+    pub(super) fn exchange_interval(&self) -> Duration {
+        let (low, high) = (
+            self.config.exchange_interval_low,
+            self.config.exchange_interval,
+        );
+        let (min, target) = (self.config.min_peers, self.config.target_peers);
+        let connected = self.connected_count();
+        if connected >= target {
+            return high;
+        }
+        let share = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (above, span) = (connected.saturating_sub(min), target - min);
+        low + high.saturating_sub(low) * share(above) / share(span.max(1))
     }
 
     /// When the next question is due; `None` while there is nobody to ask.
@@ -159,7 +173,7 @@ impl Overlay {
         records: &[SignedRecord<'_>],
     ) {
         let unix_millis = self.unix_millis(now);
-        let Some(introducer) = self.live.get(&from).map(|live| live.remote().ip()) else {
+        let Some(introducer) = self.live.get(&from).map(Live::remote) else {
             return;
         };
         for signed in records {
@@ -181,19 +195,22 @@ impl Overlay {
         &mut self,
         now: Instant,
         from: NodeId,
-        introducer: core::net::IpAddr,
+        introducer: core::net::SocketAddr,
         record: &CheckedRecord<'_>,
     ) -> Result<bool, RecordError> {
         let (id, source) = (record.id(), PeerSource::Exchange(from));
         let addresses = record.addresses().iter().copied();
         let dialable: Vec<_> = addresses
-            .filter(|&address| is_dialable(address, introducer))
+            .filter(|&address| is_dialable(address, introducer.ip()))
             .collect();
         let is_news = id != self.me
             && !dialable.is_empty()
             && self.table.is_newer(id, record.sequence())
             && self.table.has_room(id, source);
-        if !is_news {
+        let group = Group::of(introducer);
+        let has_place = |&address: &core::net::SocketAddr| self.table.has_place(address, group);
+        let is_known = self.table.get(id).is_some();
+        if !is_news || !(is_known || dialable.first().is_some_and(has_place)) {
             return Ok(false);
         }
         let record = record.verify()?;
@@ -201,6 +218,7 @@ impl Overlay {
         if !known || !self.table.update_record(record, dialable) {
             return Ok(false);
         }
+        self.table.place_new(id, group);
         // Vouched for again only once it is seen at one of its addresses.
         if let Some(entry) = self.table.get_mut(id)
             && !self.live.contains_key(&id)

@@ -128,6 +128,7 @@ impl Overlay {
                 capabilities: Capabilities(hello.capabilities),
                 roles: Roles(hello.roles),
                 user_agent: hello.user_agent.to_owned(),
+                version: hello.version_max.min(PROTOCOL_VERSION),
             });
         }
         // Who finds no room here has room: whoever is refused next is told of it.
@@ -142,7 +143,7 @@ impl Overlay {
         };
         let reply = HelloReply {
             verdict: refusal.map_or(ACCEPTED, Refusal::code),
-            observed: Some(WireAddress(Some(remote))),
+            observed: Some(WireAddress::Ip(remote)),
             alternatives: alternatives.iter().map(VerifiedRecord::signed).collect(),
         };
         self.send_message(peer, &Message::HelloReply(reply));
@@ -158,16 +159,11 @@ impl Overlay {
             .live
             .get(&peer)
             .is_some_and(|live| live.hello.is_none());
-        let accepted = self
-            .live
-            .values()
-            .filter(|live| live.hello.is_some())
-            .count();
         if hello.version_min > PROTOCOL_VERSION || hello.version_max < PROTOCOL_VERSION_MIN {
             Some(Refusal::Version)
         } else if hello.network != self.config.network {
             Some(Refusal::Network)
-        } else if is_new && accepted >= self.config.max_peers + self.gossip.neighbours.silent() {
+        } else if is_new && !self.has_room_for(peer) {
             Some(Refusal::ConnectionLimit)
         } else {
             None
@@ -206,6 +202,7 @@ impl Overlay {
                 address.ip().to_canonical() == remote.to_canonical()
             };
             entry.relayable = record.addresses().iter().any(seen_there);
+            self.table.place_own(peer);
         }
     }
 
@@ -215,7 +212,7 @@ impl Overlay {
             return;
         };
         if reply.verdict == ACCEPTED {
-            if let Some(WireAddress(Some(address))) = reply.observed {
+            if let Some(WireAddress::Ip(address)) = reply.observed {
                 self.out.event(Event::ObservedAddress { peer, address });
             }
             live.accepted = true;
@@ -265,8 +262,12 @@ impl Overlay {
         let (to, reason) = (PeerState::Connected, StateReason::HelloAccepted);
         self.table.transition(now, peer, to, reason, &mut self.out);
         self.out.event(Event::PeerUp { peer });
-        self.make_room_from_silent(now, peer);
+        self.make_room(now, peer);
+        if !self.live.contains_key(&peer) {
+            return;
+        }
         self.on_neighbour_up(now, peer);
+        self.on_reached(now, peer);
         self.on_rover_up(now, peer);
         self.on_company(now);
         if self.due_candidates(now).nth(KNOWN_ENOUGH - 1).is_none() {

@@ -39,9 +39,11 @@ impl Overlay {
             ),
             (self.dials.len() <= limits::DIALS_MAX, "DIALS_MAX"),
             (
-                self.bootstraps.len() <= limits::BOOTSTRAP_MAX,
-                "BOOTSTRAP_MAX",
+                self.bootstraps.len() <= limits::BOOTSTRAP_MAX + limits::PERSISTENT_MAX,
+                "BOOTSTRAP_MAX and PERSISTENT_MAX",
             ),
+            (self.hints.len() <= limits::HINTS_MAX, "HINTS_MAX"),
+            (self.table.is_consistent(), "the book agrees with the table"),
             (
                 self.seen.len() <= self.config.seen_capacity,
                 "seen_capacity",
@@ -79,7 +81,32 @@ impl Overlay {
         bounds
             .into_iter()
             .try_for_each(|(holds, what)| rule(holds, what))?;
+        self.check_admission()?;
         self.check_entries()
+    }
+
+    fn check_admission(&self) -> Result<(), BrokenInvariant> {
+        let connected = self.live.values().filter(|live| live.is_connected());
+        let inbound = connected.filter(|live| live.is_inbound());
+        let (waiting, partners) = self.relayed.sizes();
+        let bounds = [
+            (self.bans.len() <= limits::BANS_MAX, "BANS_MAX"),
+            (
+                waiting <= limits::RELAYED_WAITING_MAX,
+                "RELAYED_WAITING_MAX",
+            ),
+            (
+                partners <= limits::RELAYED_PARTNERS_MAX,
+                "RELAYED_PARTNERS_MAX",
+            ),
+            (
+                self.connect_rates.len() <= limits::RATED_SUBNETS_MAX,
+                "RATED_SUBNETS_MAX",
+            ),
+            (inbound.count() <= self.config.inbound_max(), "max_inbound"),
+        ];
+        let mut bounds = bounds.into_iter();
+        bounds.try_for_each(|(holds, what)| rule(holds, what))
     }
 
     fn check_entries(&self) -> Result<(), BrokenInvariant> {
@@ -98,6 +125,10 @@ impl Overlay {
             rule(
                 entry.banned_until.is_some() == is_banned,
                 "banned peers have an end of their ban",
+            )?;
+            rule(
+                is_banned == self.is_banned_peer(id),
+                "banned peers are on the list of bans",
             )?;
             rule(
                 entry.addresses.len() <= limits::RECORD_ADDRESSES_MAX,

@@ -10,7 +10,7 @@ use dunlin_session::NodeId;
 
 use super::Overlay;
 use crate::Instant;
-use crate::event::{Action, CloseReason, Direction, LinkEnd, LinkInfo};
+use crate::event::{Action, CloseReason, Direction, Event, LinkEnd, LinkInfo};
 use crate::limits::{HANDSHAKING_MAX, PEERS_MAX};
 use crate::peers::live::Live;
 use crate::peers::state::{PeerState, StateReason};
@@ -31,7 +31,7 @@ impl Overlay {
         if link.direction == Direction::Outbound {
             self.on_dial_succeeded(now, peer, link.remote);
         }
-        if let Some(reason) = self.link_refusal(peer) {
+        if let Some(reason) = self.link_refusal(now, peer, &link) {
             return self.turn_away(now, peer, link, reason);
         }
         if self.live.contains_key(&peer) {
@@ -59,6 +59,11 @@ impl Overlay {
             link: link.id,
             reason,
         });
+        self.out.event(Event::LinkRefused {
+            peer,
+            remote: link.remote,
+            reason,
+        });
         let dialled = self
             .table
             .get(peer)
@@ -74,19 +79,17 @@ impl Overlay {
     }
 
     /// Why a link to this peer is not wanted at all.
-    fn link_refusal(&self, peer: NodeId) -> Option<CloseReason> {
-        let banned = |state| state == PeerState::Banned;
+    fn link_refusal(&mut self, now: Instant, peer: NodeId, link: &LinkInfo) -> Option<CloseReason> {
+        let (remote, is_inbound) = (link.remote.ip(), link.direction == Direction::Inbound);
         if peer == self.me {
             Some(CloseReason::OwnIdentity)
         } else if self.shutting_down {
             Some(CloseReason::Disconnect(DisconnectReason::Shutdown))
-        } else if self
-            .table
-            .get(peer)
-            .is_some_and(|entry| banned(entry.state))
-        {
+        } else if self.is_banned_peer(peer) || self.is_banned_address(remote) {
             Some(CloseReason::Disconnect(DisconnectReason::Banned))
-        } else if !self.live.contains_key(&peer) && self.is_full_of_links() {
+        } else if !self.live.contains_key(&peer) && self.is_full_of_links()
+            || is_inbound && !self.is_within_connect_rate(now, remote)
+        {
             Some(CloseReason::Disconnect(
                 DisconnectReason::ConnectionLimitReached,
             ))
@@ -109,6 +112,7 @@ impl Overlay {
         if new.id == old.id {
             return;
         }
+        live.on_another_link(new.direction);
         let age = now.saturating_duration_since(live.link_since);
         let same_opener = new.direction == old.direction;
         let keep_new = if same_opener || age >= linger * SIMULTANEOUS_LINGERS {

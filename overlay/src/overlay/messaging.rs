@@ -87,10 +87,11 @@ impl Overlay {
     ///
     /// # Errors
     /// [`OverlayError::UnknownRequest`] when it does not wait (any more): answered already, too
-    /// old, or its peer is gone. A payload past [`PAYLOAD_LEN_MAX`] leaves it waiting.
+    /// old, or its peer is gone. A payload past [`PAYLOAD_LEN_MAX`] leaves it waiting; so does one past
+    /// [`crate::limits::RELAYED_PAYLOAD_LEN_MAX`] when the request came through a relay.
     pub fn respond(
         &mut self,
-        _now: Instant,
+        now: Instant,
         peer: NodeId,
         id: RequestId,
         payload: &[u8],
@@ -99,7 +100,7 @@ impl Overlay {
             let (len, max) = (payload.len(), PAYLOAD_LEN_MAX);
             return Err(OverlayError::PayloadTooLong { len, max });
         }
-        self.answer(peer, id, SERVED, payload)
+        self.answer(now, peer, id, SERVED, payload)
     }
 
     /// Refuses a request of a peer.
@@ -108,21 +109,26 @@ impl Overlay {
     /// [`OverlayError::UnknownRequest`] when it does not wait (any more).
     pub fn refuse(
         &mut self,
-        _now: Instant,
+        now: Instant,
         peer: NodeId,
         id: RequestId,
         refusal: RequestRefusal,
     ) -> Result<(), OverlayError> {
-        self.answer(peer, id, refusal.code(), &[])
+        self.answer(now, peer, id, refusal.code(), &[])
     }
 
     fn answer(
         &mut self,
+        now: Instant,
         peer: NodeId,
         id: RequestId,
         status: u8,
         payload: &[u8],
     ) -> Result<(), OverlayError> {
+        if let Some(via) = self.relayed.answer(peer, id, payload.len())? {
+            self.respond_through(now, via, peer, id, status, payload);
+            return Ok(());
+        }
         if !self.requests.answer(peer, id) {
             return Err(OverlayError::UnknownRequest(id.0));
         }
@@ -156,6 +162,7 @@ impl Overlay {
                 peer,
                 handler: direct.handler.to_owned(),
                 payload: Bytes::copy_from_slice(direct.payload),
+                via: None,
             });
         } else {
             self.counters.unhandled += 1;
@@ -178,6 +185,7 @@ impl Overlay {
                 id,
                 handler: request.handler.to_owned(),
                 payload: Bytes::copy_from_slice(request.payload),
+                via: None,
             });
         }
     }
@@ -196,13 +204,26 @@ impl Overlay {
         let id = RequestId(response.id);
         if response.payload.len() > PAYLOAD_LEN_MAX {
             self.on_violation(now, peer, PeerViolation::OutOfBounds);
-        } else if !self.requests.close(peer, id) {
+        } else {
+            self.take_response(peer, id, response.status, response.payload);
+        }
+    }
+
+    /// An answer that is within its bounds, whichever way it came.
+    pub(super) fn take_response(
+        &mut self,
+        peer: NodeId,
+        id: RequestId,
+        status: u8,
+        payload: &[u8],
+    ) {
+        if !self.requests.close(peer, id) {
             self.counters.unsolicited += 1;
-        } else if response.status == SERVED {
-            let payload = Bytes::copy_from_slice(response.payload);
+        } else if status == SERVED {
+            let payload = Bytes::copy_from_slice(payload);
             self.out.event(Event::Response { peer, id, payload });
         } else {
-            let refusal = RequestRefusal::from_code(response.status);
+            let refusal = RequestRefusal::from_code(status);
             let failure = RequestFailure::Refused(refusal);
             self.out.event(Event::RequestFailed { peer, id, failure });
         }

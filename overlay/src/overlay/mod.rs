@@ -1,28 +1,38 @@
 //! [`Overlay`]: all state, and the functions a driver and an application call.
 //!
 //! The work is done in the files beside this one, one concern each: [`links`] (links come and go),
-//! [`handshake`] (hellos), [`receive`] (which message goes where), [`dialing`], [`exchange`]
-//! (learning of peers), [`roving`] (a link that wanders), [`broadcasting`] (ours and new ones),
+//! [`handshake`] (hellos), [`receive`] (which message goes where), [`dialing`], [`choosing`] (whom of
+//! those who are known), [`adding`] (peers that the operator names), [`hints`] (addresses that nobody
+//! vouches for), [`saving`] (across restarts), [`exchange`] (learning of peers), [`roving`] (a link that wanders), [`broadcasting`] (ours and new ones),
 //! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
 //! [`validating`] (verdicts), [`conduct`] (what counts for and against peers), [`trusting`] (what they
 //! say of each other), [`silence`] (who does not answer), [`messaging`] (direct messages and
-//! requests), [`parting`] (goodbyes and bans), [`timers`], [`view`].
+//! requests), [`parting`] (goodbyes), [`admission`] (who is taken and who goes for it), [`banning`],
+//! [`proving`] (identities once more), [`through`] (messages through a third node), [`timers`], [`view`].
 
+mod adding;
+mod admission;
+mod banning;
 mod broadcasting;
+mod choosing;
 mod comparing;
 mod conduct;
 mod dialing;
 mod exchange;
 mod fetching;
 mod handshake;
+mod hints;
 mod invariants;
 mod links;
 mod messaging;
 mod parting;
+mod proving;
 mod receive;
 mod relaying;
 mod roving;
+mod saving;
 mod silence;
+mod through;
 mod timers;
 mod trusting;
 mod validating;
@@ -37,6 +47,7 @@ use dunlin_session::{Identity, NodeId};
 
 pub use self::conduct::TreePlaces;
 use self::dialing::{Bootstrap, Dial};
+use self::hints::Hint;
 pub use self::invariants::BrokenInvariant;
 use self::parting::Closing;
 use self::roving::Roving;
@@ -48,8 +59,11 @@ use crate::event::{Action, Event};
 use crate::gossip::Gossip;
 use crate::gossip::seen::SeenSet;
 use crate::outbox::Outbox;
+use crate::peers::bans::BanList;
 use crate::peers::live::Live;
+use crate::peers::rates::SubnetRates;
 use crate::peers::table::PeerTable;
+use crate::relayed::Relayed;
 use crate::reputation::table::Reputations;
 use crate::requests::Requests;
 use crate::rng::Rng;
@@ -90,6 +104,7 @@ pub struct Overlay {
     closing: BTreeMap<LinkId, Closing>,
     dials: BTreeMap<SocketAddr, Dial>,
     bootstraps: Vec<Bootstrap>,
+    hints: Vec<Hint>,
     seen: SeenSet,
     gossip: Gossip,
     requests: Requests,
@@ -105,6 +120,11 @@ pub struct Overlay {
     roving: Roving,
     /// Since when there is no connected peer.
     alone_since: Option<Instant>,
+    relayed: Relayed,
+    bans: BanList,
+    connect_rates: SubnetRates,
+    /// Decides which networks eviction protects; nobody else knows it.
+    eviction_key: [u8; 32],
     out: Outbox,
     counters: OverlayStats,
     shutting_down: bool,
@@ -119,14 +139,14 @@ impl Overlay {
         let start = config.wall_clock.at;
         let mut overlay = Self {
             me: identity.node_id(),
-            identity,
             rng: Rng::new(seed),
-            table: PeerTable::default(),
+            table: PeerTable::new(book_key(&identity)),
             live: BTreeMap::new(),
             connected: 0,
             closing: BTreeMap::new(),
             dials: BTreeMap::new(),
             bootstraps: Vec::new(),
+            hints: Vec::new(),
             seen: SeenSet::new(config.seen_capacity),
             gossip: Gossip::new(start, &config),
             requests: Requests::default(),
@@ -143,9 +163,14 @@ impl Overlay {
             next_exchange: start,
             roving: Roving::default(),
             alone_since: Some(start),
+            relayed: Relayed::default(),
+            bans: BanList::default(),
+            connect_rates: SubnetRates::new(start, config.admission.connects_per_subnet),
+            eviction_key: *blake3::keyed_hash(&seed, b"dunlin overlay eviction").as_bytes(),
             out: Outbox::default(),
             counters: OverlayStats::default(),
             shutting_down: false,
+            identity,
             config,
         };
         overlay.start_roving(start);
@@ -157,6 +182,12 @@ impl Overlay {
     #[must_use]
     pub fn node_id(&self) -> NodeId {
         self.me
+    }
+
+    /// The name of the network.
+    #[must_use]
+    pub fn network(&self) -> &str {
+        &self.config.network
     }
 
     /// Sets the calendar anew: after the machine slept, or its clock was corrected.
@@ -199,6 +230,14 @@ impl Overlay {
         let link = live.link.id;
         self.out.action(Action::Send { peer, link, bytes });
     }
+}
+
+/// The secret of the address book: it stays the same when the node restarts, and needs no file.
+/// Nobody else can make the signature (Ed25519 signs the same bytes the same way, RFC 8032), and the
+/// signature leaves the node nowhere.
+fn book_key(identity: &Identity) -> [u8; 32] {
+    let signature = identity.sign(b"dunlin overlay v1 address book", &[]);
+    *blake3::hash(&signature).as_bytes()
 }
 
 #[cfg(test)]

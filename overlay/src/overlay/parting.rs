@@ -1,15 +1,17 @@
-//! Goodbyes: graceful disconnect with a reason and an acknowledgement, bans, shutdown.
+//! Goodbyes: graceful disconnect with a reason and an acknowledgement, what leads to a ban, shutdown.
 
 use core::time::Duration;
 
 use dunlin_session::NodeId;
 
 use super::Overlay;
+use super::banning::Verdict;
 use crate::Instant;
 use crate::error::PeerViolation;
 use crate::event::{Action, CloseReason, Event, RequestFailure};
-use crate::limits::{CLOSING_LINKS_MAX, VIOLATIONS_MAX};
+use crate::limits::{CLOSING_LINKS_MAX, RATE_DROPS_MAX, RATE_DROPS_WITHIN, VIOLATIONS_MAX};
 use crate::peers::state::{PeerState, StateReason};
+use crate::saved::BanSubject;
 use crate::types::{DisconnectReason, LinkId, Refusal};
 use crate::wire::{Disconnect, DisconnectAck, Message};
 
@@ -35,7 +37,7 @@ impl Overlay {
     pub fn disconnect(&mut self, now: Instant, peer: NodeId, reason: DisconnectReason) {
         if reason == DisconnectReason::Banned {
             let duration = self.config.ban_duration;
-            self.ban(now, peer, duration, StateReason::BannedByUser, reason);
+            self.ban(now, BanSubject::Peer(peer), duration, "by the user");
             return;
         }
         if reason == DisconnectReason::UserRequested
@@ -48,19 +50,6 @@ impl Overlay {
         self.drop_live(now, peer, PeerState::Disconnected, why);
     }
 
-    /// Ends a ban, and the effect of an earlier [`DisconnectReason::UserRequested`]: the peer may
-    /// link and be dialled again.
-    pub fn unban(&mut self, now: Instant, peer: NodeId) {
-        let Some(entry) = self.table.get_mut(peer) else {
-            return;
-        };
-        entry.held = false;
-        if entry.state == PeerState::Banned {
-            let (to, reason) = (PeerState::Discovered, StateReason::BanEnded);
-            self.table.transition(now, peer, to, reason, &mut self.out);
-        }
-    }
-
     /// Says goodbye to all, stops dialling, refuses links from now on.
     pub fn shutdown(&mut self, now: Instant) {
         self.shutting_down = true;
@@ -69,21 +58,6 @@ impl Overlay {
         for peer in peers {
             self.disconnect(now, peer, DisconnectReason::Shutdown);
         }
-    }
-
-    /// Bans a known peer, telling it `goodbye` if it has a link.
-    pub(super) fn ban(
-        &mut self,
-        now: Instant,
-        peer: NodeId,
-        duration: Duration,
-        why: StateReason,
-        goodbye: DisconnectReason,
-    ) {
-        self.say_goodbye(peer, goodbye, now);
-        self.drop_live(now, peer, PeerState::Banned, why);
-        self.table
-            .ban(now, peer, now + duration, why, &mut self.out);
     }
 
     /// Counts a proven fault; the last one that is tolerated bans the peer.
@@ -97,16 +71,28 @@ impl Overlay {
         };
         live.meter.violations += 1;
         if live.meter.violations >= VIOLATIONS_MAX || is_at_fault {
+            let reason = format!("too many violations; the last: it {violation}");
+            let verdict = Verdict {
+                why: StateReason::BannedForViolations,
+                reason: &reason,
+                goodbye: DisconnectReason::InvalidMessage,
+            };
             let duration = self.config.violation_ban_duration;
-            let goodbye = DisconnectReason::InvalidMessage;
-            self.ban(
-                now,
-                peer,
-                duration,
-                StateReason::BannedForViolations,
-                goodbye,
-            );
+            self.ban_for(now, BanSubject::Peer(peer), duration, &verdict);
         }
+    }
+
+    /// A peer goes on sending far more than it may.
+    pub(super) fn on_flood(&mut self, now: Instant, peer: NodeId) {
+        let seconds = RATE_DROPS_WITHIN.as_secs();
+        let reason = format!("{RATE_DROPS_MAX} messages past its rate within {seconds} s");
+        let verdict = Verdict {
+            why: StateReason::BannedForFlooding,
+            reason: &reason,
+            goodbye: DisconnectReason::ProtocolViolation,
+        };
+        let duration = self.config.violation_ban_duration;
+        self.ban_for(now, BanSubject::Peer(peer), duration, &verdict);
     }
 
     /// Sends a goodbye and lets the peer's links wait for the acknowledgement.
@@ -217,6 +203,7 @@ impl Overlay {
         };
         self.connected -= usize::from(live.is_connected());
         self.on_neighbour_down(now, peer);
+        self.relayed.drop_relay(peer);
         for id in self.requests.drop_peer(peer) {
             let failure = RequestFailure::PeerGone;
             self.out.event(Event::RequestFailed { peer, id, failure });
@@ -258,6 +245,7 @@ fn is_blameless(reason: StateReason, proven: bool) -> bool {
         StateReason::LocalDisconnect(Enough) | StateReason::RemoteDisconnect(Some(Enough)) => {
             proven
         }
+        StateReason::Evicted => true,
         _ => false,
     }
 }

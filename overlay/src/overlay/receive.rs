@@ -5,8 +5,7 @@ use dunlin_session::NodeId;
 use super::Overlay;
 use crate::Instant;
 use crate::error::PeerViolation;
-use crate::limits::RATE_DROPS_MAX;
-use crate::types::{Capabilities, DisconnectReason};
+use crate::types::Capabilities;
 use crate::wire::{self, Message};
 
 impl Overlay {
@@ -22,13 +21,14 @@ impl Overlay {
         live.counters.bytes_in += bytes.len() as u64;
         // The rate comes before everything that costs anything.
         if live.meter.admit(now, bytes.len()) {
+            live.last_activity = now;
             self.on_heard(now, peer);
             self.on_bytes(now, peer, bytes);
             return;
         }
         self.counters.dropped_for_rate += 1;
-        if live.meter.rate_drops >= RATE_DROPS_MAX {
-            self.disconnect(now, peer, DisconnectReason::ProtocolViolation);
+        if live.meter.is_flooding() {
+            self.on_flood(now, peer);
         }
     }
 
@@ -80,6 +80,7 @@ impl Overlay {
             Message::TrustedPeersResponse(answer) => {
                 self.on_trusted_peers_response(now, peer, &answer);
             }
+            Message::Relay(relay) => self.on_relay(now, peer, &relay),
             Message::Direct(direct) => self.on_direct(now, peer, &direct),
             Message::Request(request) => self.on_request(now, peer, &request),
             Message::Response(response) => self.on_response(now, peer, &response),
@@ -118,6 +119,7 @@ fn needed(message: &Message<'_>) -> Capabilities {
         | Message::TrustUpdate(_)
         | Message::TrustedPeersRequest(_)
         | Message::TrustedPeersResponse(_)
+        | Message::Relay(_)
         | Message::Disconnect(_)
         | Message::DisconnectAck(_) => Capabilities::default(),
     }

@@ -7,14 +7,19 @@
 //! says goodbye to the last rover when that one is up. The peers that it found itself stay. (Bitcoin
 //! Core's feelers and rotating extra outbound connection serve the same end.)
 //!
-//! It costs one dial an interval, however large the network is.
+//! It costs one dial an interval, however large the network is. The same dial is the *feeler* of the
+//! address book: it goes first to whoever has to show that it deserves its place among the tried, else,
+//! by lot, to a peer of which nobody but others has told (who answers is tried from then on), to
+//! any known peer, or to a mere hint.
 
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use dunlin_session::NodeId;
 
 use super::Overlay;
 use crate::Instant;
+use crate::book::{Shelf, Slot};
 use crate::event::{DialTarget, Direction};
 use crate::types::DisconnectReason;
 
@@ -24,9 +29,18 @@ pub(super) struct Roving {
     /// When to dial the next one.
     due: Instant,
     /// Being dialled.
-    next: Option<NodeId>,
+    next: Option<Target>,
     /// The link that goes when the next one is up.
     rover: Option<NodeId>,
+}
+
+/// Whom the rover is to find.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    /// A node that is known.
+    Node(NodeId),
+    /// Whoever answers at a hint.
+    Place(SocketAddr),
 }
 
 impl Overlay {
@@ -49,16 +63,47 @@ impl Overlay {
         if self.wants_peers(now) || !self.may_dial(now) {
             return;
         }
+        let Some((target, address)) = self.choose_to_rove(now) else {
+            return;
+        };
+        self.roving.next = Some(target);
+        let id = match target {
+            Target::Node(id) => Some(id),
+            Target::Place(_) => None,
+        };
+        self.dial(now, DialTarget { address, id });
+    }
+
+    fn choose_to_rove(&mut self, now: Instant) -> Option<(Target, SocketAddr)> {
+        let lot = self.rng.below(4);
         let known: Vec<_> = self
             .due_candidates(now)
-            .filter_map(|(id, entry)| Some((id, entry.next_address()?)))
+            .filter_map(|(id, entry)| Some((id, entry.next_address()?, entry.slot)))
             .collect();
-        let choice = usize::try_from(self.rng.below(known.len() as u64)).ok();
-        if let Some(&(id, address)) = choice.and_then(|choice| known.get(choice)) {
-            self.roving.next = Some(id);
-            let id = Some(id);
-            self.dial(now, DialTarget { address, id });
+        let tested = self.table.tests().next();
+        let tested = known.iter().find(|(id, ..)| Some(*id) == tested);
+        if let Some(&(id, address, _)) = tested {
+            return Some((Target::Node(id), address));
         }
+        let is_new = |slot: Option<Slot>| slot.is_some_and(|slot| slot.shelf == Shelf::New);
+        let of_book = |only_new: bool| {
+            let chosen = known
+                .iter()
+                .filter(move |known| !only_new || is_new(known.2));
+            chosen.map(|&(id, address, _)| (Target::Node(id), address))
+        };
+        let hints: Vec<_> = self.hints_now(now).collect();
+        let hinted = hints.iter().map(|&at| (Target::Place(at), at));
+        let mut choices: Vec<_> = match lot {
+            0 => hinted.collect(),
+            1 => of_book(true).collect(),
+            _ => of_book(false).collect(),
+        };
+        if choices.is_empty() {
+            choices = of_book(false).collect();
+        }
+        let choice = self.rng.below(choices.len() as u64);
+        choices.get(usize::try_from(choice).ok()?).copied()
     }
 
     /// When the next one is due; `None` while there are no peers.
@@ -66,9 +111,20 @@ impl Overlay {
         (self.connected_count() > 0).then_some(self.roving.due)
     }
 
+    /// Whether the link to a peer is the one that wanders.
+    pub(super) fn roves_to(&self, peer: NodeId) -> bool {
+        self.roving.rover == Some(peer)
+    }
+
     /// A peer is up. If it is the new rover, the old one may go, unless it is needed.
     pub(super) fn on_rover_up(&mut self, now: Instant, peer: NodeId) {
-        if self.roving.next != Some(peer) {
+        let remote = self.live.get(&peer).map(|live| live.remote());
+        let is_rover = match self.roving.next {
+            Some(Target::Node(id)) => id == peer,
+            Some(Target::Place(address)) => remote == Some(address),
+            None => false,
+        };
+        if !is_rover {
             return;
         }
         self.roving.next = None;
@@ -77,7 +133,9 @@ impl Overlay {
             return;
         };
         let (id, live) = former;
-        let is_ours = live.is_connected() && live.link.direction == Direction::Outbound;
+        let is_wanted = self.is_persistent(id);
+        let is_ours =
+            !is_wanted && live.is_connected() && live.link.direction == Direction::Outbound;
         if is_ours && self.connected_count() > self.config.target_peers {
             self.disconnect(now, id, DisconnectReason::ConnectionLimitReached);
         }

@@ -12,7 +12,6 @@ use super::Overlay;
 use crate::Instant;
 use crate::event::Event;
 use crate::gossip::neighbours::Overdue;
-use crate::types::DisconnectReason;
 use crate::wire::{Message, Ping};
 
 impl Overlay {
@@ -110,19 +109,5 @@ impl Overlay {
         if let Some(slot) = slot {
             self.on_slot_lost(now, slot);
         }
-    }
-
-    /// One peer more than there is room for: a silent one goes, or the newcomer, when those whose
-    /// place it was promised were heard again.
-    pub(super) fn make_room_from_silent(&mut self, now: Instant, newcomer: NodeId) {
-        if self.connected_count() <= self.config.max_peers {
-            return;
-        }
-        let silent = self.gossip.neighbours.iter().find(|(_, of)| of.is_silent());
-        let (peer, reason) = match silent {
-            Some((peer, _)) => (peer, DisconnectReason::InactivityTimeout),
-            None => (newcomer, DisconnectReason::ConnectionLimitReached),
-        };
-        self.disconnect(now, peer, reason);
     }
 }

@@ -18,10 +18,12 @@ impl Overlay {
         self.expire_dials(now);
         self.expire_handshakes(now);
         self.expire_requests(now);
+        self.expire_relayed(now);
         self.expire_seen(now);
         self.retire_links(now);
         self.close_overdue_links(now);
-        self.table.end_bans(now, &mut self.out);
+        self.end_bans(now);
+        self.expire_challenges(now);
         self.ping_peers(now);
         self.probe_overdue(now);
         self.expire_validations(now);
@@ -47,7 +49,8 @@ impl Overlay {
                 None => live.is_connected().then_some(live.ping.due),
             };
             let retiring = live.retiring.map(|(_, at)| at);
-            [hello, ping, retiring]
+            let challenge = live.challenge.map(|(_, until)| until);
+            [hello, ping, retiring, challenge]
         });
         let of_parts = [
             self.next_dial_deadline(),
@@ -57,7 +60,8 @@ impl Overlay {
             self.next_rove(),
             self.next_record_renewal(),
             self.requests.next_deadline(),
-            self.table.next_ban_end(),
+            self.relayed.next_deadline(),
+            self.bans.next_end(),
             self.next_comparison(),
             self.gossip.neighbours.next_overdue(),
             self.gossip.wants.next_due(),
@@ -87,9 +91,12 @@ impl Overlay {
                 continue;
             };
             let missed = live.ping.outstanding.take().is_some();
-            live.ping.missed += u32::from(missed && !planted::is(Bug::PingNeverMissed));
+            let is_missed = missed && !planted::is(Bug::PingNeverMissed);
+            if is_missed {
+                live.ping.on_missed();
+            }
             let is_gone = live.ping.missed >= MISSED_PINGS_MAX;
-            if missed {
+            if is_missed {
                 self.note_unanswered(now, peer);
             }
             let Some(live) = self.live.get_mut(&peer) else {

@@ -7,11 +7,16 @@ use dunlin_session::{NodeId, PublicIdentity};
 
 use super::Overlay;
 use crate::Instant;
+use crate::address::HostPort;
+use crate::book::Shelf;
 use crate::event::Direction;
-use crate::peers::live::PeerCounters;
+use crate::peers::health::PeerHealth;
+use crate::peers::kind::ConnectionKind;
+use crate::peers::live::{Live, PeerCounters};
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::PeerSource;
-use crate::types::{Capabilities, Roles};
+use crate::types::{Capabilities, PeerPriority, Roles};
+use crate::wire::VerifiedRecord;
 
 /// A known peer, as of now.
 #[derive(Clone, PartialEq, Debug)]
@@ -52,6 +57,26 @@ pub struct PeerView {
     pub reputation: u8,
     /// Trust in it, 0 to 1.
     pub trust: f64,
+    /// Names and onion services in its record: shown, not dialled.
+    pub named_addresses: Vec<HostPort>,
+    /// How much the operator wants it.
+    pub priority: PeerPriority,
+    /// Whether a dial of ours found it where the address book has it.
+    pub tried: bool,
+    /// What the connection is for.
+    pub kind: Option<ConnectionKind>,
+    /// The protocol version spoken, once its hello was accepted.
+    pub version: Option<u16>,
+    /// How it answers, while there is a link.
+    pub health: Option<PeerHealth>,
+    /// When anything was last heard of it on the link.
+    pub last_activity: Option<Instant>,
+    /// When it last proved its identity again on the link.
+    pub proved_at: Option<Instant>,
+    /// Through whom messages pass to and from it, when there is no link.
+    pub via: Option<NodeId>,
+    /// Why it is banned, in words.
+    pub ban_reason: Option<String>,
 }
 
 /// Counters since the start, and sizes as of now.
@@ -64,6 +89,10 @@ pub struct OverlayStats {
     pub handshaking: usize,
     /// Known peers (now).
     pub known: usize,
+    /// Known peers with a place in the address book (now).
+    pub in_book: usize,
+    /// Addresses that are known without an ID (now).
+    pub hints: usize,
     /// Dials under way (now).
     pub dialling: usize,
     /// Broadcasts remembered for deduplication (now).
@@ -136,6 +165,10 @@ pub struct OverlayStats {
     pub unknown_types: u64,
     /// Messages to names or of kinds that are not handled here.
     pub unhandled: u64,
+    /// Messages passed on for neighbours.
+    pub relayed: u64,
+    /// Messages to be passed on, or passed on to us, dropped for their sender's rate.
+    pub relays_refused: u64,
     /// Proven faults of peers.
     pub violations: u64,
     /// Broadcasts asked for again, to see whether they come.
@@ -144,6 +177,8 @@ pub struct OverlayStats {
     pub barred: u64,
     /// Messages about trust not read or answered for their sender's rate.
     pub trust_refused: u64,
+    /// Peers that had to go for others.
+    pub evictions: u64,
     /// Actions dropped because the driver did not poll.
     pub actions_dropped: u64,
     /// Events dropped because the application did not poll.
@@ -182,8 +217,58 @@ impl Overlay {
                     .reputations
                     .view(&id)
                     .map_or(initial_trust, |known| known.trust),
+                named_addresses: entry
+                    .record
+                    .as_ref()
+                    .map(VerifiedRecord::named_addresses)
+                    .unwrap_or_default(),
+                priority: entry.priority,
+                tried: entry.slot.is_some_and(|slot| slot.shelf == Shelf::Tried),
+                kind: self.kind_of(id, live),
+                version: hello.map(|hello| hello.version),
+                health: self.health_of(id),
+                last_activity: live.map(|live| live.last_activity),
+                proved_at: live.and_then(|live| live.proved_at),
+                via: self.relayed.via(id).filter(|_| live.is_none()),
+                ban_reason: self.bans.reason_of(id),
             }
         })
+    }
+
+    /// What the connection with a peer is for.
+    fn kind_of(&self, peer: NodeId, live: Option<&Live>) -> Option<ConnectionKind> {
+        let Some(live) = live else {
+            return self.relayed.via(peer).map(|_| ConnectionKind::Relay);
+        };
+        let is_outbound = !live.is_inbound();
+        let is_seed = is_outbound && self.table.get(peer)?.source == PeerSource::Bootstrap;
+        Some(if is_outbound && self.roves_to(peer) {
+            ConnectionKind::Temporary
+        } else if is_seed {
+            ConnectionKind::Seed
+        } else if is_outbound {
+            ConnectionKind::Outbound
+        } else {
+            ConnectionKind::Inbound
+        })
+    }
+
+    /// How a peer answers; `None` without a link.
+    pub(super) fn health_of(&self, peer: NodeId) -> Option<PeerHealth> {
+        let live = self.live.get(&peer)?;
+        let neighbour = self.gossip.neighbours.get(&peer);
+        let is_silent = neighbour.is_some_and(|of| of.is_silent());
+        let thresholds = &self.config.health;
+        Some(live.ping.health(thresholds, is_silent, live.last_activity))
+    }
+
+    /// The connected peers with which something is wrong, and what
+    /// ([`crate::OverlayConfig::health`]).
+    pub fn unhealthy(&self) -> impl Iterator<Item = (NodeId, PeerHealth)> {
+        let connected = self.live.iter().filter(|(_, live)| live.is_connected());
+        connected
+            .filter_map(|(&peer, _)| Some((peer, self.health_of(peer)?)))
+            .filter(|(_, health)| !health.is_healthy())
     }
 
     /// Counters and sizes.
@@ -194,6 +279,8 @@ impl Overlay {
             connected,
             handshaking: self.live.len() - connected,
             known: self.table.len(),
+            in_book: self.table.placed(),
+            hints: self.hints.len(),
             dialling: self.dials.len(),
             seen: self.seen.len(),
             silent: self.gossip.neighbours.silent(),

@@ -26,6 +26,14 @@ impl Backoff {
         }
     }
 
+    /// May be tried at once, though it has failed so often before.
+    pub(crate) const fn after(failures: u32) -> Self {
+        Self {
+            failures,
+            not_before: Instant::ZERO,
+        }
+    }
+
     /// Failures since the last success.
     pub(crate) const fn failures(&self) -> u32 {
         self.failures

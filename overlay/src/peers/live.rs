@@ -7,9 +7,13 @@ use bytes::Bytes;
 use crate::Instant;
 use crate::bucket::TokenBucket;
 use crate::config::OverlayConfig;
-use crate::event::LinkInfo;
-use crate::limits::{EARLY_BYTES_MAX, EARLY_MESSAGES_MAX};
-use crate::types::{Capabilities, Roles};
+use crate::event::{Direction, LinkInfo};
+use crate::limits::{
+    EARLY_BYTES_MAX, EARLY_MESSAGES_MAX, RATE_DROPS_MAX, RATE_DROPS_WITHIN, RELAYED_BURST,
+    RELAYED_PER_SECOND,
+};
+use crate::peers::health::PingState;
+use crate::types::{Capabilities, LinkId, Roles};
 
 /// What an accepted hello said.
 #[derive(Clone, Debug)]
@@ -17,6 +21,8 @@ pub(crate) struct RemoteHello {
     pub(crate) capabilities: Capabilities,
     pub(crate) roles: Roles,
     pub(crate) user_agent: String,
+    /// The highest version that both sides speak.
+    pub(crate) version: u16,
 }
 
 /// A peer with a link.
@@ -25,6 +31,8 @@ pub(crate) struct Live {
     pub(crate) link: LinkInfo,
     /// When it came up.
     pub(crate) link_since: Instant,
+    /// One of its links was opened by us: we chose it, whoever opened the one in use.
+    is_chosen: bool,
     /// The losing one of two links, and when it is closed.
     pub(crate) retiring: Option<(LinkInfo, Instant)>,
     /// The hellos must be finished by then.
@@ -38,8 +46,16 @@ pub(crate) struct Live {
     pub(crate) early: EarlyQueue,
     pub(crate) ping: PingState,
     pub(crate) exchange: ExchangeState,
+    /// Messages to be passed on, or passed on to us, that it may bring.
+    pub(crate) relays: TokenBucket,
     pub(crate) meter: Meter,
     pub(crate) counters: PeerCounters,
+    /// When anything was last heard of it.
+    pub(crate) last_activity: Instant,
+    /// It is asked to prove its identity again, over that link and until then.
+    pub(crate) challenge: Option<(LinkId, Instant)>,
+    /// When it last did.
+    pub(crate) proved_at: Option<Instant>,
 }
 
 impl Live {
@@ -48,6 +64,7 @@ impl Live {
         Self {
             link,
             link_since: now,
+            is_chosen: link.direction == Direction::Outbound,
             retiring: None,
             handshake_deadline: now + config.handshake_timeout,
             hello: None,
@@ -59,14 +76,28 @@ impl Live {
                 outstanding: None,
                 answers: TokenBucket::new(now, 1, 4),
             },
+            relays: TokenBucket::new(now, RELAYED_PER_SECOND, RELAYED_BURST),
             meter: Meter::new(now, config),
             counters: PeerCounters::default(),
+            last_activity: now,
+            challenge: None,
+            proved_at: None,
         }
     }
 
     /// Whether messages flow.
     pub(crate) fn is_connected(&self) -> bool {
         self.connected_at.is_some()
+    }
+
+    /// Whether only the peer has opened links.
+    pub(crate) const fn is_inbound(&self) -> bool {
+        !self.is_chosen
+    }
+
+    /// Another link to the same peer came up.
+    pub(crate) fn on_another_link(&mut self, direction: Direction) {
+        self.is_chosen |= direction == Direction::Outbound;
     }
 
     /// Whether the peer's hello claims these.
@@ -108,44 +139,6 @@ impl EarlyQueue {
     }
 }
 
-/// Liveness: pings, and the round-trip time they measure.
-pub(crate) struct PingState {
-    /// When the next ping is due.
-    pub(crate) due: Instant,
-    /// Nonce, sending time and deadline of the ping on its way.
-    pub(crate) outstanding: Option<(u64, Instant, Instant)>,
-    /// Missed in a row.
-    pub(crate) missed: u32,
-    /// Smoothed round-trip time in nanoseconds (RFC 6298 §2, α = 1/8).
-    pub(crate) smoothed_rtt_nanos: Option<u64>,
-}
-
-impl PingState {
-    fn new(due: Instant) -> Self {
-        Self {
-            due,
-            outstanding: None,
-            missed: 0,
-            smoothed_rtt_nanos: None,
-        }
-    }
-
-    /// A pong came; false when it answers no ping of ours.
-    pub(crate) fn on_pong(&mut self, now: Instant, nonce: u64) -> bool {
-        let Some((_, sent, _)) = self.outstanding.filter(|(of, ..)| *of == nonce) else {
-            return false;
-        };
-        let sample = now.as_nanos().saturating_sub(sent.as_nanos());
-        self.smoothed_rtt_nanos = Some(match self.smoothed_rtt_nanos {
-            None => sample,
-            Some(smoothed) => smoothed - smoothed / 8 + sample / 8,
-        });
-        self.outstanding = None;
-        self.missed = 0;
-        true
-    }
-}
-
 /// Peer exchange with this peer.
 pub(crate) struct ExchangeState {
     /// ID and deadline of our question.
@@ -158,8 +151,8 @@ pub(crate) struct ExchangeState {
 pub(crate) struct Meter {
     messages: TokenBucket,
     bytes: TokenBucket,
-    /// Messages dropped for the rate.
-    pub(crate) rate_drops: u32,
+    /// Messages dropped for the rate since then.
+    rate_drops: (Instant, u32),
     /// Proven faults.
     pub(crate) violations: u32,
 }
@@ -169,7 +162,7 @@ impl Meter {
         Self {
             messages: TokenBucket::new(now, config.messages.per_second, config.messages.burst),
             bytes: TokenBucket::new(now, config.bytes.per_second, config.bytes.burst),
-            rate_drops: 0,
+            rate_drops: (now, 0),
             violations: 0,
         }
     }
@@ -179,9 +172,19 @@ impl Meter {
         let len = u64::try_from(len).unwrap_or(u64::MAX);
         let admitted = self.messages.take(now, 1) && self.bytes.take(now, len);
         if !admitted {
-            self.rate_drops = self.rate_drops.saturating_add(1);
+            let (since, drops) = self.rate_drops;
+            let is_current = now < since + RATE_DROPS_WITHIN;
+            self.rate_drops = match is_current {
+                true => (since, drops.saturating_add(1)),
+                false => (now, 1),
+            };
         }
         admitted
+    }
+
+    /// Whether it goes on and on.
+    pub(crate) const fn is_flooding(&self) -> bool {
+        self.rate_drops.1 >= RATE_DROPS_MAX
     }
 }
 
@@ -198,6 +201,8 @@ pub struct PeerCounters {
     pub bytes_out: u64,
     /// Broadcasts it handed us first.
     pub first_deliveries: u64,
+    /// Of these, those that another node signed.
+    pub useful_deliveries: u64,
     /// Broadcasts it handed us that we had already.
     pub duplicates: u64,
     /// Broadcasts that it announced and did not bring in time when it was asked.
@@ -206,8 +211,6 @@ pub struct PeerCounters {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
 
     #[test]
@@ -220,19 +223,5 @@ mod tests {
         assert_eq!(queue.take().len(), EARLY_MESSAGES_MAX);
         assert!(queue.push(&vec![0; EARLY_BYTES_MAX]));
         assert!(!queue.push(b"x"));
-    }
-
-    #[test]
-    fn only_the_right_pong_measures_the_round_trip() {
-        let mut ping = PingState::new(Instant::ZERO);
-        let at = |millis| Instant::ZERO + Duration::from_millis(millis);
-        ping.outstanding = Some((7, at(0), at(1000)));
-        assert!(!ping.on_pong(at(10), 8));
-        assert!(ping.on_pong(at(80), 7));
-        assert!(!ping.on_pong(at(80), 7), "answered once only");
-        assert_eq!(ping.smoothed_rtt_nanos, Some(80_000_000));
-        ping.outstanding = Some((9, at(100), at(1000)));
-        assert!(ping.on_pong(at(260), 9));
-        assert_eq!(ping.smoothed_rtt_nanos, Some(90_000_000));
     }
 }

@@ -12,7 +12,7 @@
 //! dials); an inbound link takes `Discovered` straight to `Handshaking`.
 
 use crate::event::LinkEndCause;
-use crate::types::{DisconnectReason, Refusal};
+use crate::types::{DisconnectReason, HintSource, Refusal};
 
 /// Where a peer stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -53,6 +53,10 @@ pub enum StateReason {
     Bootstrap,
     /// A connected peer named it, with a record that verifies.
     PeerExchange,
+    /// The operator, a name server or the local network named it.
+    Hinted(HintSource),
+    /// It was known before the restart.
+    Restored,
     /// It dialled us.
     InboundLink,
     /// We dialled it.
@@ -83,6 +87,16 @@ pub enum StateReason {
     BannedForViolations,
     /// Its score fell below the threshold for a ban.
     BannedForScore,
+    /// It sent far more than it may, for long.
+    BannedForFlooding,
+    /// It was banned when the node stopped, and still is.
+    BanRestored,
+    /// Its address was banned.
+    AddressBanned,
+    /// It made room for another peer.
+    Evicted,
+    /// It did not prove its identity again when it was asked to.
+    NotProven,
     /// Its ban ended.
     BanEnded,
 }

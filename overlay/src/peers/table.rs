@@ -3,7 +3,9 @@
 //! At most [`KNOWN_PEERS_MAX`] entries; one peer may have introduced at most
 //! [`KNOWN_PER_SOURCE_MAX`] of those that were never linked. When the table is full, a peer that
 //! links to us evicts the entry with the most failures (then the longest untouched) that has no
-//! link, no dial, no ban and is no bootstrap. Hearsay evicts only entries that have failed.
+//! link, no dial, no ban and is no bootstrap; those without a place in the address book before all
+//! others. Hearsay evicts only entries that have failed. Who has a place in the book, and so may be
+//! dialled by the policy, is decided in [`super::places`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,11 +15,13 @@ use dunlin_session::NodeId;
 use super::backoff::Backoff;
 use super::state::{PeerState, StateReason, is_transition};
 use crate::Instant;
+use crate::book::{Book, Slot};
 use crate::event::Event;
-use crate::limits::{BANS_MAX, KNOWN_PEERS_MAX, KNOWN_PER_SOURCE_MAX, RECORD_ADDRESSES_MAX};
+use crate::limits::{KNOWN_PEERS_MAX, KNOWN_PER_SOURCE_MAX};
 use crate::outbox::Outbox;
 use crate::planted::{self, Bug};
-use crate::wire::{VerifiedRecord, canonical};
+use crate::types::{HintSource, PeerPriority};
+use crate::wire::VerifiedRecord;
 
 /// How we came to know a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +32,10 @@ pub enum PeerSource {
     Inbound,
     /// This peer named it.
     Exchange(NodeId),
+    /// The operator, a name server or the local network named it.
+    Hint(HintSource),
+    /// It was known before the restart.
+    Restored,
 }
 
 /// A known peer.
@@ -36,7 +44,8 @@ pub(crate) struct Entry {
     pub(crate) state: PeerState,
     pub(crate) reason: StateReason,
     pub(crate) source: PeerSource,
-    /// Where it may be dialled (at most [`RECORD_ADDRESSES_MAX`]).
+    /// Where it may be dialled (at most [`crate::limits::RECORD_ADDRESSES_MAX`]); the one that decided its place in
+    /// the book first.
     pub(crate) addresses: Vec<SocketAddr>,
     /// Its newest record.
     pub(crate) record: Option<VerifiedRecord>,
@@ -49,6 +58,14 @@ pub(crate) struct Entry {
     pub(crate) banned_until: Option<Instant>,
     /// Last time something happened to it.
     pub(crate) touched: Instant,
+    /// Its place in the book.
+    pub(crate) slot: Option<Slot>,
+    /// How much the operator wants it.
+    pub(crate) priority: PeerPriority,
+    /// Linked when the node stopped: dialled first, once.
+    pub(crate) anchor: bool,
+    /// When it was last connected, in milliseconds since the Unix epoch.
+    pub(crate) seen_at: Option<u64>,
 }
 
 impl Entry {
@@ -66,7 +83,16 @@ impl Entry {
         self.is_idle() && !self.held
     }
 
-    fn is_idle(&self) -> bool {
+    /// Whether the policy chooses it: it has a place in the book, or a person named it.
+    pub(crate) fn is_choosable(&self) -> bool {
+        self.slot.is_some() || self.is_configured() || self.anchor
+    }
+
+    fn is_configured(&self) -> bool {
+        self.source == PeerSource::Bootstrap || self.priority == PeerPriority::High
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
         matches!(
             self.state,
             PeerState::Discovered | PeerState::Disconnected | PeerState::Failed
@@ -85,15 +111,15 @@ impl Entry {
         )
     }
 
-    fn is_evictable(&self) -> bool {
-        self.is_idle() && self.source != PeerSource::Bootstrap
+    pub(super) fn is_evictable(&self) -> bool {
+        self.is_idle() && !self.is_configured()
     }
 }
 
 /// All known peers.
-#[derive(Default)]
 pub(crate) struct PeerTable {
-    entries: BTreeMap<NodeId, Entry>,
+    pub(super) entries: BTreeMap<NodeId, Entry>,
+    pub(super) book: Book,
     /// How many of them are banned.
     banned: usize,
 }
@@ -109,6 +135,15 @@ enum Room {
 }
 
 impl PeerTable {
+    /// An empty table with a book under this key.
+    pub(crate) const fn new(key: [u8; 32]) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            book: Book::new(key),
+            banned: 0,
+        }
+    }
+
     /// The entry of a peer.
     pub(crate) fn get(&self, id: NodeId) -> Option<&Entry> {
         self.entries.get(&id)
@@ -152,6 +187,8 @@ impl PeerTable {
             PeerSource::Bootstrap => StateReason::Bootstrap,
             PeerSource::Inbound => StateReason::InboundLink,
             PeerSource::Exchange(_) => StateReason::PeerExchange,
+            PeerSource::Hint(source) => StateReason::Hinted(source),
+            PeerSource::Restored => StateReason::Restored,
         };
         let entry = Entry {
             state: PeerState::Discovered,
@@ -164,6 +201,10 @@ impl PeerTable {
             held: false,
             banned_until: None,
             touched: now,
+            slot: None,
+            priority: PeerPriority::Low,
+            anchor: false,
+            seen_at: None,
         };
         self.entries.insert(id, entry);
         out.event(Event::PeerStateChanged {
@@ -183,7 +224,7 @@ impl PeerTable {
     fn make_room(&mut self, source: PeerSource) -> bool {
         match self.room_for(source) {
             Room::Free => true,
-            Room::InsteadOf(victim) => self.entries.remove(&victim).is_some(),
+            Room::InsteadOf(victim) => self.remove(victim),
             Room::None => false,
         }
     }
@@ -202,7 +243,7 @@ impl PeerTable {
         if self.entries.len() < KNOWN_PEERS_MAX {
             return Room::Free;
         }
-        let hearsay = matches!(source, PeerSource::Exchange(_));
+        let hearsay = !matches!(source, PeerSource::Bootstrap | PeerSource::Inbound);
         let victim = self
             .entries
             .iter()
@@ -210,6 +251,7 @@ impl PeerTable {
             .filter(|(_, entry)| !hearsay || entry.backoff.failures() > 0)
             .max_by_key(|(id, entry)| {
                 (
+                    entry.slot.is_none(),
                     entry.backoff.failures(),
                     core::cmp::Reverse(entry.touched),
                     **id,
@@ -221,8 +263,19 @@ impl PeerTable {
     /// Removes a peer that is not worth keeping.
     pub(crate) fn forget(&mut self, id: NodeId) {
         if self.entries.get(&id).is_some_and(Entry::is_evictable) {
-            self.entries.remove(&id);
+            self.remove(id);
         }
+    }
+
+    /// Removes a peer and gives its slot back; false when it is unknown.
+    fn remove(&mut self, id: NodeId) -> bool {
+        let Some(entry) = self.entries.remove(&id) else {
+            return false;
+        };
+        if let Some(slot) = entry.slot {
+            self.book.take(slot);
+        }
+        true
     }
 
     /// Moves a peer to another state and says so. Unknown peers and edges that the state machine
@@ -257,7 +310,7 @@ impl PeerTable {
         });
     }
 
-    /// Bans a known peer until `until`. One ban too many ends the one that would end first.
+    /// Notes that a known peer is banned until `until`; the list of bans ends it.
     pub(crate) fn ban(
         &mut self,
         now: Instant,
@@ -277,51 +330,6 @@ impl PeerTable {
             entry.banned_until = Some(until);
             entry.relayable = false;
         }
-        if self.banned <= BANS_MAX {
-            return;
-        }
-        let banned: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.state == PeerState::Banned)
-            .map(|(&id, entry)| (entry.banned_until, id))
-            .collect();
-        if let Some(&(_, first)) = banned.iter().filter(|(_, other)| *other != id).min() {
-            self.transition(
-                now,
-                first,
-                PeerState::Discovered,
-                StateReason::BanEnded,
-                out,
-            );
-        }
-    }
-
-    /// Ends the bans that are due.
-    pub(crate) fn end_bans(&mut self, now: Instant, out: &mut Outbox) {
-        if self.banned == 0 {
-            return;
-        }
-        let due: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.banned_until.is_some_and(|until| until <= now))
-            .map(|(&id, _)| id)
-            .collect();
-        for id in due {
-            self.transition(now, id, PeerState::Discovered, StateReason::BanEnded, out);
-        }
-    }
-
-    /// When the next ban ends.
-    pub(crate) fn next_ban_end(&self) -> Option<Instant> {
-        if self.banned == 0 {
-            return None;
-        }
-        self.entries
-            .values()
-            .filter_map(|entry| entry.banned_until)
-            .min()
     }
 
     /// Lets every peer be tried at once; who has failed how often is kept.
@@ -369,10 +377,9 @@ impl PeerTable {
         let Some(entry) = self.entries.get_mut(&record.id()) else {
             return false;
         };
-        entry.addresses = dialable.into_iter().map(canonical).collect();
-        entry.addresses.truncate(RECORD_ADDRESSES_MAX);
-        entry.addresses.shrink_to_fit();
+        let id = record.id();
         entry.record = Some(record);
+        self.set_addresses(id, dialable);
         true
     }
 }
@@ -388,7 +395,7 @@ mod tests {
     }
 
     fn full_of_hearsay() -> (PeerTable, Outbox) {
-        let (mut table, mut out) = (PeerTable::default(), Outbox::default());
+        let (mut table, mut out) = (PeerTable::new([9; 32]), Outbox::default());
         for n in 0..KNOWN_PEERS_MAX {
             let source = PeerSource::Exchange(id(1_000_000 + n / KNOWN_PER_SOURCE_MAX));
             assert!(table.insert(Instant::ZERO, id(n), source, &mut out));
@@ -398,7 +405,7 @@ mod tests {
 
     #[test]
     fn one_source_fills_a_quarter_and_not_one_more() {
-        let (mut table, mut out) = (PeerTable::default(), Outbox::default());
+        let (mut table, mut out) = (PeerTable::new([9; 32]), Outbox::default());
         let source = PeerSource::Exchange(id(9_999_999));
         for n in 0..KNOWN_PER_SOURCE_MAX {
             assert!(table.insert(Instant::ZERO, id(n), source, &mut out));
@@ -448,31 +455,5 @@ mod tests {
             &mut out
         ));
         assert!(table.get(id(4)).is_none() && table.get(id(3)).is_some());
-    }
-
-    #[test]
-    fn one_ban_past_the_limit_ends_the_one_that_would_end_first() {
-        let (mut table, mut out) = (PeerTable::default(), Outbox::default());
-        let until = |n: usize| Instant::from_nanos(1000 + n as u64);
-        for n in 0..=BANS_MAX {
-            table.insert(Instant::ZERO, id(n), PeerSource::Inbound, &mut out);
-            table.ban(
-                Instant::ZERO,
-                id(n),
-                until(n),
-                StateReason::BannedByUser,
-                &mut out,
-            );
-            let banned = table
-                .iter()
-                .filter(|(_, e)| e.state == PeerState::Banned)
-                .count();
-            assert_eq!(banned, (n + 1).min(BANS_MAX));
-        }
-        assert_eq!(table.get(id(0)).unwrap().state, PeerState::Discovered);
-        assert_eq!(table.next_ban_end(), Some(until(1)));
-        table.end_bans(until(1), &mut out);
-        assert_eq!(table.get(id(1)).unwrap().state, PeerState::Discovered);
-        assert_eq!(table.get(id(2)).unwrap().state, PeerState::Banned);
     }
 }

@@ -1,61 +1,102 @@
 //! Addresses on the wire, and which of them may be dialled.
 //!
 //! An address is `[kind, bytes]`: kind 0 is IPv4 (address ‖ port, 6 bytes), kind 1 IPv6 (18
-//! bytes), ports in network order. Other kinds (names, onion, self-certifying) are for later
-//! versions and skipped here.
+//! bytes), kind 2 a DNS name (3 to 255 bytes: name ‖ port), kind 3 an onion service of version 3
+//! (34 bytes: key ‖ port); ports in network order. Other kinds are for later versions and skipped.
+//! Names and onion services travel and are shown; what dials here dials IP addresses.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use minicbor::decode::Error;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
-/// An address as it travels; `None` inside is a kind of a later version.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct WireAddress(pub(crate) Option<SocketAddr>);
+use crate::address::{HostPort, OnionAddress, is_host_name};
 
-impl<C> Encode<C> for WireAddress {
+/// An address as it travels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WireAddress<'b> {
+    /// Kinds 0 and 1.
+    Ip(SocketAddr),
+    /// Kind 2: a DNS name and a port.
+    Name(&'b str, u16),
+    /// Kind 3: the key of an onion service and a port.
+    Onion([u8; 32], u16),
+    /// A kind of a later version.
+    Later,
+}
+
+impl WireAddress<'_> {
+    /// What can be dialled without a name server or a proxy.
+    pub(crate) const fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Name(..) | Self::Onion(..) | Self::Later => None,
+        }
+    }
+
+    /// The form that people read; nothing for the kinds of later versions.
+    pub(crate) fn text(&self) -> Option<HostPort> {
+        match self {
+            Self::Ip(address) => Some((*address).into()),
+            Self::Name(name, port) => format!("{name}:{port}").parse().ok(),
+            Self::Onion(key, port) => Some(HostPort::onion(OnionAddress::from_key(*key), *port)),
+            Self::Later => None,
+        }
+    }
+}
+
+impl<C> Encode<C> for WireAddress<'_> {
     fn encode<W: minicbor::encode::Write>(
         &self,
         encoder: &mut Encoder<W>,
         _: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        let Some(address) = self.0 else {
-            return encoder.array(2)?.u32(u32::MAX)?.bytes(&[])?.ok();
+        let (kind, host, port) = match self {
+            Self::Later => return encoder.array(2)?.u32(u32::MAX)?.bytes(&[])?.ok(),
+            Self::Ip(address) => match address.ip() {
+                IpAddr::V4(ip) => (0, ip.octets().to_vec(), address.port()),
+                IpAddr::V6(ip) => (1, ip.octets().to_vec(), address.port()),
+            },
+            Self::Name(name, port) => (2, name.as_bytes().to_vec(), *port),
+            Self::Onion(key, port) => (3, key.to_vec(), *port),
         };
-        let port = address.port().to_be_bytes();
-        match address.ip() {
-            IpAddr::V4(ip) => encoder
-                .array(2)?
-                .u8(0)?
-                .bytes(&[&ip.octets()[..], &port].concat())?,
-            IpAddr::V6(ip) => encoder
-                .array(2)?
-                .u8(1)?
-                .bytes(&[&ip.octets()[..], &port].concat())?,
-        }
-        .ok()
+        let bytes = [host, port.to_be_bytes().to_vec()].concat();
+        encoder.array(2)?.u8(kind)?.bytes(&bytes)?.ok()
     }
 }
 
-impl<'b, C> Decode<'b, C> for WireAddress {
+impl<'b, C> Decode<'b, C> for WireAddress<'b> {
     fn decode(decoder: &mut Decoder<'b>, _: &mut C) -> Result<Self, Error> {
         if decoder.array()? != Some(2) {
             return Err(Error::message("an address is a pair"));
         }
         let kind = decoder.u32()?;
-        if kind > 1 {
+        if kind > 3 {
             decoder.skip()?;
-            return Ok(Self(None));
+            return Ok(Self::Later);
         }
         let bytes = decoder.bytes()?;
         let wrong_length = || Error::message("an address has the length of its kind");
-        let (ip, port) = bytes.split_last_chunk::<2>().ok_or_else(wrong_length)?;
-        let ip = if kind == 0 {
-            IpAddr::from(<[u8; 4]>::try_from(ip).map_err(|_| wrong_length())?)
-        } else {
-            IpAddr::from(<[u8; 16]>::try_from(ip).map_err(|_| wrong_length())?)
+        let (host, port) = bytes.split_last_chunk::<2>().ok_or_else(wrong_length)?;
+        let port = u16::from_be_bytes(*port);
+        let ip: IpAddr = match kind {
+            0 => <[u8; 4]>::try_from(host)
+                .map_err(|_| wrong_length())?
+                .into(),
+            1 => <[u8; 16]>::try_from(host)
+                .map_err(|_| wrong_length())?
+                .into(),
+            2 => {
+                let name = core::str::from_utf8(host).ok().filter(|n| is_host_name(n));
+                let name = name.ok_or_else(|| Error::message("not a host name"))?;
+                return Ok(Self::Name(name, port));
+            }
+            _ => {
+                let key = host.try_into().map_err(|_| wrong_length())?;
+                return Ok(Self::Onion(key, port));
+            }
         };
-        Ok(Self(Some(SocketAddr::new(ip, u16::from_be_bytes(*port)))))
+        Ok(Self::Ip(SocketAddr::new(ip, port)))
     }
 }
 
@@ -128,14 +169,24 @@ mod tests {
     #[test]
     fn addresses_round_trip_and_later_kinds_are_skipped() {
         for text in ["127.0.0.1:8080", "[2001:db8::1]:1", "0.0.0.0:0"] {
-            let address = WireAddress(Some(text.parse().unwrap()));
+            let address = WireAddress::Ip(text.parse().unwrap());
             let bytes = to_bytes(address);
-            assert_eq!(minicbor::decode::<WireAddress>(&bytes).unwrap(), address);
+            let decoded = minicbor::decode::<WireAddress<'_>>(&bytes).unwrap();
+            assert_eq!(decoded, address);
+        }
+        for address in [
+            WireAddress::Name("host.example", 4600),
+            WireAddress::Onion([7; 32], 80),
+        ] {
+            let bytes = to_bytes(address);
+            let decoded = minicbor::decode::<WireAddress<'_>>(&bytes).unwrap();
+            assert_eq!((decoded, decoded.ip()), (address, None));
+            assert!(decoded.text().is_some());
         }
         let later = [0x82, 0x05, 0x63, b'a', b'b', b'c'];
         assert_eq!(
-            minicbor::decode::<WireAddress>(&later).unwrap(),
-            WireAddress(None)
+            minicbor::decode::<WireAddress<'_>>(&later).unwrap(),
+            WireAddress::Later
         );
     }
 
@@ -144,10 +195,16 @@ mod tests {
         for bytes in [
             &[0x82u8, 0x00, 0x41, 1][..],
             &[0x82, 0x00, 0x45, 1, 2, 3, 4, 5],
+            &[0x82, 0x01, 0x46, 1, 2, 3, 4, 5, 6],
+            &[0x82, 0x03, 0x46, 1, 2, 3, 4, 5, 6],
+            &[0x82, 0x02, 0x42, 1, 2],
+            &[0x82, 0x02, 0x45, b'a', b' ', b'b', 1, 2],
         ] {
-            assert!(minicbor::decode::<WireAddress>(bytes).is_err());
+            assert!(
+                minicbor::decode::<WireAddress<'_>>(bytes).is_err(),
+                "{bytes:?}"
+            );
         }
-        assert!(minicbor::decode::<WireAddress>(&[0x82, 0x01, 0x46, 1, 2, 3, 4, 5, 6]).is_err());
     }
 
     #[test]

@@ -8,11 +8,12 @@ mod broadcast;
 mod gossip;
 pub(crate) mod profile;
 mod record;
+mod relay;
 mod trust;
 
 use minicbor::{Decode, Decoder, Encode};
 
-pub(crate) use self::address::{WireAddress, canonical, is_dialable};
+pub(crate) use self::address::{Scope, WireAddress, canonical, is_dialable};
 pub(crate) use self::broadcast::{
     BroadcastBody, BroadcastFrame, CheckedBroadcast, check_broadcast, sign_broadcast,
 };
@@ -23,6 +24,7 @@ pub(crate) use self::gossip::{
 pub(crate) use self::record::{
     CheckedRecord, RECORD_CONTEXT, RecordError, RecordFields, SignedRecord, VerifiedRecord,
 };
+pub(crate) use self::relay::{CheckedRelay, Relay, RelayBody, RelayKind, check_relay, sign_relay};
 pub(crate) use self::trust::{
     TrustUpdate, TrustedPeersRequest, TrustedPeersResponse, joined_trust, trust_entries,
 };
@@ -64,8 +66,8 @@ pub(crate) struct HelloReply<'b> {
     #[n(0)]
     pub(crate) verdict: u8,
     /// The address the hello's sender is seen at; absent when it does not encode.
-    #[n(1)]
-    pub(crate) observed: Option<WireAddress>,
+    #[b(1)]
+    pub(crate) observed: Option<WireAddress<'b>>,
     /// In a refusal for lack of room: other peers to try.
     #[cbor(b(2), decode_with = "record::decode_alternatives")]
     pub(crate) alternatives: Vec<SignedRecord<'b>>,
@@ -231,6 +233,8 @@ messages! {
     TrustedPeersRequest(TrustedPeersRequest) = 18,
     /// Its answer.
     TrustedPeersResponse(TrustedPeersResponse<'b>) = 19,
+    /// A message through a third node.
+    Relay(Relay<'b>) = 20,
 }
 
 /// `[type, body]`.

@@ -14,6 +14,7 @@ use minicbor::{Decode, Decoder, Encode};
 
 use super::address::WireAddress;
 use super::{profile, to_bytes};
+use crate::address::HostPort;
 use crate::limits;
 use crate::types::{Capabilities, Roles};
 
@@ -43,8 +44,8 @@ struct RecordBody<'b> {
     sequence: u64,
     #[n(3)]
     unix_millis: u64,
-    #[cbor(n(4), decode_with = "decode_addresses")]
-    addresses: Vec<WireAddress>,
+    #[cbor(b(4), decode_with = "decode_addresses")]
+    addresses: Vec<WireAddress<'b>>,
     #[n(5)]
     capabilities: u64,
     #[n(6)]
@@ -115,7 +116,7 @@ impl VerifiedRecord {
             unix_millis: fields.unix_millis,
             addresses: addresses
                 .iter()
-                .map(|&address| WireAddress(Some(address)))
+                .map(|&address| WireAddress::Ip(address))
                 .collect(),
             capabilities: fields.capabilities.0,
             roles: fields.roles.0,
@@ -139,6 +140,36 @@ impl VerifiedRecord {
         unix_millis_now: u64,
     ) -> Result<Self, RecordError> {
         CheckedRecord::check(signed, network, unix_millis_now)?.verify()
+    }
+
+    /// Reads a record that came as bytes of its own, `[body, signature]`: from a name server or our
+    /// store, not from a peer. It may be older than what peers are believed.
+    ///
+    /// # Errors
+    /// [`RecordError`], the first check that failed.
+    pub(crate) fn from_bytes(
+        bytes: &[u8],
+        network: &str,
+        unix_millis_now: u64,
+    ) -> Result<(Self, Vec<SocketAddr>), RecordError> {
+        profile::check(bytes).map_err(|_| RecordError::Malformed)?;
+        let signed = minicbor::decode(bytes).map_err(|_| RecordError::Malformed)?;
+        let age_max = limits::HINT_RECORD_AGE_MAX;
+        let checked = CheckedRecord::check_aged(&signed, network, unix_millis_now, age_max)?;
+        Ok((checked.verify()?, checked.addresses))
+    }
+
+    /// Its bytes alone, as [`Self::from_bytes`] reads them.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        to_bytes(self.signed())
+    }
+
+    /// The addresses in it that are not dialled as they are: names and onion services.
+    pub(crate) fn named_addresses(&self) -> Vec<HostPort> {
+        let body = minicbor::decode::<RecordBody<'_>>(self.signed().body);
+        let addresses = body.map(|body| body.addresses).unwrap_or_default();
+        let named = addresses.iter().filter(|address| address.ip().is_none());
+        named.filter_map(WireAddress::text).collect()
     }
 
     /// As it travels.
@@ -184,6 +215,16 @@ impl<'b> CheckedRecord<'b> {
         network: &str,
         unix_millis_now: u64,
     ) -> Result<Self, RecordError> {
+        Self::check_aged(signed, network, unix_millis_now, limits::RECORD_AGE_MAX)
+    }
+
+    /// The same, of a record that may be so old.
+    fn check_aged(
+        signed: &SignedRecord<'b>,
+        network: &str,
+        unix_millis_now: u64,
+        age_max: Duration,
+    ) -> Result<Self, RecordError> {
         if signed.body.len() > limits::RECORD_LEN_MAX {
             return Err(RecordError::Malformed);
         }
@@ -193,11 +234,11 @@ impl<'b> CheckedRecord<'b> {
         if body.network != network {
             return Err(RecordError::Network);
         }
-        if !is_current(body.unix_millis, unix_millis_now, limits::RECORD_AGE_MAX) {
+        if !is_current(body.unix_millis, unix_millis_now, age_max) {
             return Err(RecordError::Time);
         }
         let identity = PublicIdentity::from_bytes(&body.identity);
-        let addresses = body.addresses.iter().filter_map(|address| address.0);
+        let addresses = body.addresses.iter().filter_map(WireAddress::ip);
         Ok(Self {
             signed: *signed,
             identity,
@@ -258,10 +299,10 @@ pub(crate) fn is_current(signed: u64, now: u64, age_max: Duration) -> bool {
         && signed >= now.saturating_sub(millis(age_max))
 }
 
-fn decode_addresses<C>(
-    decoder: &mut Decoder<'_>,
+fn decode_addresses<'b, C>(
+    decoder: &mut Decoder<'b>,
     context: &mut C,
-) -> Result<Vec<WireAddress>, Error> {
+) -> Result<Vec<WireAddress<'b>>, Error> {
     decode_list(decoder, context, limits::RECORD_ADDRESSES_MAX)
 }
 
@@ -382,7 +423,7 @@ mod tests {
                 identity: Identity::from_seed([1; 32]).public().to_bytes(),
                 sequence: 7,
                 unix_millis: NOW,
-                addresses: vec![WireAddress(Some(SocketAddr::from(([1, 1, 1, 1], 1)))); count],
+                addresses: vec![WireAddress::Ip(SocketAddr::from(([1, 1, 1, 1], 1))); count],
                 capabilities: 0,
                 roles: 0,
             })

@@ -61,7 +61,7 @@ proptest! {
         let kept = record();
         let records = vec![kept.signed(); count];
         let ip: core::net::IpAddr = if v6 { "2001:db8::7" } else { "192.0.2.1" }.parse().unwrap();
-        let observed = Some(WireAddress(Some((ip, port).into())));
+        let observed = Some(WireAddress::Ip((ip, port).into()));
         for message in [
             Message::Ping(Ping { nonce: a }),
             Message::Pong(Ping { nonce: a }),

@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use bytes::Bytes;
+
 use super::Connection;
 use super::state::State;
 use crate::congestion::{ControllerState, SavedPath};
@@ -83,9 +85,25 @@ impl Connection {
     /// See [`Self::write`].
     pub fn write_short(&mut self, id: StreamId, data: &[u8]) -> Result<usize, WriteError> {
         self.check_open()?;
+        let room = self.room_for_short(id);
+        self.streams.write(id, data, room)
+    }
+
+    /// [`Self::write_short`] without a copy: what is taken is split off `data`, and held until it is
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// See [`Self::write`].
+    pub fn write_shared(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        self.check_open()?;
+        let room = self.room_for_short(id);
+        self.streams.write_shared(id, data, room)
+    }
+
+    fn room_for_short(&self, id: StreamId) -> u64 {
         let room = self.send_buffer().saturating_sub(self.buffered());
         let short = limits::STREAM_BACKLOG_MAX.saturating_sub(self.streams.backlog(id));
-        self.streams.write(id, data, room.min(short))
+        room.min(short)
     }
 
     /// Ends the sending half of a stream after what was written.
@@ -151,6 +169,21 @@ impl Connection {
         let packed = self.pack(data, options);
         let part_max = self.part_max(options.delivery, packed.uncompressed.is_some());
         Ok(self.outgoing.push(packed, part_max, &options))
+    }
+
+    /// Whether as much waits to be sent as is under way, and a packet at least: the peer would have
+    /// nothing to do if it waited for what comes next.
+    #[must_use]
+    pub fn is_worth_sending(&self) -> bool {
+        let under_way = self.sent.bytes_in_flight();
+        let packet = self.mtu as u64;
+        self.outgoing.buffered() >= under_way + under_way.max(packet)
+    }
+
+    /// Packets sent and neither acknowledged nor lost.
+    #[must_use]
+    pub const fn packets_under_way(&self) -> usize {
+        self.sent.outstanding()
     }
 
     /// A message as it travels: compressed if that is wanted, welcome and shorter.

@@ -11,7 +11,7 @@ use super::error::ChallengeError;
 use super::options::OsRandom;
 use super::state::{Awaited, ConnectionState, Shared};
 use super::stream::{RecvStream, SendStream};
-use super::wake::{Signal, Signals};
+use super::wake::{Signal, Signals, give_way};
 use crate::error::{CloseReason, SendMessageError};
 use crate::ids::{MessageId, StreamDirection, StreamId};
 use crate::io::{ConnectionHandle, Delivery, Message};
@@ -152,10 +152,16 @@ impl Connection {
         options: impl Into<SendOptions>,
     ) -> Result<MessageId, SendMessageError> {
         let (mut data, options) = (Some(data.into()), options.into());
-        self.wait_for(Signal::MessageWritable, |connection, _| {
-            offer_message(connection, &mut data, options)
-        })
-        .await
+        let (id, worth_sending) = self
+            .wait_for(Signal::MessageWritable, |connection, _| {
+                let id = offer_message(connection, &mut data, options)?;
+                Ok::<_, SendMessageError>((id, connection.is_worth_sending()))
+            })
+            .await?;
+        if worth_sending {
+            give_way().await;
+        }
+        Ok(id)
     }
 
     /// Sends a message reliably, or says that it would block.

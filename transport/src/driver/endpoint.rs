@@ -90,12 +90,13 @@ impl Endpoint {
         let met = Arc::clone(&meeting);
         let shared = Arc::new(Shared::new(core, clock, local, Carrier::Udp, met));
         let mtu = parts.config.transport.clone().clamped().mtu;
-        runtime.spawn(EndpointTask::new(
+        let task = EndpointTask::new(
             Arc::clone(&shared),
             UdpLink::new(socket),
             (UDP_PAYLOAD_MAX / mtu.max(1)).clamp(1, SEGMENTS_MAX),
             parts.tap(),
-        ));
+        );
+        runtime.spawn(task.with_busy_poll(options.busy_poll));
         let tcp = Arc::new(TcpSide::new(parts, clock, local, meeting, runtime.clone()));
         let listener = listening.map(|listening| {
             let accepting = listener::run(listening, Arc::clone(&tcp));

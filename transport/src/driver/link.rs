@@ -29,6 +29,12 @@ pub(super) trait Link: Send + Unpin + 'static {
     /// Waits for bytes: how much there is, for [`Self::feed`]. Zero: nothing after all.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
+    /// The same at once, whatever the system has said of the link: zero, nothing is there. Links that
+    /// cannot be asked say so.
+    fn try_receive(&mut self) -> io::Result<usize> {
+        Ok(0)
+    }
+
     /// Hands on what [`Self::poll_receive`] has counted.
     ///
     /// # Errors
@@ -119,6 +125,15 @@ impl Link for UdpLink {
         })
     }
 
+    fn try_receive(&mut self) -> io::Result<usize> {
+        // What is on its way to the socket before the last move wakes the task: moves are rare.
+        self.from_previous = false;
+        match self.socket.try_receive() {
+            Err(error) if is_no_failure(&error) => Ok(0),
+            other => other,
+        }
+    }
+
     fn feed(&mut self, received: usize, mut handle: impl FnMut(Arrived<'_>)) -> io::Result<()> {
         let socket = match &mut self.previous {
             Some((previous, _)) if self.from_previous => previous,
@@ -157,4 +172,13 @@ impl Link for UdpLink {
     fn log(error: &io::Error) {
         tracing::error!(%error, "the socket failed; the endpoint stops");
     }
+}
+
+/// Whether receiving failed for want of a datagram, or because the network answered to something that we
+/// sent (Windows).
+fn is_no_failure(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionReset
+    )
 }

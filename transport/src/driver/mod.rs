@@ -52,6 +52,7 @@
 //! # }
 //! ```
 
+mod busy;
 mod carrier;
 mod clock;
 mod connection;

@@ -88,18 +88,20 @@ impl Socket {
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.io.poll_recv_ready(cx))?;
-            let mut chunks = self.buffer.chunks_exact_mut(RECEIVE_BUFFER_SIZE);
-            let mut slices: [IoSliceMut<'_>; RECEIVE_BUFFERS] =
-                std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
             let mut received = 0;
-            let result = self.io.try_io(Interest::READABLE, || {
-                let slices = &mut slices[..self.wanted];
-                received = self
-                    .udp
-                    .recv(UdpSockRef::from(&self.io), slices, &mut self.meta)?;
+            let Self {
+                io,
+                udp,
+                buffer,
+                meta,
+                wanted,
+                ..
+            } = self;
+            let result = io.try_io(Interest::READABLE, || {
+                received = receive(io, udp, buffer, &mut meta[..*wanted])?;
                 // The system had no more: who asked it again would only hear that. It tells when
                 // there is something new (edge-triggered), as tokio's own readers rely on.
-                if received < self.wanted {
+                if received < *wanted {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
                 Ok(())
@@ -110,12 +112,24 @@ impl Socket {
                     return Poll::Ready(Err(error));
                 }
                 _ => {
-                    let bytes = self.meta.iter().take(received).map(|meta| meta.len).sum();
-                    self.wanted = buffers_for(received, bytes);
+                    self.on_received(received);
                     return Poll::Ready(Ok(received));
                 }
             }
         }
+    }
+
+    /// Receives a batch if there is one, without waiting and without being told.
+    pub(super) fn try_receive(&mut self) -> io::Result<usize> {
+        let meta = &mut self.meta[..self.wanted];
+        let received = receive(&self.io, &self.udp, &mut self.buffer, meta)?;
+        self.on_received(received);
+        Ok(received)
+    }
+
+    fn on_received(&mut self, received: usize) {
+        let bytes = self.meta.iter().take(received).map(|meta| meta.len).sum();
+        self.wanted = buffers_for(received, bytes);
     }
 
     /// The datagrams of the first `count` buffers, trains taken apart: from where, mark, to which
@@ -162,6 +176,20 @@ impl Socket {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// One call to the system: how many buffers it filled, as many as there are `meta` at most.
+fn receive(
+    io: &UdpSocket,
+    udp: &UdpSocketState,
+    buffer: &mut [u8],
+    meta: &mut [RecvMeta],
+) -> io::Result<usize> {
+    let mut chunks = buffer.chunks_exact_mut(RECEIVE_BUFFER_SIZE);
+    let mut slices: [IoSliceMut<'_>; RECEIVE_BUFFERS] =
+        std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+    let slices = &mut slices[..meta.len()];
+    udp.recv(UdpSockRef::from(io), slices, meta)
 }
 
 /// Buffers for a batch of [`RECEIVE_BYTES`], when `bytes` came in `count` of them: few where the kernel

@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::ConnectionRef;
@@ -103,6 +104,21 @@ impl SendStream {
             return Ok(0);
         }
         poll_fn(|cx| self.poll_write_typed(cx, data)).await
+    }
+
+    /// Writes all of `data` without a copy: it is held until the peer has acknowledged it. Waits while
+    /// less is taken.
+    ///
+    /// # Errors
+    /// As [`Self::write_some`]; how much was written is then unknown.
+    pub async fn write_shared(&mut self, mut data: Bytes) -> Result<(), WriteError> {
+        while !data.is_empty() {
+            let written = |cx: &mut Context<'_>| {
+                self.poll_write_with(cx, |connection, id| connection.write_shared(id, &mut data))
+            };
+            poll_fn(written).await?;
+        }
+        Ok(())
     }
 
     /// Ends the stream and waits until the peer's transport has acknowledged all of it.
@@ -197,11 +213,19 @@ impl SendStream {
     }
 
     fn poll_write_typed(&self, cx: &Context<'_>, data: &[u8]) -> Poll<Result<usize, WriteError>> {
+        self.poll_write_with(cx, |connection, id| connection.write_short(id, data))
+    }
+
+    fn poll_write_with(
+        &self,
+        cx: &Context<'_>,
+        write: impl FnOnce(&mut crate::Connection, StreamId) -> Result<usize, WriteError>,
+    ) -> Poll<Result<usize, WriteError>> {
         let result = self.connection.act(|connection, state| {
             if let Some(reason) = &state.closed {
                 return Err(reason.clone().into());
             }
-            let result = connection.write_short(self.id, data);
+            let result = write(connection, self.id);
             if matches!(result, Err(WriteError::Blocked)) {
                 register(
                     state.streams.get_mut(&self.id),

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::time::Sleep;
 
+use super::busy::BusyPoll;
 use super::carrier::registry::Membership;
 use super::link::{Arrived, Link};
 use super::state::{Shared, State};
@@ -30,6 +32,7 @@ pub(super) struct EndpointTask<L> {
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
     wakes: Wakes,
+    busy: BusyPoll,
     /// Sees every datagram.
     tap: Option<Box<dyn Tap>>,
     /// Of a TCP stream.
@@ -40,6 +43,8 @@ pub(super) struct EndpointTask<L> {
 struct Round {
     /// Nothing arrived and nothing is to be sent: the task may sleep.
     idle: bool,
+    /// The task is idle and looks again instead of sleeping.
+    look: bool,
     /// Somebody was woken, and has something to do before the next round.
     woke: bool,
     /// The task ends.
@@ -55,7 +60,7 @@ impl<L: Link> EndpointTask<L> {
         datagrams_per_batch: usize,
         tap: Option<Box<dyn Tap>>,
     ) -> Self {
-        let timer = tokio::time::sleep(std::time::Duration::ZERO);
+        let timer = tokio::time::sleep(Duration::ZERO);
         Self {
             shared,
             link,
@@ -63,6 +68,7 @@ impl<L: Link> EndpointTask<L> {
             timer: Box::pin(timer),
             armed: None,
             wakes: Wakes::default(),
+            busy: BusyPoll::new(Duration::ZERO),
             tap,
             membership: None,
         }
@@ -74,15 +80,25 @@ impl<L: Link> EndpointTask<L> {
         self
     }
 
+    /// The same task, which looks again for so long before it sleeps.
+    pub(super) fn with_busy_poll(mut self, limit: Duration) -> Self {
+        self.busy = BusyPoll::new(limit);
+        self
+    }
+
     /// One round: send what waits, receive a batch, let the core work on it.
     fn round(&mut self, cx: &mut Context<'_>) -> std::io::Result<Round> {
         self.move_if_told();
         if let Poll::Ready(result) = self.link.poll_send(cx) {
             result?;
         }
-        let received = match self.link.poll_receive(cx) {
-            Poll::Ready(result) => result?,
-            Poll::Pending => 0,
+        let received = if self.busy.is_looking() {
+            self.link.try_receive()?
+        } else {
+            match self.link.poll_receive(cx) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => 0,
+            }
         };
         let round = self.work(cx, received);
         let woke = self.wakes.run();
@@ -113,9 +129,13 @@ impl<L: Link> EndpointTask<L> {
             wakes,
             tap,
             membership,
+            busy,
             ..
         } = self;
         let now = shared.clock.now();
+        if received > 0 {
+            busy.on_arrival(now);
+        }
         let most = self.datagrams_per_batch;
         let (fed, round, incoming, closing) = shared.look(|state| {
             let (fed, datagrams) = feed(link, received, shared.local_addr(), (state, tap, now));
@@ -144,17 +164,23 @@ impl<L: Link> EndpointTask<L> {
                 membership.observe(datagrams, state.core.connection_count() > 0);
             }
             let incoming = state.dispatch_events(shared, now, wakes);
-            let idle = received == 0 && (blocked || link.is_clear());
+            let mut idle = received == 0 && (blocked || link.is_clear());
             let over = idle && is_over(state, membership.as_ref(), blocked);
             let expired = membership.as_ref().is_some_and(|it| it.is_expired(now));
             let finished = state.stop || over || expired;
-            if idle && !finished {
+            let looked = busy.is_looking();
+            let may_look = !blocked && state.core.awaits_little();
+            let look = idle && !finished && busy.on_idle(now, may_look);
+            // Who looked has not registered for being woken.
+            idle &= !looked || look;
+            if idle && !look && !finished {
                 state.task = Some(cx.waker().clone());
             }
             let chance = membership.as_ref().and_then(Membership::deadline);
             let deadline = state.core.poll_timeout().into_iter().chain(chance).min();
             let round = Round {
                 idle,
+                look,
                 woke: false,
                 finished,
                 deadline,
@@ -264,6 +290,7 @@ impl<L: Link> Future for EndpointTask<L> {
         for _ in 0..ROUNDS_PER_POLL {
             match this.round(cx) {
                 Ok(Round { finished: true, .. }) => return Poll::Ready(()),
+                Ok(Round { look: true, .. }) => break,
                 Ok(Round {
                     idle: true,
                     deadline,

@@ -1,7 +1,8 @@
 //! Who waits for what, and how they are woken: collected under the lock, run after it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -52,6 +53,20 @@ impl Signals {
     pub(super) fn notified(&self, signal: Signal) -> Notified<'_> {
         self.places[signal as usize].notified()
     }
+}
+
+/// Lets the tasks that were woken before have their turn first.
+pub(super) async fn give_way() {
+    let mut gave = false;
+    poll_fn(|cx| {
+        if gave {
+            return Poll::Ready(());
+        }
+        gave = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Wake-ups owed, to be paid when the lock is released: a waker may run anything.

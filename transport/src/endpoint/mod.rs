@@ -380,6 +380,14 @@ impl Endpoint {
         self.connections.len()
     }
 
+    /// Whether there are few connections and none has more than one packet under way: then what comes
+    /// next is an answer, and not the rest of a flight that may as well gather.
+    #[must_use]
+    pub fn awaits_little(&self) -> bool {
+        let alone = |slot: &Slot| slot.connection.packets_under_way() <= 1;
+        self.connections.len() <= 8 && self.connections.values().all(|slot| alone(slot))
+    }
+
     /// Half-open handshakes held.
     #[must_use]
     pub fn half_open_count(&self) -> usize {

@@ -1,9 +1,11 @@
 //! Bytes of a stream from the moment they are accepted until they are acknowledged.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use bytes::Bytes;
+
+use super::rope::Rope;
 use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
 use crate::rest::Rest;
@@ -33,10 +35,8 @@ enum End {
 /// The send buffer of one stream.
 #[derive(Debug, Default)]
 pub struct SendBuffer {
-    /// Bytes from `base` on.
-    bytes: VecDeque<u8>,
-    /// Everything below is acknowledged and forgotten.
-    base: u64,
+    /// Everything below its start is acknowledged and forgotten.
+    bytes: Rope,
     /// Everything from here on was never sent.
     next: u64,
     /// Acknowledged above `base`.
@@ -53,7 +53,7 @@ impl SendBuffer {
     #[cfg(test)]
     pub(crate) fn starting_at(offset: u64) -> Self {
         Self {
-            base: offset,
+            bytes: Rope::starting_at(offset),
             next: offset,
             ..Self::default()
         }
@@ -62,7 +62,13 @@ impl SendBuffer {
     /// Accepts bytes for sending.
     pub fn write(&mut self, data: &[u8]) {
         debug_assert!(self.end == End::Open, "the caller checks for the end");
-        self.bytes.extend(data);
+        self.bytes.copy_in(data);
+    }
+
+    /// The same without a copy.
+    pub fn write_shared(&mut self, data: Bytes) {
+        debug_assert!(self.end == End::Open, "the caller checks for the end");
+        self.bytes.share(data);
     }
 
     /// No more bytes will come.
@@ -81,13 +87,13 @@ impl SendBuffer {
     /// Bytes held.
     #[must_use]
     pub fn buffered(&self) -> u64 {
-        self.bytes.len() as u64
+        self.bytes.end() - self.bytes.start()
     }
 
     /// Bytes accepted so far, the stream's final size once it is finished.
     #[must_use]
     pub fn written(&self) -> u64 {
-        self.base + self.bytes.len() as u64
+        self.bytes.end()
     }
 
     /// Bytes sent at least once.
@@ -116,19 +122,19 @@ impl SendBuffer {
             .iter()
             .map(|range| range.end - range.start)
             .sum();
-        self.base + above
+        self.bytes.start() + above
     }
 
     /// Whether bytes and end are all acknowledged.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
-        self.end == End::Acknowledged && self.bytes.is_empty()
+        self.end == End::Acknowledged && self.buffered() == 0
     }
 
     /// Whether everything accepted so far, the end included when there is one, is acknowledged.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.bytes.is_empty() && matches!(self.end, End::Open | End::Acknowledged)
+        self.buffered() == 0 && matches!(self.end, End::Open | End::Acknowledged)
     }
 
     /// Whether there is something to send when new bytes may go up to `limit`.
@@ -168,17 +174,8 @@ impl SendBuffer {
     }
 
     /// Appends the bytes of `range`, which was polled and not yet acknowledged, to `out`.
-    pub fn copy(&self, range: &Range<u64>, out: &mut Vec<u8>) {
-        let index = |offset: u64| usize::try_from(offset - self.base).unwrap_or(usize::MAX);
-        let (from, to) = (index(range.start), index(range.end));
-        let (front, back) = self.bytes.as_slices();
-        if let Some(part) = front.get(from..to.min(front.len())) {
-            out.extend_from_slice(part);
-        }
-        if to > front.len() {
-            let from = from.saturating_sub(front.len());
-            out.extend_from_slice(&back[from..to - front.len()]);
-        }
+    pub fn copy(&mut self, range: &Range<u64>, out: &mut Vec<u8>) {
+        self.bytes.copy_out(range, out);
     }
 
     /// A piece was acknowledged.
@@ -186,34 +183,23 @@ impl SendBuffer {
         if fin {
             self.end = End::Acknowledged;
         }
-        let range = range.start.max(self.base)..range.end;
+        let range = range.start.max(self.bytes.start())..range.end;
         if range.is_empty() {
             return;
         }
-        if range.start == self.base && self.acknowledged.is_empty() && self.lost.is_empty() {
+        if range.start == self.bytes.start() && self.acknowledged.is_empty() && self.lost.is_empty()
+        {
             // In order, as nearly always.
-            self.forget_below(range.end);
+            self.bytes.forget_below(range.end);
             return;
         }
         self.lost.remove(range.clone());
         self.acknowledged.insert(range);
-        if let Some(first) = self
-            .acknowledged
-            .first()
-            .filter(|first| first.start == self.base || planted::is(Bug::SendBufferFreedEarly))
-        {
+        if let Some(first) = self.acknowledged.first().filter(|first| {
+            first.start == self.bytes.start() || planted::is(Bug::SendBufferFreedEarly)
+        }) {
             self.acknowledged.pop_first(u64::MAX);
-            self.forget_below(first.end);
-        }
-    }
-
-    /// Everything below `offset` is acknowledged.
-    fn forget_below(&mut self, offset: u64) {
-        let count = usize::try_from(offset - self.base).unwrap_or(usize::MAX);
-        self.bytes.drain(..count.min(self.bytes.len()));
-        self.base = offset;
-        if self.bytes.is_empty() {
-            self.bytes = VecDeque::new();
+            self.bytes.forget_below(first.end);
         }
     }
 
@@ -222,7 +208,7 @@ impl SendBuffer {
         if fin && self.end == End::InFlight && !planted::is(Bug::LostEndNotRepeated) {
             self.end = End::Pending;
         }
-        let range = range.start.max(self.base)..range.end;
+        let range = range.start.max(self.bytes.start())..range.end;
         if range.is_empty() {
             return;
         }

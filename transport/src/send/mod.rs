@@ -12,5 +12,6 @@ pub mod mtu;
 pub mod pacer;
 pub mod prr;
 pub mod rate;
+mod rope;
 pub mod rtt;
 pub(crate) mod skipped;

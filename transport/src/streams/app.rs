@@ -9,6 +9,7 @@ use crate::ids::{Side, StreamDirection, StreamId};
 use crate::options::Priority;
 use crate::planted::{self, Bug};
 use alloc::collections::BTreeMap;
+use bytes::Bytes;
 
 impl Streams {
     /// Opens a stream, if the peer's grant allows one more.
@@ -43,6 +44,32 @@ impl Streams {
         data: &[u8],
         room: u64,
     ) -> Result<usize, WriteError> {
+        let count = self.admit(id, data.len(), room)?;
+        let stream = sending(&mut self.send, self.side, id)?;
+        stream.buffer.write(&data[..count]);
+        self.on_written(id, count);
+        Ok(count)
+    }
+
+    /// The same without a copy: what is taken is split off.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub(crate) fn write_shared(
+        &mut self,
+        id: StreamId,
+        data: &mut Bytes,
+        room: u64,
+    ) -> Result<usize, WriteError> {
+        let count = self.admit(id, data.len(), room)?;
+        let stream = sending(&mut self.send, self.side, id)?;
+        stream.buffer.write_shared(data.split_to(count));
+        self.on_written(id, count);
+        Ok(count)
+    }
+
+    /// How many of `wanted` bytes are taken now.
+    fn admit(&mut self, id: StreamId, wanted: usize, room: u64) -> Result<usize, WriteError> {
         let stream = sending(&mut self.send, self.side, id)?;
         if let Some(code) = stream.stopped {
             return Err(WriteError::Stopped(code));
@@ -50,17 +77,19 @@ impl Streams {
         if stream.reset.is_some() || stream.buffer.is_finished() {
             return Err(ApiMisuse::AlreadyFinished.into());
         }
-        let count = data.len().min(usize::try_from(room).unwrap_or(usize::MAX));
-        if count == 0 && !data.is_empty() {
+        let count = wanted.min(usize::try_from(room).unwrap_or(usize::MAX));
+        if count == 0 && wanted > 0 {
             if !planted::is(Bug::WriterNeverWoken) {
                 self.blocked.insert(id);
             }
             return Err(WriteError::Blocked);
         }
-        stream.buffer.write(&data[..count]);
+        Ok(count)
+    }
+
+    fn on_written(&mut self, id: StreamId, count: usize) {
         self.buffered += count as u64;
         self.enqueue(id);
-        Ok(count)
     }
 
     /// Bytes of a stream that wait to be sent for the first time.

@@ -93,8 +93,8 @@ impl Streams {
     }
 
     /// Appends the bytes of a polled piece.
-    pub(crate) fn copy(&self, id: StreamId, range: &Range<u64>, out: &mut Vec<u8>) {
-        if let Some(stream) = self.send.get(&id) {
+    pub(crate) fn copy(&mut self, id: StreamId, range: &Range<u64>, out: &mut Vec<u8>) {
+        if let Some(stream) = self.send.get_mut(&id) {
             stream.buffer.copy(range, out);
         }
     }

@@ -121,6 +121,48 @@ async fn delivers_a_thousand_messages_once_each() -> Result {
     Ok(())
 }
 
+/// On one thread nobody else runs while a task does not wait: the first packets leave all the same.
+#[tokio::test]
+async fn the_first_of_many_messages_leave_before_the_last_is_made() -> Result {
+    let (_client, dialled, _server, accepted) = pair(EndpointConfig::default()).await?;
+    let sent = || dialled.stats().map_or(0, |stats| stats.packets_sent);
+    let before = sent();
+    for _ in 0..600 {
+        dialled.send_message([1; 100]).await?;
+    }
+    assert!(sent() > before, "nothing left early");
+    for _ in 0..600 {
+        accepted.receive_message().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn shared_bytes_arrive_as_copied_ones_do() -> Result {
+    let (_client, dialled, _server, accepted) = pair(EndpointConfig::default()).await?;
+    let data = pattern(700_000);
+    let (mut writer, _) = dialled.open_stream().await?;
+    let written = async {
+        writer.write_all(&data[..1_000]).await?;
+        writer
+            .write_shared(data[1_000..600_000].to_vec().into())
+            .await?;
+        writer.write_all(&data[600_000..]).await?;
+        writer.finish().await?;
+        Ok::<_, io::Error>(())
+    };
+    let read = async {
+        let (_, mut reader) = accepted.accept_stream().await?;
+        let mut got = Vec::new();
+        reader.read_to_end(&mut got).await?;
+        Ok::<_, io::Error>(got)
+    };
+    let (written, read) = tokio::join!(written, read);
+    written?;
+    assert!(read? == data, "what arrived differs");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delivers_records_in_order_on_each_of_many_streams() -> Result {
     let (_client, dialled, _server, accepted) = pair(EndpointConfig::default()).await?;

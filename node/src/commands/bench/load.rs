@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use dunlin_session::NodeId;
 use dunlin_transport::driver::Connection;
 use dunlin_transport::plain::PlainInitiator;
@@ -229,10 +230,10 @@ async fn fill_stream(
     seconds: Duration,
 ) -> std::io::Result<u64> {
     let (mut writer, mut reader) = connection.open_stream().await?;
-    let data = vec![0x5a; WRITE_LEN];
+    let data = Bytes::from(vec![0x5a; WRITE_LEN]);
     let mut sent = 0_u64;
     while stopwatch.elapsed() < seconds {
-        writer.write_all(&data).await?;
+        writer.write_shared(data.clone()).await?;
         sent += data.len() as u64;
     }
     writer.shutdown().await?;

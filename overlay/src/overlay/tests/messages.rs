@@ -39,7 +39,8 @@ fn direct_messages_reach_the_named_handler() {
         [Event::Direct {
             peer: id(1),
             handler,
-            payload
+            payload,
+            via: None
         }]
     );
     bench.deliver(

@@ -1,10 +1,13 @@
 //! One overlay against peers that are played by hand, so that they can misbehave.
 
+mod admission;
+mod book;
 mod conduct;
 mod gossip;
 mod messages;
 mod peers;
 mod roving;
+mod through;
 mod trees;
 
 use core::time::Duration;

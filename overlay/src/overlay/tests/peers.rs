@@ -4,6 +4,7 @@ use super::*;
 use crate::limits::{
     ALTERNATIVES_MAX, BOOTSTRAP_MAX, DIALS_MAX, EXCHANGE_RECORDS_MAX, HANDSHAKING_MAX,
 };
+use crate::saved::BanSubject;
 use crate::wire::{Disconnect, DisconnectAck, GetPeers, Peers};
 use crate::{
     CloseReason, DialTarget, DisconnectReason, LinkEnd, LinkEndCause, OverlayError, PeerState,
@@ -434,7 +435,7 @@ fn a_goodbye_without_acknowledgement_closes_after_the_timeout() {
         matches!(bench.actions[..], [Action::CloseLink { .. }]),
         "banned"
     );
-    bench.call(|overlay, now| overlay.unban(now, id(1)));
+    bench.call(|overlay, now| overlay.unban(now, BanSubject::Peer(id(1))));
     bench.connect(1);
 }
 
