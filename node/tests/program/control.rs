@@ -351,7 +351,7 @@ fn messages_and_broadcasts_reach_who_listens() {
     let mut listening = Running::start(&mut command(
         lab,
         "second",
-        &["logs", "-f", "-n", "0", "--json"],
+        &["logs", "-f", "-n", "256", "--json"],
     ));
     let mut spoken = Chat::open(lab, "second", &[]);
     let said = told(lab, "first", &["broadcast", "to all of you"]);
@@ -519,7 +519,7 @@ fn a_slow_reader_of_the_event_stream_holds_nothing_up() {
     let mut quick = Running::start(&mut command(
         lab,
         "second",
-        &["logs", "-f", "-n", "0", "--json"],
+        &["logs", "-f", "-n", "256", "--json"],
     ));
     let text = "x".repeat(16_000);
     for number in 0..100 {
