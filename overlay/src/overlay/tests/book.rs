@@ -131,10 +131,11 @@ fn evil_picks(mut overlay: Overlay) -> usize {
 
 const SEEDS: usize = 60;
 
-/// The picks of all seeds are within the bound that his buckets allow, and not none.
+/// The picks of all seeds are no more than the bound that his buckets allow on average, and not none.
 fn check_picks(picks: &[usize]) {
     let all: usize = picks.iter().sum();
-    let most = SEEDS * PICKS / 8;
+    // An eighth, and three standard deviations of so many draws.
+    let most = SEEDS * PICKS / 8 + 22;
     assert!(all <= most, "{all} dials of {}", SEEDS * PICKS);
     assert!(all > 0, "he is drawn now and then, or nothing was tried");
     assert!(picks.iter().all(|&evil| evil <= usize::from(EVIL_GROUPS)));
