@@ -226,7 +226,9 @@ impl Overlay {
         };
         let is_outbound = !live.is_inbound();
         let is_seed = is_outbound && self.table.get(peer)?.source == PeerSource::Bootstrap;
-        Some(if is_outbound && self.roves_to(peer) {
+        Some(if self.is_persistent(peer) {
+            ConnectionKind::Persistent
+        } else if is_outbound && self.roves_to(peer) {
             ConnectionKind::Temporary
         } else if is_seed {
             ConnectionKind::Seed

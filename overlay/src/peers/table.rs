@@ -88,7 +88,8 @@ impl Entry {
         self.slot.is_some() || self.is_configured() || self.anchor
     }
 
-    fn is_configured(&self) -> bool {
+    /// Whether it is a bootstrap or persistent.
+    pub(crate) fn is_configured(&self) -> bool {
         self.source == PeerSource::Bootstrap || self.priority == PeerPriority::High
     }
 
