@@ -1,8 +1,10 @@
 //! Networks of overlays: convergence, broadcast, gossip under faults, crash, partition, churn, goodbyes,
 //! replay.
 
+mod byzantine;
 mod gossip;
 mod heal;
+mod peers;
 
 use std::time::Duration;
 

@@ -2,13 +2,15 @@
 
 pub mod address;
 pub mod carrier;
+pub mod config;
+pub mod control;
 pub mod controller;
 pub mod id;
 pub mod lab;
 pub mod trace;
 pub mod values;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use address::PeerAddress;
 use carrier::Carriers;
+pub use config::StartArgs;
 use controller::Controllers;
 use id::{IdArgs, KeyArgs};
 use values::{Percent, Rate};
@@ -26,6 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   dunlin recv --out inbox            wait for files; prints ID@host:port to paste
   dunlin send photos ID@host:port    send a folder; run it again to resume
+  dunlin peer list                   the peers of the node that `dunlin start` runs
   dunlin simulate --count 8          a small network on this machine that gossips
   dunlin bench server                then: dunlin bench client 127.0.0.1:4601
 
@@ -49,6 +53,13 @@ pub struct Cli {
 pub enum Command {
     /// Run a node of the gossip network until Ctrl-C
     Start(StartArgs),
+    /// Commands for a running node.
+    #[command(flatten)]
+    Node(control::NodeCommand),
+    /// Write a configuration file with every key, its default and what it means
+    GenerateConfig(config::GenerateConfigArgs),
+    /// Check a configuration file
+    Config(config::ConfigArgs),
     /// Run a network of real nodes on loopback sockets in this process
     Simulate(SimulateArgs),
     /// Wait for files and folders
@@ -65,35 +76,12 @@ pub enum Command {
     Trace(trace::TraceCommandArgs),
     /// Print the ID of this node, making its key at first use; make, seal, replace keys
     Id(IdArgs),
+    /// Print a completion script for a shell
+    Completions(control::CompletionsArgs),
+    /// Print the manual page
+    Man(control::ManArgs),
     /// Print the version
     Version,
-}
-
-/// `dunlin start`.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  dunlin start --port 4600
-  dunlin start --port 4610 --data-dir /tmp/b --bootstrap 127.0.0.1:4600")]
-pub struct StartArgs {
-    /// Address to listen on
-    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
-    pub host: IpAddr,
-    /// Port to listen on; 0 lets the system choose
-    #[arg(long, default_value_t = 4600)]
-    pub port: u16,
-    /// Congestion controller of all connections
-    #[arg(long, value_enum, default_value_t = Controllers::Cubic)]
-    pub controller: Controllers,
-    /// A node to join the network through: ID@host:port or host:port; may be repeated
-    #[arg(long = "bootstrap", value_name = "ADDR")]
-    pub bootstrap: Vec<PeerAddress>,
-    /// Where the keys are.
-    #[command(flatten)]
-    pub keys: KeyArgs,
-    /// Traces to write.
-    #[command(flatten)]
-    pub traces: trace::TraceArgs,
 }
 
 /// `dunlin simulate`.
@@ -387,6 +375,10 @@ mod tests {
             "dunlin bench client h:1 --controller bbr",
             "dunlin bench server --controller bbr-tolerant",
             "dunlin start --controller bbr",
+            "dunlin start --config node.toml --data-dir d",
+            "dunlin generate-config node.toml --format json --port 1 --bootstrap h:1",
+            "dunlin generate-config -",
+            "dunlin config check node.toml",
             "dunlin recv --carrier tcp",
             "dunlin bench client h:1 --carrier udp",
             "dunlin bench server --listen [::1]:0 --plain",
@@ -402,6 +394,30 @@ mod tests {
             "dunlin id export --data-dir d",
             "dunlin recv --network n --post-quantum required",
             "dunlin version",
+            "dunlin stop --data-dir d",
+            "dunlin status --json",
+            "dunlin peer list --format json --filter connected",
+            "dunlin peer add h:1 --priority high --wait 0s",
+            "dunlin peer remove dunlin1abc --ban",
+            "dunlin peer ban abc --for 1h --reason why",
+            "dunlin peer unban abc",
+            "dunlin peer bans --json",
+            "dunlin peer info abc",
+            "dunlin peer why abc --json",
+            "dunlin peer top -n 3",
+            "dunlin peer export -",
+            "dunlin peer import peers.json",
+            "dunlin broadcast hello --topic t --priority low",
+            "dunlin message abc hello --handler h",
+            "dunlin chat abc",
+            "dunlin chat --topic t",
+            "dunlin trust list",
+            "dunlin trust events -n 5",
+            "dunlin stats -o json",
+            "dunlin metrics --openmetrics",
+            "dunlin logs -f --set info",
+            "dunlin completions bash",
+            "dunlin man",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));
         }

@@ -14,7 +14,6 @@ use dunlin_transport::driver::CarrierChoice;
 use tokio::sync::mpsc;
 
 use crate::cli::SimulateArgs;
-use crate::cli::controller::Controllers;
 use crate::commands::stopwatch::Stopwatch;
 use crate::commands::{note, print_line};
 use crate::failure::{Exit, Failure, plain_reason};
@@ -70,7 +69,6 @@ impl Network {
                 })?,
             };
             let options = NodeOptions {
-                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
                 bootstrap: nodes
                     .first()
                     .map(|node| (node.address(), Some(node.id())))
@@ -79,7 +77,7 @@ impl Network {
                 inbox: Some(inbox(folder, index)),
                 // A second socket for each of hundreds of nodes would be for nothing here.
                 carriers: CarrierChoice::UdpOnly,
-                controller: Controllers::default(),
+                ..NodeOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
             };
             let (node, events) = Node::start(&Keys::throwaway(), options)?;
             tokio::spawn(listen(node.id(), events, hearing.clone()));

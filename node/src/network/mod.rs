@@ -4,11 +4,15 @@
 //! one for each direction. What arrives on a stream instead of as a message is a file
 //! transfer; a node with an inbox receives it.
 
+mod handle;
 mod link;
+mod recorder;
+mod story;
 mod task;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dunlin_overlay::{
     BroadcastId, Event, Instant, Overlay, OverlayConfig, OverlayError, OverlayStats, PeerState,
@@ -25,7 +29,11 @@ use crate::clock::{Clock, unix_millis};
 use crate::discovery::{Discovery, DiscoveryOptions};
 use crate::failure::{Exit, Failure};
 use crate::stack::{Keys, Wire, listen, reachable_address};
+use crate::store::Store;
 
+pub use handle::Handle;
+pub use recorder::Memory;
+use recorder::Recorder;
 use task::{Order, Task};
 
 /// Events that may wait for the application. More are dropped, which is logged.
@@ -44,6 +52,29 @@ pub struct NodeOptions {
     pub carriers: CarrierChoice,
     /// The congestion controller of its connections.
     pub controller: Controllers,
+    /// Settings of the overlay; its clock and addresses are set at the start.
+    pub overlay: OverlayConfig,
+    /// What it remembers, and where it writes it; `None`: it forgets all when it ends.
+    pub memory: Option<Memory>,
+}
+
+impl NodeOptions {
+    /// A node by itself that listens there and forgets all when it ends.
+    #[must_use]
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            bootstrap: Vec::new(),
+            inbox: None,
+            carriers: CarrierChoice::Race,
+            controller: Controllers::default(),
+            overlay: OverlayConfig::new(WallClock {
+                at: Instant::ZERO,
+                unix_millis: 0,
+            }),
+            memory: None,
+        }
+    }
 }
 
 /// A running node. Dropping it ends it without goodbyes.
@@ -53,6 +84,7 @@ pub struct Node {
     address: SocketAddr,
     orders: mpsc::Sender<Order>,
     task: JoinHandle<()>,
+    store: Option<Arc<Store>>,
 }
 
 impl Node {
@@ -74,15 +106,15 @@ impl Node {
         )?;
         let address = reachable_address(endpoint.local_addr());
         let clock = Clock::start();
-        let calendar = WallClock {
+        let mut config = options.overlay;
+        config.wall_clock = WallClock {
             at: clock.now(),
             unix_millis: unix_millis(),
         };
-        let mut config = OverlayConfig::new(calendar);
         config.listen = vec![address];
         let mut seed = [0; 32];
         OsRandom.fill(&mut seed);
-        let identity = std::sync::Arc::clone(keys.identity());
+        let identity = Arc::clone(keys.identity());
         let mut overlay = Overlay::new(config, identity, seed);
         for (bootstrap, id) in options.bootstrap {
             overlay
@@ -94,6 +126,10 @@ impl Node {
                     )
                 })?;
         }
+        let store = options.memory.map(|memory| {
+            recorder::restore(&mut overlay, clock.now(), memory.saved);
+            memory.store
+        });
         let (events, happened) = mpsc::channel(EVENTS_MAX);
         let (orders, ordered) = mpsc::channel(64);
         let task = Task::new(
@@ -103,6 +139,7 @@ impl Node {
             clock,
             events,
             options.inbox,
+            Recorder::new(store.clone(), clock.now()),
         );
         let task = tokio::spawn(task.run(ordered));
         Ok((
@@ -111,6 +148,7 @@ impl Node {
                 address,
                 orders,
                 task,
+                store,
             },
             happened,
         ))
@@ -176,6 +214,23 @@ impl Node {
             .await?
     }
 
+    /// The store it writes, if it has one.
+    #[must_use]
+    pub fn store(&self) -> Option<&Arc<Store>> {
+        self.store.as_ref()
+    }
+
+    /// Waits until what has happened so far is on the disk; `false`: the disk refuses it, or there is
+    /// no store. What an operator asked for and was told is done has to outlive the process.
+    pub async fn flush(&self) -> bool {
+        // The order comes back when the task has told the store all that came before it.
+        self.with_overlay(|_, _| ()).await;
+        match &self.store {
+            Some(store) => store.flush().await,
+            None => false,
+        }
+    }
+
     /// Says goodbye to the peers and ends, within about a second.
     pub async fn shutdown(mut self) {
         self.ask(Order::Shutdown).await;
@@ -190,9 +245,7 @@ impl Node {
     /// A way to its overlay for other tasks. It does not keep the node running.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle {
-            orders: self.orders.clone(),
-        }
+        Handle::new(self.id, self.address, self.orders.clone())
     }
 
     /// Looks for peers by DNS and in the local network, until the returned value is dropped. Must be
@@ -200,29 +253,6 @@ impl Node {
     #[must_use]
     pub fn discover(&self, options: DiscoveryOptions) -> Discovery {
         Discovery::start(options, self.handle(), self.id, self.address)
-    }
-}
-
-/// A way to the overlay of a node that may end meanwhile.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    orders: mpsc::Sender<Order>,
-}
-
-impl Handle {
-    /// Like [`Node::with_overlay`].
-    pub async fn with_overlay<T: Send + 'static>(
-        &self,
-        what: impl FnOnce(&mut Overlay, Instant) -> T + Send + 'static,
-    ) -> Option<T> {
-        with_overlay(&self.orders, what).await
-    }
-
-    /// That of a node which has ended.
-    #[cfg(test)]
-    pub(crate) fn of_ended_node() -> Self {
-        let (orders, _) = mpsc::channel(1);
-        Self { orders }
     }
 }
 

@@ -7,13 +7,16 @@
 
 mod baseline;
 mod carrier;
+mod control;
 mod controller;
 mod faults;
 mod identity;
+mod kill;
 mod lab;
 mod lossy;
 mod network;
 mod process;
 mod refusals;
+mod start;
 mod traces;
 mod transfer;

@@ -9,7 +9,7 @@ use crate::peers::eviction::{Candidate, choose};
 use crate::peers::groups::{network, subnet};
 use crate::peers::live::Live;
 use crate::peers::state::{PeerState, StateReason};
-use crate::peers::table::Entry;
+use crate::peers::table::PeerSource;
 use crate::types::DisconnectReason;
 
 impl Overlay {
@@ -45,7 +45,7 @@ impl Overlay {
     /// Whether a peer is neither limited nor evicted.
     pub(super) fn is_protected(&self, peer: NodeId) -> bool {
         let entry = self.table.get(peer);
-        entry.is_some_and(Entry::is_configured)
+        self.is_persistent(peer) || entry.is_some_and(|entry| entry.source == PeerSource::Bootstrap)
     }
 
     /// The connected inbound peer that would go for `newcomer`.

@@ -5,10 +5,10 @@ use core::fmt;
 /// The six connection types of the seeds. A link has the first that fits, in this order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ConnectionKind {
-    /// To a peer that was given high priority: kept and restored, whoever opened it.
-    Persistent,
     /// Opened to look around, and given up for another one after a while (the rover).
     Temporary,
+    /// To a peer that is configured or was given priority: kept and restored.
+    Persistent,
     /// Opened to an address of the bootstrap list.
     Seed,
     /// The peer opened it.

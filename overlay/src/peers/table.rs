@@ -89,7 +89,7 @@ impl Entry {
     }
 
     /// Whether it is a bootstrap or persistent.
-    pub(crate) fn is_configured(&self) -> bool {
+    fn is_configured(&self) -> bool {
         self.source == PeerSource::Bootstrap || self.priority == PeerPriority::High
     }
 
