@@ -20,13 +20,7 @@ impl DataDir {
     /// # Errors
     /// When there is no home folder, or the folder cannot be made or is not a folder.
     pub fn open(asked: Option<&Path>) -> Result<Self, Failure> {
-        let path = locate(asked, std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"))
-            .ok_or_else(|| {
-                Failure::new(
-                    Exit::Local,
-                    "no place for keys: neither HOME nor XDG_DATA_HOME is set; name a folder with --data-dir",
-                )
-            })?;
+        let Self(path) = Self::find(asked)?;
         make(&path).map_err(|error| {
             Failure::new(
                 Exit::Local,
@@ -40,6 +34,24 @@ impl DataDir {
         Ok(Self(path))
     }
 
+    /// Finds the folder, whether it is there or not.
+    ///
+    /// # Errors
+    /// When there is no home folder.
+    pub fn find(asked: Option<&Path>) -> Result<Self, Failure> {
+        let found = locate(
+            asked,
+            std::env::var_os("XDG_DATA_HOME"),
+            std::env::var_os("HOME"),
+        );
+        found.map(Self).ok_or_else(|| {
+            Failure::new(
+                Exit::Local,
+                "no place for keys: neither HOME nor XDG_DATA_HOME is set; name a folder with --data-dir",
+            )
+        })
+    }
+
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -50,6 +62,24 @@ impl DataDir {
     #[must_use]
     pub fn identity_file(&self) -> PathBuf {
         self.0.join("identity.key")
+    }
+
+    /// The socket over which a running node takes commands.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
+    /// The token of the API over TCP.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.0.join("api.token")
+    }
+
+    /// Where a running node serves the API over TCP.
+    #[must_use]
+    pub fn api_address_file(&self) -> PathBuf {
+        self.0.join("api.address")
     }
 
     /// The store of a node.

@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`cli`] | the typed command line |
 //! | [`commands`] | what each command does |
+//! | [`control`] | how a running node is watched and steered: HTTP over a Unix socket (`docs/api.md`) |
+//! | [`metrics`] | metrics for Prometheus |
 //! | [`config`] | the settings of a node, from file, environment and command line (`docs/config.md`) |
 //! | [`network`] | a node of the gossip network: the overlay on real connections |
 //! | [`transfer`] | the file-transfer protocol, over any pair of byte streams (`docs/transfer.md`) |
@@ -24,11 +26,13 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod control;
 pub mod data_dir;
 pub mod discovery;
 pub mod failure;
 pub mod fuzzing;
 pub mod known_peers;
+pub mod metrics;
 pub mod network;
 pub mod open_files;
 pub mod progress_bar;

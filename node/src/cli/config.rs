@@ -1,6 +1,6 @@
 //! `dunlin start` and the commands about its configuration.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -38,6 +38,10 @@ pub struct StartArgs {
     /// A node to join the network through: ID@host:port or host:port; may be repeated
     #[arg(long = "bootstrap", value_name = "ADDR")]
     pub bootstrap: Vec<PeerAddress>,
+    /// Serve the API over TCP as well, to whoever has the token in DIR/api.token; port 0 lets the
+    /// system choose
+    #[arg(long, value_name = "IP:PORT")]
+    pub api: Option<SocketAddr>,
     /// Where the keys are.
     #[command(flatten)]
     pub keys: KeyArgs,

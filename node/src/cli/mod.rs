@@ -3,6 +3,7 @@
 pub mod address;
 pub mod carrier;
 pub mod config;
+pub mod control;
 pub mod controller;
 pub mod id;
 pub mod lab;
@@ -28,6 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   dunlin recv --out inbox            wait for files; prints ID@host:port to paste
   dunlin send photos ID@host:port    send a folder; run it again to resume
+  dunlin peer list                   the peers of the node that `dunlin start` runs
   dunlin simulate --count 8          a small network on this machine that gossips
   dunlin bench server                then: dunlin bench client 127.0.0.1:4601
 
@@ -51,6 +53,9 @@ pub struct Cli {
 pub enum Command {
     /// Run a node of the gossip network until Ctrl-C
     Start(StartArgs),
+    /// Commands for a running node.
+    #[command(flatten)]
+    Node(control::NodeCommand),
     /// Write a configuration file with every key, its default and what it means
     GenerateConfig(config::GenerateConfigArgs),
     /// Check a configuration file
@@ -71,6 +76,10 @@ pub enum Command {
     Trace(trace::TraceCommandArgs),
     /// Print the ID of this node, making its key at first use; make, seal, replace keys
     Id(IdArgs),
+    /// Print a completion script for a shell
+    Completions(control::CompletionsArgs),
+    /// Print the manual page
+    Man(control::ManArgs),
     /// Print the version
     Version,
 }
@@ -385,6 +394,30 @@ mod tests {
             "dunlin id export --data-dir d",
             "dunlin recv --network n --post-quantum required",
             "dunlin version",
+            "dunlin stop --data-dir d",
+            "dunlin status --json",
+            "dunlin peer list --format json --filter connected",
+            "dunlin peer add h:1 --priority high --wait 0s",
+            "dunlin peer remove dunlin1abc --ban",
+            "dunlin peer ban abc --for 1h --reason why",
+            "dunlin peer unban abc",
+            "dunlin peer bans --json",
+            "dunlin peer info abc",
+            "dunlin peer why abc --json",
+            "dunlin peer top -n 3",
+            "dunlin peer export -",
+            "dunlin peer import peers.json",
+            "dunlin broadcast hello --topic t --priority low",
+            "dunlin message abc hello --handler h",
+            "dunlin chat abc",
+            "dunlin chat --topic t",
+            "dunlin trust list",
+            "dunlin trust events -n 5",
+            "dunlin stats -o json",
+            "dunlin metrics --openmetrics",
+            "dunlin logs -f --set info",
+            "dunlin completions bash",
+            "dunlin man",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));
         }

@@ -3,6 +3,7 @@
 
 mod bench;
 mod config;
+mod control;
 mod generate_config;
 mod id;
 mod lab;
@@ -36,6 +37,7 @@ pub async fn dispatch(cli: Cli) -> Result<(), Failure> {
             })
             .await
         }
+        Command::Node(command) => control::run(command, shutdown).await,
         Command::GenerateConfig(args) => generate_config::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Simulate(args) => simulate::run(args, shutdown).await,
@@ -56,6 +58,8 @@ pub async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Lab(args) => lab::run(args.action, shutdown).await,
         Command::Trace(args) => trace::run(&args),
         Command::Id(args) => id::run(&args),
+        Command::Completions(args) => control::completions(&args),
+        Command::Man(args) => control::man(&args),
         Command::Version => version::run(),
     }
 }

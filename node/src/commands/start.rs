@@ -12,13 +12,14 @@ use crate::cli::id::{KeyArgs, KeyFileArgs};
 use crate::clock::unix_millis;
 use crate::commands::{note, print_line};
 use crate::config::{Config, Draft, Mistakes, changes};
+use crate::control::{Control, ControlOptions};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::network::{Memory, Node, NodeOptions};
 use crate::open_files;
 use crate::signals::{Hangup, Shutdown};
 use crate::stack::Keys;
-use crate::store::Store;
+use crate::store::{Store, ban_columns};
 use crate::telemetry::{Logs, level};
 use crate::trace::Traces;
 
@@ -54,7 +55,18 @@ pub(super) async fn run(
         ..NodeOptions::new((config.host, config.port).into())
     };
     let (node, mut events) = Node::start(&keys, options)?;
+    let control = ControlOptions {
+        http: config.api,
+        network: config.network_name.clone(),
+        logs: Some(logs.clone()),
+        store: node.store().cloned(),
+        ..ControlOptions::new(data_dir)
+    };
+    let control = Control::start(node.handle(), &control, shutdown.clone())?;
     print_line(&format!("{}@{}", node.id(), node.address()))?;
+    if let Some(address) = control.http() {
+        note(&format!("the API is at http://{address}/api/v1"));
+    }
     note("the node runs; stop with Ctrl-C");
     let mut running = Running {
         args,
@@ -73,7 +85,10 @@ pub(super) async fn run(
             () = hangup.next() => running.reload().await,
             _ = tell_left_out.tick() => running.logs.tell_left_out(),
             event = events.recv() => match event {
-                Some(event) => tell(&event),
+                Some(event) => {
+                    control.on_event(&event);
+                    tell(&event);
+                }
                 None => break,
             },
         }
@@ -103,6 +118,7 @@ fn configuration(args: &StartArgs, verbosity: u8) -> Result<Config, Mistakes> {
         .with_flag("host", args.host.map(|host| host.to_string()))
         .with_flag("port", args.port.map(|port| port.to_string()))
         .with_flag("controller", args.controller.as_ref().and_then(word))
+        .with_flag("api", args.api.map(|api| api.to_string()))
         .with_flag("bootstrap_nodes", joined(&args.bootstrap))
         .with_flag("data_dir", path(&args.keys.file.data_dir))
         .with_flag("passphrase_file", path(&args.keys.file.passphrase_file))
@@ -237,7 +253,7 @@ impl Running {
 fn tell(event: &Event) {
     match event {
         Event::PeerUp { peer } => tracing::info!("peer up: {peer}"),
-        Event::PeerDown { peer, reason } => tracing::info!("peer down: {peer} ({reason:?})"),
+        Event::PeerDown { peer, reason } => tracing::info!("peer down: {peer} ({reason})"),
         Event::Broadcast {
             origin,
             topic,
@@ -249,6 +265,14 @@ fn tell(event: &Event) {
             topic.escape_debug(),
             payload.len()
         ),
+        Event::Banned { ban } => {
+            let (_, subject) = ban_columns(&ban.subject);
+            tracing::warn!("{subject} is banned: {}", ban.reason);
+        }
+        Event::Unbanned { subject, .. } => {
+            let (_, subject) = ban_columns(subject);
+            tracing::info!("{subject} is not banned any more");
+        }
         Event::PeerViolation { peer, violation } => {
             tracing::warn!("{peer} broke a rule: {violation}");
         }

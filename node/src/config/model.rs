@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dunlin_overlay::{Instant, OverlayConfig, WallClock};
+use dunlin_overlay::{Instant, IpPrefix, OverlayConfig, WallClock};
 use dunlin_session::SessionConfig;
 
 use crate::cli::address::PeerAddress;
@@ -26,6 +26,8 @@ pub struct Config {
     pub passphrase_file: Option<PathBuf>,
     /// Folder for files that peers send; `None` refuses them.
     pub inbox: Option<PathBuf>,
+    /// Where the API listens over TCP, if it does.
+    pub api: Option<SocketAddr>,
     /// Name of the network.
     pub network_name: String,
     /// What carries packets.
@@ -70,6 +72,16 @@ pub struct PeersConfig {
     pub name_servers: Vec<SocketAddr>,
     /// Whether to look for nodes in the local network, and to be found there.
     pub lan_discovery: bool,
+    /// Most peers that opened the link themselves; `None`: the overlay's default.
+    pub max_inbound: Option<usize>,
+    /// Most links that this node opens; `None`: the overlay's default.
+    pub max_outbound: Option<usize>,
+    /// Inbound peers with one address.
+    pub max_per_address: usize,
+    /// Inbound peers of one subnet (/24 or /48).
+    pub max_per_subnet: usize,
+    /// Ranges that no limit is for and that are never banned.
+    pub allow: Vec<IpPrefix>,
     /// How long a ban by the operator lasts unless it says otherwise.
     pub ban_duration: Duration,
 }
@@ -156,6 +168,7 @@ impl Default for Config {
             data_dir: None,
             passphrase_file: None,
             inbox: None,
+            api: None,
             network_name: SessionConfig::default().network,
             carrier: Carriers::default(),
             controller: Controllers::default(),
@@ -172,6 +185,11 @@ impl Default for Config {
                 dns_seeds: Vec::new(),
                 name_servers: Vec::new(),
                 lan_discovery: false,
+                max_inbound: overlay.admission.max_inbound,
+                max_outbound: overlay.admission.max_outbound,
+                max_per_address: overlay.admission.max_per_address,
+                max_per_subnet: overlay.admission.max_per_subnet,
+                allow: Vec::new(),
                 ban_duration: overlay.ban_duration,
             },
             reputation: ReputationConfig::default(),
@@ -243,6 +261,11 @@ impl Config {
         overlay.dial_timeout = self.peers.connection_timeout;
         overlay.handshake_timeout = self.peers.handshake_timeout;
         overlay.exchange_interval = self.peers.discovery_interval;
+        overlay.admission.max_inbound = self.peers.max_inbound;
+        overlay.admission.max_outbound = self.peers.max_outbound;
+        overlay.admission.max_per_address = self.peers.max_per_address;
+        overlay.admission.max_per_subnet = self.peers.max_per_subnet;
+        overlay.admission.allow.clone_from(&self.peers.allow);
         overlay.ban_duration = self.peers.ban_duration;
         overlay.gossip_fanout = self.gossip.fanout;
         overlay.gossip_interval = self.gossip.interval;

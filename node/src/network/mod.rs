@@ -4,6 +4,7 @@
 //! one for each direction. What arrives on a stream instead of as a message is a file
 //! transfer; a node with an inbox receives it.
 
+mod handle;
 mod link;
 mod recorder;
 mod story;
@@ -30,6 +31,7 @@ use crate::failure::{Exit, Failure};
 use crate::stack::{Keys, Wire, listen, reachable_address};
 use crate::store::Store;
 
+pub use handle::Handle;
 pub use recorder::Memory;
 use recorder::Recorder;
 use task::{Order, Task};
@@ -243,9 +245,7 @@ impl Node {
     /// A way to its overlay for other tasks. It does not keep the node running.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle {
-            orders: self.orders.clone(),
-        }
+        Handle::new(self.id, self.address, self.orders.clone())
     }
 
     /// Looks for peers by DNS and in the local network, until the returned value is dropped. Must be
@@ -253,29 +253,6 @@ impl Node {
     #[must_use]
     pub fn discover(&self, options: DiscoveryOptions) -> Discovery {
         Discovery::start(options, self.handle(), self.id, self.address)
-    }
-}
-
-/// A way to the overlay of a node that may end meanwhile.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    orders: mpsc::Sender<Order>,
-}
-
-impl Handle {
-    /// Like [`Node::with_overlay`].
-    pub async fn with_overlay<T: Send + 'static>(
-        &self,
-        what: impl FnOnce(&mut Overlay, Instant) -> T + Send + 'static,
-    ) -> Option<T> {
-        with_overlay(&self.orders, what).await
-    }
-
-    /// That of a node which has ended.
-    #[cfg(test)]
-    pub(crate) fn of_ended_node() -> Self {
-        let (orders, _) = mpsc::channel(1);
-        Self { orders }
     }
 }
 

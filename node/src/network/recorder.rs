@@ -12,6 +12,8 @@ use super::story;
 use crate::clock::unix_millis;
 use crate::store::{Saved, Store};
 
+/// Bans that found no room in the queue are tried again after this.
+const BANS_AGAIN: Duration = Duration::from_millis(100);
 /// Peers are saved so long after one of them changed, and this often anyway.
 const PEERS_AFTER: Duration = Duration::from_secs(2);
 const PEERS_EVERY: Duration = Duration::from_secs(60);
@@ -29,6 +31,8 @@ pub struct Memory {
 #[derive(Default)]
 pub(super) struct Recorder {
     store: Option<Arc<Store>>,
+    /// When the bans are to be saved.
+    bans_due: Option<Instant>,
     /// When the peers are to be saved.
     peers_due: Option<Instant>,
 }
@@ -36,6 +40,7 @@ pub(super) struct Recorder {
 impl Recorder {
     pub(super) fn new(store: Option<Arc<Store>>, now: Instant) -> Self {
         Self {
+            bans_due: None,
             peers_due: store.as_ref().map(|_| now + PEERS_AFTER),
             store,
         }
@@ -57,6 +62,7 @@ impl Recorder {
             } if is_delivered => {
                 store.note_seen(*unix_millis, *id);
             }
+            Event::Banned { .. } | Event::Unbanned { .. } => self.bans_due = Some(now),
             Event::PeerStateChanged { .. } => {
                 let due = now + PEERS_AFTER;
                 self.peers_due = Some(self.peers_due.map_or(due, |old| old.min(due)));
@@ -66,12 +72,16 @@ impl Recorder {
     }
 
     /// When [`Self::save`] has something to do.
-    pub(super) const fn poll_timeout(&self) -> Option<Instant> {
-        self.peers_due
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let times = [self.bans_due, self.peers_due];
+        times.into_iter().flatten().min()
     }
 
     /// Saves what is due.
     pub(super) fn save(&mut self, overlay: &Overlay, now: Instant) {
+        if self.bans_due.is_some_and(|due| due <= now) {
+            self.save_bans(overlay, now);
+        }
         if self.peers_due.is_some_and(|due| due <= now) {
             self.save_peers(overlay, now);
         }
@@ -79,7 +89,16 @@ impl Recorder {
 
     /// Saves everything, at the end.
     pub(super) fn save_all(&mut self, overlay: &Overlay, now: Instant) {
+        self.save_bans(overlay, now);
         self.save_peers(overlay, now);
+    }
+
+    fn save_bans(&mut self, overlay: &Overlay, now: Instant) {
+        let Some(store) = &self.store else {
+            return;
+        };
+        let is_taken = store.save_bans(overlay.saved_bans());
+        self.bans_due = (!is_taken).then(|| now + BANS_AGAIN);
     }
 
     fn save_peers(&mut self, overlay: &Overlay, now: Instant) {
@@ -98,8 +117,13 @@ pub(super) fn restore(overlay: &mut Overlay, now: Instant, saved: Saved) {
     for (unix_millis, id) in saved.seen {
         overlay.restore_seen(now, unix_millis, id);
     }
+    // What does not fit any more is left out. Bans first: who is banned stays so.
+    for ban in saved.bans {
+        overlay.restore_ban(now, ban);
+    }
     for peer in saved.peers {
-        // What does not fit any more is left out.
         overlay.restore_peer(now, peer);
     }
+    // That was told when it happened, in an earlier run.
+    while overlay.poll_event().is_some() {}
 }

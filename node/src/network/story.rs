@@ -1,10 +1,12 @@
 //! The story of the network as this node lived it: which events are kept, and in what words.
 
-use dunlin_overlay::{Event, PeerState};
+use dunlin_overlay::saved::{BanSubject, SavedBan};
+use dunlin_overlay::{BanEnd, Event, PeerState};
 use dunlin_session::NodeId;
 use serde_json::{Value, json};
 
-use crate::store::{StoryRow, Weight};
+use crate::clock::rfc3339;
+use crate::store::{StoryRow, Weight, ban_columns};
 
 /// The row for an event at `unix_millis`; `None`: it is no part of the story.
 pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
@@ -16,19 +18,19 @@ pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
             reason,
         } => {
             let is_ban = *to == PeerState::Banned || *from == Some(PeerState::Banned);
-            let words = format!("{to:?}: {reason:?}");
+            let words = format!("{to}: {reason}");
             let detail = json!({
-                "from": from.map(|from| format!("{from:?}")),
-                "to": format!("{to:?}"),
-                "reason": format!("{reason:?}"),
+                "from": from.map(|from| from.to_string()),
+                "to": to.to_string(),
+                "reason": reason.to_string(),
             });
             let weight = weight(is_ban);
-            Told::new(*peer, "state", words, detail, weight)
+            Told::new(Some(*peer), "state", words, detail, weight)
         }
         Event::PeerViolation { peer, violation } => {
             let words = format!("broke a rule: {violation}");
             let detail = json!({ "violation": format!("{violation:?}") });
-            Told::new(*peer, "violation", words, detail, Weight::Evidence)
+            Told::new(Some(*peer), "violation", words, detail, Weight::Verdict)
         }
         Event::BroadcastRejected {
             id,
@@ -42,22 +44,25 @@ pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
                 "from": from.to_string(),
                 "sender_answers": sender_answers,
             });
-            Told::new(*origin, "rejected", words, detail, Weight::Evidence)
+            Told::new(Some(*origin), "rejected", words, detail, Weight::Verdict)
         }
-        Event::PeerSilent { peer, is_silent } => {
-            let words = if *is_silent {
-                "fell silent"
-            } else {
-                "was heard again"
-            };
-            let detail = json!({ "is_silent": is_silent });
-            Told::new(*peer, "silence", words.into(), detail, Weight::Ordinary)
+        Event::PeerSilent { peer, is_silent } => silence(*peer, *is_silent),
+        Event::Banned { ban } => banned(ban),
+        Event::Unbanned { subject, how } => unbanned(subject, *how),
+        Event::LinkRefused {
+            peer,
+            remote,
+            reason,
+        } => {
+            let words = format!("a link with {remote} was refused");
+            let detail = json!({ "remote": remote.to_string(), "reason": format!("{reason:?}") });
+            Told::new(Some(*peer), "refused", words, detail, Weight::Ordinary)
         }
         _ => return None,
     };
     Some(StoryRow {
         unix_millis,
-        peer: Some(told.peer),
+        peer: told.peer,
         kind: told.kind.into(),
         words: told.words,
         detail: Some(told.detail),
@@ -65,16 +70,65 @@ pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
     })
 }
 
+fn silence(peer: NodeId, is_silent: bool) -> Told {
+    let words = match is_silent {
+        true => "fell silent",
+        false => "was heard again",
+    };
+    let detail = json!({ "is_silent": is_silent });
+    Told::new(
+        Some(peer),
+        "silence",
+        words.into(),
+        detail,
+        Weight::Ordinary,
+    )
+}
+
+fn banned(ban: &SavedBan) -> Told {
+    let (kind, subject) = ban_columns(&ban.subject);
+    let until = rfc3339(ban.until.saturating_mul(1_000_000));
+    let words = format!("{subject} is banned until {until}: {}", ban.reason);
+    let detail = json!({
+        "kind": kind,
+        "subject": subject,
+        "since": ban.since,
+        "until": ban.until,
+        "reason": ban.reason,
+    });
+    Told::new(peer_of(&ban.subject), "ban", words, detail, Weight::Verdict)
+}
+
+fn unbanned(subject: &BanSubject, how: BanEnd) -> Told {
+    let peer = peer_of(subject);
+    let (kind, subject) = ban_columns(subject);
+    let why = match how {
+        BanEnd::Expired => "its time was over",
+        BanEnd::Lifted => "it was lifted",
+        BanEnd::Displaced => "there were too many, and it would have ended first",
+    };
+    let words = format!("the ban of {subject} has ended: {why}");
+    let detail = json!({ "kind": kind, "subject": subject, "how": format!("{how:?}") });
+    Told::new(peer, "unban", words, detail, Weight::Verdict)
+}
+
+const fn peer_of(subject: &BanSubject) -> Option<NodeId> {
+    match subject {
+        BanSubject::Peer(peer) => Some(*peer),
+        BanSubject::Address(_) | BanSubject::Prefix(..) => None,
+    }
+}
+
 const fn weight(is_evidence: bool) -> Weight {
     if is_evidence {
-        Weight::Evidence
+        Weight::Verdict
     } else {
         Weight::Ordinary
     }
 }
 
 struct Told {
-    peer: NodeId,
+    peer: Option<NodeId>,
     kind: &'static str,
     words: String,
     detail: Value,
@@ -83,7 +137,7 @@ struct Told {
 
 impl Told {
     const fn new(
-        peer: NodeId,
+        peer: Option<NodeId>,
         kind: &'static str,
         words: String,
         detail: Value,
@@ -122,8 +176,43 @@ mod tests {
         };
         use PeerState as S;
         assert_eq!(weight(None, S::Discovered), Weight::Ordinary);
-        assert_eq!(weight(Some(S::Connected), S::Banned), Weight::Evidence);
-        assert_eq!(weight(Some(S::Banned), S::Discovered), Weight::Evidence);
+        assert_eq!(weight(Some(S::Connected), S::Banned), Weight::Verdict);
+        assert_eq!(weight(Some(S::Banned), S::Discovered), Weight::Verdict);
         assert_eq!(row(&Event::PeerUp { peer }, 7), None);
+    }
+
+    #[test]
+    fn a_ban_tells_of_whom_why_and_until_when() {
+        let peer = dunlin_session::Identity::from_seed([1; 32]).node_id();
+        let ban = |subject| SavedBan {
+            subject,
+            since: 1_000,
+            until: 2_000,
+            reason: "rubbish".into(),
+        };
+        let of_peer = row(
+            &Event::Banned {
+                ban: ban(BanSubject::Peer(peer)),
+            },
+            7,
+        )
+        .unwrap();
+        assert_eq!(
+            (of_peer.peer, of_peer.weight),
+            (Some(peer), Weight::Verdict)
+        );
+        let subject = BanSubject::Prefix("10.0.0.0".parse().unwrap(), 8);
+        let of_range = row(&Event::Banned { ban: ban(subject) }, 7).unwrap();
+        assert_eq!(of_range.peer, None);
+        assert_eq!(
+            of_range.words,
+            "10.0.0.0/8 is banned until 1970-01-01T00:00:02.000000Z: rubbish"
+        );
+        let how = BanEnd::Expired;
+        let over = row(&Event::Unbanned { subject, how }, 7).unwrap();
+        assert_eq!(
+            over.words,
+            "the ban of 10.0.0.0/8 has ended: its time was over"
+        );
     }
 }

@@ -34,6 +34,7 @@ pub(super) enum Order {
         peer: NodeId,
         answer: oneshot::Sender<Option<Connection>>,
     },
+    Connections(oneshot::Sender<Vec<(NodeId, Connection)>>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -145,6 +146,14 @@ impl Task {
                 // The newest link is the one that stays when there are two.
                 let found = self.links.values().rev().find(|link| link.peer == peer);
                 let _ = answer.send(found.map(|link| link.connection.clone()));
+            }
+            Order::Connections(answer) => {
+                let links = self.links.values();
+                let _ = answer.send(
+                    links
+                        .map(|link| (link.peer, link.connection.clone()))
+                        .collect(),
+                );
             }
             Order::Shutdown(done) => {
                 let _ = done.send(());

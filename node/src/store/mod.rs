@@ -35,6 +35,7 @@ use self::limits::{ORDINARY_MAX, QUEUE_MAX};
 pub use self::open::MovedAside;
 pub use self::row::{StoryFilter, StoryRow, Weight};
 use self::write::Mirror;
+pub use self::write::ban_columns;
 use self::writer::{Order, Shared, Writer};
 
 /// Everything that is given back to an overlay at its start.

@@ -10,8 +10,11 @@ use super::limits::{DETAIL_LEN_MAX, WORDS_LEN_MAX};
 pub enum Weight {
     /// Part of the story: kept in batches, the first to leave.
     Ordinary,
-    /// Why a score changed or a ban was pronounced: on the disk at once, kept apart.
+    /// Why a score changed: written at once, kept apart.
     Evidence,
+    /// The same for what counts against somebody, and for bans: on the disk at once. Read back as
+    /// evidence.
+    Verdict,
 }
 
 /// One thing that happened.

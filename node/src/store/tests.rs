@@ -165,13 +165,27 @@ async fn a_list_replaces_the_one_before_it() {
 }
 
 #[tokio::test]
+async fn a_reputation_that_is_the_same_an_instant_later_is_left_as_it_is() {
+    let place = Place::new();
+    let (store, _) = place.open();
+    const HOUR: u64 = 3_600_000;
+    for (later, kept) in [(0, 0), (HOUR - 1, 0), (HOUR, HOUR), (HOUR + 1, HOUR)] {
+        let mut told = reputation(1);
+        told.at += later;
+        assert!(store.save_reputations(vec![told], false));
+        assert!(store.flush().await);
+        assert_eq!(place.read().reputations().unwrap()[0].at, NOW + kept);
+    }
+}
+
+#[tokio::test]
 async fn the_story_is_read_in_order_and_filtered_while_the_node_writes_it() {
     let place = Place::new();
     let (store, _) = place.open();
     for (n, words, weight) in [
         (1, "first", Weight::Ordinary),
         (2, "of another", Weight::Evidence),
-        (1, "second", Weight::Evidence),
+        (1, "second", Weight::Verdict),
     ] {
         let mut row = row(n, words, weight);
         row.unix_millis += u64::from(words == "second");

@@ -26,8 +26,10 @@ pub(super) struct Batch {
     pub(super) bans: Option<Vec<SavedBan>>,
     pub(super) reputations: Option<Vec<SavedReputation>>,
     pub(super) state: BTreeMap<String, String>,
-    /// Something in it must not be lost by a power cut.
+    /// Something in it is written at once.
     pub(super) is_urgent: bool,
+    /// Something in it must not be lost by a power cut.
+    pub(super) is_durable: bool,
 }
 
 impl Batch {
@@ -77,7 +79,7 @@ impl Mirror {
         batch
             .reputations
             .get_or_insert_with(|| self.reputations.into_values().collect());
-        batch.is_urgent = true;
+        (batch.is_urgent, batch.is_durable) = (true, true);
     }
 }
 
@@ -102,6 +104,25 @@ fn by_name(reputations: Vec<SavedReputation>) -> BTreeMap<NodeId, SavedReputatio
     of.map(|reputation| (reputation.peer, reputation)).collect()
 }
 
+/// Reputations carry the time at which they were told. One whose evidence is the same an hour later is
+/// left as it is in the file: what fades, fades by the hour, and is then another one.
+fn unless_same(
+    old: &BTreeMap<NodeId, SavedReputation>,
+    mut new: BTreeMap<NodeId, SavedReputation>,
+) -> BTreeMap<NodeId, SavedReputation> {
+    const HOUR: u64 = 3_600_000;
+    for (peer, of) in &mut new {
+        if let Some(before) = old.get(peer)
+            && before.evidence == of.evidence
+            && before.trust == of.trust
+            && of.at.saturating_sub(before.at) < HOUR
+        {
+            of.at = before.at;
+        }
+    }
+    new
+}
+
 /// Writes a batch. On success the batch is empty and the mirror is new; on failure both are as they
 /// were, and so is the file.
 pub(super) fn commit(
@@ -110,7 +131,7 @@ pub(super) fn commit(
     batch: &mut Batch,
 ) -> rusqlite::Result<()> {
     // FULL waits for the disk, which outlives a power cut; NORMAL outlives the process.
-    let sync = if batch.is_urgent { "FULL" } else { "NORMAL" };
+    let sync = if batch.is_durable { "FULL" } else { "NORMAL" };
     connection.pragma_update(None, "synchronous", sync)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let peers = batch.peers.clone().map(by_peer);
@@ -121,7 +142,10 @@ pub(super) fn commit(
     if let Some(bans) = &bans {
         write_bans(&transaction, &mirror.bans, bans)?;
     }
-    let reputations = batch.reputations.clone().map(by_name);
+    let reputations = batch
+        .reputations
+        .clone()
+        .map(|new| unless_same(&mirror.reputations, by_name(new)));
     if let Some(reputations) = &reputations {
         write_reputations(&transaction, &mirror.reputations, reputations)?;
     }
@@ -187,8 +211,9 @@ fn write_peers(
     Ok(())
 }
 
-/// A subject as its two columns.
-fn columns(subject: &BanSubject) -> (&'static str, String) {
+/// Whom a ban is for, as the two columns of its row: `peer`, `address` or `prefix`, and which.
+#[must_use]
+pub fn ban_columns(subject: &BanSubject) -> (&'static str, String) {
     match subject {
         BanSubject::Peer(id) => ("peer", id.to_string()),
         BanSubject::Address(address) => ("address", address.to_string()),
@@ -204,7 +229,7 @@ fn write_bans(
     let mut delete =
         transaction.prepare_cached("DELETE FROM bans WHERE kind = ?1 AND subject = ?2")?;
     for gone in old.keys().filter(|subject| !new.contains_key(subject)) {
-        let (kind, subject) = columns(gone);
+        let (kind, subject) = ban_columns(gone);
         delete.execute(params![kind, subject])?;
     }
     let mut put = transaction.prepare_cached(
@@ -212,7 +237,7 @@ fn write_bans(
     )?;
     for (subject, ban) in new {
         if old.get(subject) != Some(ban) {
-            let (kind, subject) = columns(subject);
+            let (kind, subject) = ban_columns(subject);
             put.execute(params![
                 kind,
                 subject,
@@ -268,20 +293,16 @@ fn write_reputations(
 }
 
 fn write_story(transaction: &Transaction<'_>, story: &VecDeque<StoryRow>) -> rusqlite::Result<()> {
-    for (table, weight, most, of_one) in [
-        ("story", Weight::Ordinary, STORY_MAX, STORY_PER_PEER_MAX),
-        (
-            "evidence",
-            Weight::Evidence,
-            EVIDENCE_MAX,
-            EVIDENCE_PER_PEER_MAX,
-        ),
+    for (table, is_ordinary, most, of_one) in [
+        ("story", true, STORY_MAX, STORY_PER_PEER_MAX),
+        ("evidence", false, EVIDENCE_MAX, EVIDENCE_PER_PEER_MAX),
     ] {
         let mut put = transaction.prepare_cached(&format!(
             "INSERT INTO {table} (unix_millis, peer, kind, words, detail) VALUES (?1, ?2, ?3, ?4, ?5)"
         ))?;
         let mut touched = BTreeSet::new();
-        for row in story.iter().filter(|row| row.weight == weight) {
+        let is_of_table = |row: &&StoryRow| (row.weight == Weight::Ordinary) == is_ordinary;
+        for row in story.iter().filter(is_of_table) {
             let peer = row.peer.map(|peer| peer.to_string());
             put.execute(params![
                 stored(row.unix_millis),

@@ -34,10 +34,18 @@ pub(super) enum Order {
 impl Order {
     pub(super) fn is_urgent(&self) -> bool {
         match self {
-            Self::Story(row) => row.weight == Weight::Evidence,
+            Self::Story(row) => row.weight != Weight::Ordinary,
             Self::Bans(_) | Self::Flush(_) => true,
             Self::Reputations(_, is_urgent) => *is_urgent,
             Self::Seen(..) | Self::Peers(_) | Self::State(..) => false,
+        }
+    }
+
+    /// Whether a power cut must not undo it either.
+    fn is_durable(&self) -> bool {
+        match self {
+            Self::Story(row) => row.weight == Weight::Verdict,
+            other => other.is_urgent(),
         }
     }
 }
@@ -131,6 +139,7 @@ impl Writer {
     fn take(&mut self, order: Order) {
         self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
         self.batch.is_urgent |= order.is_urgent();
+        self.batch.is_durable |= order.is_durable();
         match order {
             Order::Story(row) => self.batch.story.push_back(row),
             Order::Seen(unix_millis, id) => self.batch.seen.push_back((unix_millis, id)),

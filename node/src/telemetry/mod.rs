@@ -44,7 +44,7 @@ pub fn level(verbosity: u8) -> Option<&'static str> {
 }
 
 /// The logger of a node, which can be changed while it runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Logs {
     filter: reload::Handle<EnvFilter, Registry>,
     limiter: Arc<Limiter>,
@@ -77,6 +77,18 @@ impl Logs {
         // Fails when another logger was installed first: then there is nothing to change.
         let _ = self.filter.reload(filter(config));
         self.limiter.set_per_minute(config.repeats_per_minute);
+    }
+
+    /// Takes another filter, until the configuration is read again.
+    ///
+    /// # Errors
+    /// A sentence, when it is none, or another logger was installed first.
+    pub fn set_filter(&self, filter: &str) -> Result<(), String> {
+        let filter = EnvFilter::try_new(filter).map_err(|error| {
+            format!("not a log filter ({error}); write for example info or dunlin_transport=debug")
+        })?;
+        let set = self.filter.reload(filter);
+        set.map_err(|error| format!("the log cannot be changed: {error}"))
     }
 
     /// Writes how many lines were left out since the last time, for each place that had some.

@@ -7,6 +7,7 @@
 
 mod baseline;
 mod carrier;
+mod control;
 mod controller;
 mod faults;
 mod identity;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use dunlin_overlay::limits::{
-    BOOTSTRAP_MAX, HOP_LIMIT_MAX, PEERS_MAX, STORE_BYTES_MAX, STORE_MESSAGES_MAX,
+    ALLOWED_MAX, BOOTSTRAP_MAX, HOP_LIMIT_MAX, PEERS_MAX, STORE_BYTES_MAX, STORE_MESSAGES_MAX,
 };
 
 use super::{Key, key};
@@ -12,6 +12,7 @@ use crate::config::shape::{Setting, Shape};
 use crate::discovery::DNS_SEEDS_MAX;
 
 const DAY: f64 = 86_400.0;
+const COUNT: Shape = Shape::Integer(0, PEERS_MAX as u64);
 
 /// The keys, in the order of the generated file.
 pub(super) const KEYS: &[Key] = &[
@@ -31,10 +32,7 @@ pub(super) const KEYS: &[Key] = &[
         "network.peers.target_connections",
         Shape::Integer(1, PEERS_MAX as u64),
         "Below this known peers are dialled. Without it: 8, brought between the least and the most.",
-        |config| {
-            let target = config.peers.target_connections;
-            target.map_or(Setting::Unset, Setting::of_count)
-        },
+        |config| of_limit(config.peers.target_connections),
         |config, value| {
             config.peers.target_connections = Some(value.integer()?);
             Ok(())
@@ -133,6 +131,59 @@ pub(super) const KEYS: &[Key] = &[
         |config| Setting::Flag(config.peers.lan_discovery),
         |config, value| {
             config.peers.lan_discovery = value.flag()?;
+            Ok(())
+        },
+    ),
+    key(
+        "network.peers.max_inbound",
+        COUNT,
+        "Most peers that opened the link themselves. Without it: seven eighths of max_connections.",
+        |config| of_limit(config.peers.max_inbound),
+        |config, value| {
+            config.peers.max_inbound = Some(value.integer()?);
+            Ok(())
+        },
+    ),
+    key(
+        "network.peers.max_outbound",
+        COUNT,
+        "Most links that this node opens. Without it: max_connections.",
+        |config| of_limit(config.peers.max_outbound),
+        |config, value| {
+            config.peers.max_outbound = Some(value.integer()?);
+            Ok(())
+        },
+    ),
+    key(
+        "network.peers.max_per_address",
+        COUNT,
+        "Inbound peers with one address; loopback and private addresses are not counted.",
+        |config| Setting::of_count(config.peers.max_per_address),
+        |config, value| {
+            config.peers.max_per_address = value.integer()?;
+            Ok(())
+        },
+    ),
+    key(
+        "network.peers.max_per_subnet",
+        COUNT,
+        "Inbound peers of one subnet (/24 or /48), counted likewise.",
+        |config| Setting::of_count(config.peers.max_per_subnet),
+        |config, value| {
+            config.peers.max_per_subnet = value.integer()?;
+            Ok(())
+        },
+    ),
+    key(
+        "network.peers.allow",
+        Shape::List(ALLOWED_MAX, "192.0.2.0/24"),
+        "Ranges of addresses that no such limit is for, and that are never banned.",
+        |config| {
+            let ranges = config.peers.allow.iter();
+            Setting::List(ranges.map(ToString::to_string).collect())
+        },
+        |config, value| {
+            config.peers.allow = parsed(value)?;
             Ok(())
         },
     ),
@@ -293,6 +344,10 @@ pub(super) const KEYS: &[Key] = &[
         },
     ),
 ];
+
+fn of_limit(limit: Option<usize>) -> Setting {
+    limit.map_or(Setting::Unset, Setting::of_count)
+}
 
 /// A list whose items read as `T`.
 fn parsed<T: FromStr<Err: Display>>(value: Setting) -> Result<Vec<T>, String> {

@@ -67,6 +67,26 @@ pub(super) const KEYS: &[Key] = &[
         },
     ),
     key(
+        "api",
+        Shape::Text(64, "127.0.0.1:4680"),
+        "Address of the API over TCP, with the token in api.token. Without it: only a socket in data_dir.",
+        |config| match config.api {
+            Some(address) => Setting::Text(address.to_string()),
+            None => Setting::Unset,
+        },
+        |config, value| {
+            let text = value.text()?;
+            let address = text.parse().map_err(|_| {
+                format!(
+                    "is \"{}\", and has to be an address and a port such as \"127.0.0.1:4680\"",
+                    text.escape_debug()
+                )
+            })?;
+            config.api = Some(address);
+            Ok(())
+        },
+    ),
+    key(
         "network_name",
         Shape::Text(dunlin_overlay::limits::NETWORK_LEN_MAX, "dunlin"),
         "Name of the network; nodes of another network are met with silence.",

@@ -1,0 +1,208 @@
+//! What the API does, whoever asks: a request over the Unix socket, over TCP, or a test.
+
+mod bans;
+mod peers;
+pub mod remembered;
+mod telling;
+
+use std::sync::Arc;
+
+use dunlin_overlay::Event;
+use tokio::sync::Semaphore;
+
+use super::hub::Hub;
+use super::limits::STREAMS_MAX;
+use super::model::{
+    Code, EventList, LogFilter, PeerStatus, Problem, Status, TrustEntry, TrustList,
+};
+use super::records::time;
+use super::snapshot::{Snapshot, reputation, status};
+use crate::clock::unix_millis;
+use crate::metrics::Metrics;
+use crate::network::Handle;
+use crate::signals::Shutdown;
+use crate::store::Store;
+use crate::telemetry::Logs;
+
+/// What a node says of itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The name of its network.
+    pub network: String,
+    /// When it started, in milliseconds since the Unix epoch.
+    pub started_at: u64,
+    /// The log of the process, if it may be changed.
+    pub logs: Option<Logs>,
+    /// Its store, if it has one.
+    pub store: Option<Arc<Store>>,
+}
+
+/// One node and everything that can be done with it from outside.
+#[derive(Debug)]
+pub struct Operations {
+    node: Handle,
+    about: About,
+    hub: Arc<Hub>,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+    /// Room for event streams.
+    streams: Arc<Semaphore>,
+}
+
+impl Operations {
+    /// The operations of `node`; `shutdown` is how it is stopped.
+    #[must_use]
+    pub fn new(node: Handle, about: About, shutdown: Shutdown) -> Self {
+        Self {
+            node,
+            about,
+            hub: Arc::default(),
+            metrics: Arc::default(),
+            shutdown,
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        }
+    }
+
+    /// Something happened to the node.
+    pub fn on_event(&self, event: &Event) {
+        self.hub.tell(event);
+        self.metrics.on_event(event, unix_millis());
+    }
+
+    /// The events.
+    #[must_use]
+    pub const fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Room for event streams.
+    pub(super) fn streams(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.streams)
+    }
+
+    /// The counters.
+    #[must_use]
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The node.
+    #[must_use]
+    pub const fn node(&self) -> &Handle {
+        &self.node
+    }
+
+    /// How the node is doing.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn status(&self) -> Result<Status, Problem> {
+        let snapshot = Snapshot::take(&self.node).await?;
+        Ok(Status {
+            id: self.node.id().to_string(),
+            address: self.node.address().to_string(),
+            network: self.about.network.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: time(self.about.started_at),
+            uptime_s: unix_millis().saturating_sub(self.about.started_at) / 1_000,
+            peers: snapshot.counts(),
+        })
+    }
+
+    /// Stops the node: its peers are told, and its process ends.
+    pub fn stop(&self) {
+        self.shutdown.trigger();
+    }
+
+    /// Counters and sizes of the overlay, by name.
+    ///
+    /// # Errors
+    /// When the node has ended.
+    pub async fn stats(&self) -> Result<serde_json::Map<String, serde_json::Value>, Problem> {
+        let snapshot = Snapshot::take(&self.node).await?;
+        let named = crate::metrics::overlay::rows(&snapshot.stats);
+        Ok(named
+            .into_iter()
+            .map(|row| (row.name.to_owned(), row.value.into()))
+            .collect())
+    }
+
+    /// The metrics as OpenMetrics text.
+    ///
+    /// # Errors
+    /// When the node has ended.
+    pub async fn metrics_text(&self) -> Result<String, Problem> {
+        let text = self.metrics.render(&self.node, self.hub.counts()).await;
+        text.ok_or_else(Problem::stopping)
+    }
+
+    /// What is known of the conduct of peers, the best first.
+    ///
+    /// # Errors
+    /// When the node has ended.
+    pub async fn trust(&self) -> Result<TrustList, Problem> {
+        let snapshot = Snapshot::take(&self.node).await?;
+        let mut peers: Vec<TrustEntry> = snapshot
+            .peers
+            .iter()
+            .map(|peer| TrustEntry {
+                id: peer.id.to_string(),
+                status: status(peer.state),
+                reputation_score: reputation(peer),
+                trust: None,
+                first_deliveries: peer.counters.first_deliveries,
+                promises_broken: peer.counters.promises_broken,
+            })
+            .collect();
+        peers.sort_by_key(|peer| {
+            let is_connected = peer.status == PeerStatus::Connected;
+            std::cmp::Reverse((peer.reputation_score, is_connected, peer.first_deliveries))
+        });
+        Ok(TrustList { peers })
+    }
+
+    /// The last events that concern the trust in peers.
+    pub async fn trust_events(&self, count: usize) -> EventList {
+        const KINDS: [&str; 5] = [
+            "peer_violation",
+            "broadcast_rejected",
+            "score_changed",
+            "banned",
+            "unbanned",
+        ];
+        let recent = self.recent(usize::MAX, |kind| KINDS.contains(&kind)).events;
+        let mut events = self.before(&recent, None).await;
+        events.retain(|event| KINDS.contains(&event.kind.as_str()));
+        events.extend(recent);
+        events.drain(..events.len().saturating_sub(count));
+        EventList { events }
+    }
+
+    /// The last events of any kind.
+    #[must_use]
+    pub fn recent(&self, count: usize, wanted: impl Fn(&str) -> bool) -> EventList {
+        let events =
+            |trail: &mut super::trail::Trail| trail.recent(count, |record| wanted(&record.kind));
+        EventList {
+            events: self.hub.with_trail(events),
+        }
+    }
+
+    /// Changes what the log says.
+    ///
+    /// # Errors
+    /// A filter that is none.
+    pub fn set_log_filter(&self, filter: LogFilter) -> Result<LogFilter, Problem> {
+        let Some(logs) = &self.about.logs else {
+            return Err(Problem::new(
+                Code::Unsupported,
+                "this process has a log of its own; change it there",
+            ));
+        };
+        match logs.set_filter(&filter.filter) {
+            Ok(()) => Ok(filter),
+            Err(error) => Err(Problem::new(Code::BadRequest, error)),
+        }
+    }
+}
