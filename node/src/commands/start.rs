@@ -46,6 +46,10 @@ pub(super) async fn run(
     if let Some(address) = control.http() {
         note(&format!("the API is at http://{address}/api/v1"));
     }
+    match control.dashboard_link() {
+        Some(link) => note(&format!("the dashboard, for one browser: {}", link.url)),
+        None => note("`dunlin dashboard` shows this node in a browser"),
+    }
     note("the node runs; stop with Ctrl-C");
     loop {
         tokio::select! {

@@ -6,9 +6,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod baseline;
+mod browser;
 mod carrier;
 mod control;
 mod controller;
+mod dashboard;
 mod faults;
 mod identity;
 mod lab;
@@ -18,3 +20,4 @@ mod process;
 mod refusals;
 mod traces;
 mod transfer;
+mod webdriver;

@@ -4,6 +4,8 @@ mod bans;
 mod peers;
 mod telling;
 
+pub(crate) use peers::path_of;
+
 use std::sync::Arc;
 
 use dunlin_overlay::Event;
@@ -17,6 +19,7 @@ use super::model::{
 use super::records::time;
 use super::snapshot::{Snapshot, reputation, status};
 use crate::clock::unix_millis;
+use crate::dashboard::Dashboard;
 use crate::metrics::Metrics;
 use crate::network::Handle;
 use crate::signals::Shutdown;
@@ -38,6 +41,7 @@ pub struct Operations {
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
+    dashboard: Dashboard,
     /// Room for event streams.
     streams: Arc<Semaphore>,
 }
@@ -52,6 +56,7 @@ impl Operations {
             hub: Arc::default(),
             metrics: Arc::default(),
             shutdown,
+            dashboard: Dashboard::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         }
     }
@@ -66,6 +71,12 @@ impl Operations {
     #[must_use]
     pub const fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// Who may look at the dashboard.
+    #[must_use]
+    pub const fn dashboard(&self) -> &Dashboard {
+        &self.dashboard
     }
 
     /// Room for event streams.
