@@ -1,9 +1,11 @@
-//! Where keys and the list of known peers live.
+//! Where keys, the list of known peers and the store live, and who uses them.
 //!
 //! In this order: `--data-dir` or `DUNLIN_DATA_DIR` (clap reads both), `$XDG_DATA_HOME/dunlin`,
 //! `~/.local/share/dunlin` (XDG base directory specification).
 
 use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Exit, Failure, plain_reason};
@@ -80,6 +82,66 @@ impl DataDir {
         self.0.join("api.address")
     }
 
+    /// The store of a node.
+    #[must_use]
+    pub fn store_file(&self) -> PathBuf {
+        self.0.join("dunlin.db")
+    }
+
+    /// Takes the folder for one node, until the lock is dropped or the process ends in any way. Keys
+    /// may be read meanwhile: other commands do.
+    ///
+    /// # Errors
+    /// Another node has it, which is named by its process ID; or the lock file cannot be used.
+    pub fn lock(&self) -> Result<DataLock, Failure> {
+        let path = self.0.join("dunlin.lock");
+        let unusable = |error: &std::io::Error| {
+            Failure::new(
+                Exit::Local,
+                format!(
+                    "cannot lock {} ({}); check the permissions of its folder",
+                    path.display(),
+                    plain_reason(error)
+                ),
+            )
+        };
+        let mut options = File::options();
+        options.create(true).truncate(false).read(true).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&path).map_err(|error| unusable(&error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(self.held(&mut file)),
+            Err(TryLockError::Error(error)) => return Err(unusable(&error)),
+        }
+        // Who holds it is for people; the lock itself is the system's.
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(|error| unusable(&error))?;
+        Ok(DataLock(file))
+    }
+
+    fn held(&self, file: &mut File) -> Failure {
+        let mut text = String::new();
+        // A name that cannot be read is left out.
+        let _ = file.take(32).read_to_string(&mut text);
+        let holder = match text.trim() {
+            pid if !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()) => {
+                format!(" (process {pid})")
+            }
+            _ => String::new(),
+        };
+        Failure::new(
+            Exit::Local,
+            format!(
+                "another node{holder} uses {}; stop it, or name another folder with --data-dir",
+                self.0.display()
+            ),
+        )
+    }
+
     /// The list of peers that are refused.
     #[must_use]
     pub fn denied_peers_file(&self) -> PathBuf {
@@ -92,6 +154,13 @@ impl DataDir {
         self.0.join("known_peers")
     }
 }
+
+/// A data folder that is taken.
+#[derive(Debug)]
+pub struct DataLock(
+    // The lock is released when the file is closed.
+    #[expect(dead_code, reason = "it is held, not used")] File,
+);
 
 fn locate(asked: Option<&Path>, xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
     if let Some(path) = asked {
@@ -146,6 +215,19 @@ mod tests {
         let dir = DataDir::open(Some(&path)).unwrap();
         let mode = std::fs::metadata(dir.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_is_taken_by_one_node_at_a_time_and_the_second_hears_who_has_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(Some(parent.path())).unwrap();
+        let lock = dir.lock().unwrap();
+        let told = dir.lock().unwrap_err();
+        assert_eq!(told.exit(), Exit::Local);
+        let holder = format!("process {}", std::process::id());
+        assert!(told.to_string().contains(&holder), "{told}");
+        drop(lock);
+        assert!(dir.lock().is_ok());
     }
 
     #[test]

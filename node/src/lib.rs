@@ -11,12 +11,14 @@
 //! | [`control`] | how a running node is watched and steered: HTTP over a Unix socket (`docs/api.md`) |
 //! | [`dashboard`] | a page that shows a running node (`docs/dashboard.md`) |
 //! | [`metrics`] | metrics for Prometheus |
+//! | [`config`] | the settings of a node, from file, environment and command line (`docs/config.md`) |
 //! | [`network`] | a node of the gossip network: the overlay on real connections |
 //! | [`transfer`] | the file-transfer protocol, over any pair of byte streams (`docs/transfer.md`) |
 //! | [`relay`] | a UDP relay that loses, delays, reorders, duplicates and corrupts, from a seed |
 //! | [`stack`] | identity, endpoints, connections |
 //! | [`trace`] | qlog files, captures and key logs of live connections; reading them |
 //! | [`access`] | who is denied, and what is told about refusals |
+//! | [`store`] | what outlives the process: SQLite (`docs/operations.md`) |
 //! | [`known_peers`] | trust on first use |
 //! | [`failure`] | the one error type a person sees, and the exit codes (`docs/cli.md`) |
 
@@ -24,6 +26,7 @@ pub mod access;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod config;
 pub mod control;
 pub mod dashboard;
 pub mod data_dir;
@@ -33,10 +36,12 @@ pub mod fuzzing;
 pub mod known_peers;
 pub mod metrics;
 pub mod network;
+pub mod open_files;
 pub mod progress_bar;
 pub mod relay;
 pub mod signals;
 pub mod stack;
+pub mod store;
 pub mod telemetry;
 pub mod trace;
 pub mod transfer;
@@ -76,7 +81,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    telemetry::start(cli.verbose);
+    // A node reads from its configuration what is logged.
+    if !matches!(cli.command, cli::Command::Start(_)) {
+        telemetry::start(cli.verbose);
+    }
     match in_runtime(cli) {
         Ok(()) => Exit::Success.into(),
         Err(failure) => {

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM.
+//! SIGINT and SIGTERM; SIGHUP for who asks for it.
 //!
 //! The first signal cancels a token that every command watches; the command then closes its
 //! connections and ends. A second signal, or a command that has not ended after
@@ -88,6 +88,54 @@ impl Shutdown {
             Exit::Interrupted
         };
         Failure::new(exit, what)
+    }
+}
+
+/// SIGHUP: the wish that the configuration is read again. Elsewhere it never comes.
+#[derive(Debug)]
+pub struct Hangup {
+    #[cfg(unix)]
+    signal: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Hangup {
+    /// Starts to listen. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// When the system refuses a signal handler.
+    pub fn listen() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signal = signal(SignalKind::hangup()).map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!("cannot listen for SIGHUP ({error}); try again"),
+            )
+        })?;
+        Ok(Self { signal })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        if self.signal.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Hangup {
+    /// Does nothing.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn listen() -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    /// Waits for ever.
+    pub async fn next(&mut self) {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -66,8 +66,8 @@ impl Keys {
             data_dir: Some(data_dir),
             traces: Traces::default(),
             network: args.network.clone(),
-            post_quantum: args.post_quantum.into(),
-            key_exchange: args.key_exchange.into(),
+            post_quantum: args.post_quantum.unwrap_or_default().into(),
+            key_exchange: args.key_exchange.unwrap_or_default().into(),
             denied,
         })
     }

@@ -18,6 +18,12 @@ impl BroadcastId {
         Self(*blake3::hash(body).as_bytes())
     }
 
+    /// The ID with these bytes: one that was written down earlier.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 bytes of the hash.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {

@@ -77,16 +77,6 @@ impl Display for LinkEndCause {
     }
 }
 
-impl Display for HintSource {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        f.write_str(match self {
-            Self::User => "the operator",
-            Self::Dns => "a name server",
-            Self::Lan => "the local network",
-        })
-    }
-}
-
 impl Display for PeerSource {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
@@ -99,14 +89,24 @@ impl Display for PeerSource {
     }
 }
 
+impl Display for HintSource {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::User => "the operator",
+            Self::Dns => "a name server",
+            Self::Lan => "the local network",
+        })
+    }
+}
+
 impl Display for StateReason {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let text = match self {
             Self::Bootstrap => "configured as a bootstrap",
             Self::PeerExchange => "named by a peer",
-            Self::InboundLink => "it dialled us",
             Self::Hinted(source) => return write!(f, "named by {source}"),
             Self::Restored => "known before the restart",
+            Self::InboundLink => "it dialled us",
             Self::Dialled => "we dialled it",
             Self::LinkUp => "the link came up",
             Self::HelloAccepted => "both hellos were accepted",

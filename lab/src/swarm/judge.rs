@@ -10,6 +10,7 @@ use bytes::Bytes;
 use dunlin_overlay::{BroadcastId, Event, Instant, RequestId, is_transition};
 use dunlin_session::NodeId;
 
+use super::partings::Partings;
 use super::report::{BroadcastReport, Distribution, Requests, SwarmReport, ratio};
 use super::violation::SwarmViolation;
 
@@ -69,6 +70,9 @@ pub struct Judge {
     requests: Requests,
     hops: Vec<u32>,
     delivered: u64,
+    partings: Partings,
+    /// Nodes whose deliveries are not measured.
+    ignored: BTreeSet<usize>,
 }
 
 impl Judge {
@@ -144,6 +148,17 @@ impl Judge {
             .flat_map(|watched| watched.up.iter().copied())
     }
 
+    /// Leaves a node out of what is measured of deliveries: it is not one of the honest.
+    pub(crate) fn ignore(&mut self, node: usize) {
+        self.ignored.insert(node);
+    }
+
+    /// Why peers parted.
+    #[must_use]
+    pub const fn partings(&self) -> &Partings {
+        &self.partings
+    }
+
     /// A node has sent a broadcast.
     pub fn on_broadcast(&mut self, now: Instant, node: usize, id: BroadcastId, payload: Bytes) {
         self.by_id.insert(id, self.sent.len());
@@ -200,7 +215,12 @@ impl Judge {
                 self.requests.failed += 1;
             }
             Event::PeerUp { peer } => self.on_peer(node, *peer, true)?,
-            Event::PeerDown { peer, .. } => self.on_peer(node, *peer, false)?,
+            Event::PeerDown { peer, reason } => {
+                self.on_peer(node, *peer, false)?;
+                let since = |node: usize| self.nodes.get(node)?.runs_since;
+                let (here, there) = (since(node), self.index_of(*peer).and_then(since));
+                self.partings.note(now, *reason, here, there);
+            }
             Event::PeerStateChanged {
                 from: Some(from),
                 to,
@@ -273,8 +293,10 @@ impl Judge {
             return wrong("delivered to its origin");
         }
         let latency = now.saturating_duration_since(sent.at).as_micros();
-        sent.latency_us
-            .push(u32::try_from(latency).unwrap_or(u32::MAX));
+        if !self.ignored.contains(&node) {
+            sent.latency_us
+                .push(u32::try_from(latency).unwrap_or(u32::MAX));
+        }
         self.hops.push(u32::from(*hops));
         self.delivered += 1;
         Ok(())
@@ -328,6 +350,7 @@ impl Judge {
         let is_missing = |node: &usize| {
             let since = self.nodes[*node].runs_since;
             *node != sent.origin
+                && !self.ignored.contains(node)
                 && since.is_some_and(|since| since <= sent.at)
                 && !has_bit(&sent.delivered, *node)
         };

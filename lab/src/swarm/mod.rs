@@ -12,14 +12,18 @@
 //! What the overlay promises, and therefore what is checked: a broadcast is delivered at most once
 //! in a node's life, unchanged, with its true origin; a request is answered or fails, once; no
 //! honest node is accused. How soon a broadcast reaches everybody is a figure, not a failure;
-//! [`gossip`] measures it while most nodes die, or half of them are apart.
+//! [`gossip`] measures it while most nodes die, or half of them are apart. [`churn`] measures how peers
+//! are kept while nodes come and go, [`overload`] what a flooder does to the others.
 
+pub mod churn;
 mod director;
 mod faults;
 mod flood;
 pub mod gossip;
 mod judge;
 mod links;
+pub mod overload;
+mod partings;
 mod report;
 mod run;
 mod scenario;
@@ -30,6 +34,7 @@ mod world;
 
 pub(crate) use self::director::{Director, World};
 pub use self::judge::{Judge, Reaction, TOPIC};
+pub use self::partings::Partings;
 pub use self::report::{BroadcastReport, Distribution, Requests, SwarmReport};
 pub use self::run::run;
 pub(crate) use self::run::{bootstraps, overlay_config};

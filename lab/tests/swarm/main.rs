@@ -3,6 +3,7 @@
 
 mod gossip;
 mod heal;
+mod peers;
 
 use std::time::Duration;
 

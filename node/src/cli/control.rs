@@ -81,10 +81,12 @@ pub enum PeerAction {
     Add(PeerAddArgs),
     /// Say goodbye to a peer; it is not dialled again by itself
     Remove(PeerRemoveArgs),
-    /// Ban a peer
+    /// Ban a peer, an address or a range of addresses
     Ban(PeerBanArgs),
     /// End a ban
     Unban(OnePeerArgs),
+    /// List the bans in force
+    Bans(ShowArgs),
     /// Show all that is known of a peer
     Info(OnePeerArgs),
     /// Tell what happened to a peer, and why
@@ -173,12 +175,13 @@ pub struct PeerRemoveArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  dunlin peer ban dunlin1qx8 --reason \"sends rubbish\"")]
+  dunlin peer ban dunlin1qx8 --reason \"sends rubbish\"
+  dunlin peer ban 192.0.2.0/24 --for 2h")]
 pub struct PeerBanArgs {
-    /// Its ID, or the beginning of it
-    #[arg(value_name = "ID")]
+    /// Its ID, the beginning of it, an IP address, or a range
+    #[arg(value_name = "ID|IP|RANGE")]
     pub peer: String,
-    /// How long [default: as the node is configured]
+    /// How long [default: 24h]
     #[arg(long = "for", value_name = "TIME", value_parser = values::period)]
     pub duration: Option<Duration>,
     /// Why, for who reads the story later
@@ -189,7 +192,7 @@ pub struct PeerBanArgs {
     pub show: ShowArgs,
 }
 
-/// One peer.
+/// One peer (for `unban` also an address or a range).
 #[derive(Args, Debug)]
 pub struct OnePeerArgs {
     /// Its ID, the beginning of it, or its address

@@ -25,12 +25,12 @@ pub struct KeyArgs {
     /// Name of the network; nodes of another network are met with silence [default: dunlin]
     #[arg(long, value_name = "NAME", env = "DUNLIN_NETWORK")]
     pub network: Option<String>,
-    /// Whether peers have to prove a post-quantum key
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
-    pub post_quantum: PostQuantum,
-    /// What the keys of connections come from
-    #[arg(long, value_enum, value_name = "WHICH", default_value_t)]
-    pub key_exchange: KeyExchange,
+    /// Whether peers have to prove a post-quantum key [default: preferred]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub post_quantum: Option<PostQuantum>,
+    /// What the keys of connections come from [default: hybrid]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub key_exchange: Option<KeyExchange>,
 }
 
 /// What the keys of connections come from.

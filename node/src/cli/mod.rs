@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod carrier;
+pub mod config;
 pub mod control;
 pub mod controller;
 pub mod id;
@@ -9,7 +10,7 @@ pub mod lab;
 pub mod trace;
 pub mod values;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use address::PeerAddress;
 use carrier::Carriers;
+pub use config::StartArgs;
 use controller::Controllers;
 use id::{IdArgs, KeyArgs};
 use values::{Percent, Rate};
@@ -54,6 +56,10 @@ pub enum Command {
     /// Commands for a running node.
     #[command(flatten)]
     Node(control::NodeCommand),
+    /// Write a configuration file with every key, its default and what it means
+    GenerateConfig(config::GenerateConfigArgs),
+    /// Check a configuration file
+    Config(config::ConfigArgs),
     /// Run a network of real nodes on loopback sockets in this process
     Simulate(SimulateArgs),
     /// Wait for files and folders
@@ -76,37 +82,6 @@ pub enum Command {
     Man(control::ManArgs),
     /// Print the version
     Version,
-}
-
-/// `dunlin start`.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  dunlin start --port 4600
-  dunlin start --port 4610 --data-dir /tmp/b --bootstrap 127.0.0.1:4600")]
-pub struct StartArgs {
-    /// Address to listen on
-    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
-    pub host: IpAddr,
-    /// Port to listen on; 0 lets the system choose
-    #[arg(long, default_value_t = 4600)]
-    pub port: u16,
-    /// Congestion controller of all connections
-    #[arg(long, value_enum, default_value_t = Controllers::Cubic)]
-    pub controller: Controllers,
-    /// A node to join the network through: ID@host:port or host:port; may be repeated
-    #[arg(long = "bootstrap", value_name = "ADDR")]
-    pub bootstrap: Vec<PeerAddress>,
-    /// Serve the API over TCP as well, to whoever has the token in DIR/api.token; port 0 lets the
-    /// system choose
-    #[arg(long, value_name = "IP:PORT")]
-    pub api: Option<SocketAddr>,
-    /// Where the keys are.
-    #[command(flatten)]
-    pub keys: KeyArgs,
-    /// Traces to write.
-    #[command(flatten)]
-    pub traces: trace::TraceArgs,
 }
 
 /// `dunlin simulate`.
@@ -400,6 +375,10 @@ mod tests {
             "dunlin bench client h:1 --controller bbr",
             "dunlin bench server --controller bbr-tolerant",
             "dunlin start --controller bbr",
+            "dunlin start --config node.toml --data-dir d",
+            "dunlin generate-config node.toml --format json --port 1 --bootstrap h:1",
+            "dunlin generate-config -",
+            "dunlin config check node.toml",
             "dunlin recv --carrier tcp",
             "dunlin bench client h:1 --carrier udp",
             "dunlin bench server --listen [::1]:0 --plain",
@@ -422,6 +401,7 @@ mod tests {
             "dunlin peer remove dunlin1abc --ban",
             "dunlin peer ban abc --for 1h --reason why",
             "dunlin peer unban abc",
+            "dunlin peer bans --json",
             "dunlin peer info abc",
             "dunlin peer why abc --json",
             "dunlin peer top -n 3",

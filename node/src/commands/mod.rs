@@ -2,7 +2,9 @@
 //! when it is done.
 
 mod bench;
+mod config;
 mod control;
+mod generate_config;
 mod id;
 mod lab;
 mod recv;
@@ -31,11 +33,13 @@ pub async fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Start(args) => {
             traced(args.traces.clone(), |traces| {
-                start::run(args, traces, shutdown)
+                start::run(args, cli.verbose, traces, shutdown)
             })
             .await
         }
         Command::Node(command) => control::run(command, shutdown).await,
+        Command::GenerateConfig(args) => generate_config::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Simulate(args) => simulate::run(args, shutdown).await,
         Command::Relay(args) => relay::run(args, shutdown).await,
         Command::Recv(args) => {

@@ -15,7 +15,6 @@ use dunlin_transport::driver::CarrierChoice;
 use tokio::sync::mpsc;
 
 use crate::cli::SimulateArgs;
-use crate::cli::controller::Controllers;
 use crate::commands::stopwatch::Stopwatch;
 use crate::commands::{note, print_line};
 use crate::control::{Control, ControlOptions};
@@ -76,7 +75,6 @@ impl Network {
                 })?,
             };
             let options = NodeOptions {
-                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
                 bootstrap: nodes
                     .first()
                     .map(|node| (node.address(), Some(node.id())))
@@ -85,7 +83,7 @@ impl Network {
                 inbox: Some(inbox(folder, index)),
                 // A second socket for each of hundreds of nodes would be for nothing here.
                 carriers: CarrierChoice::UdpOnly,
-                controller: Controllers::default(),
+                ..NodeOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
             };
             let (node, events) = Node::start(&Keys::throwaway(), options)?;
             let mut watching = None;

@@ -32,3 +32,5 @@ pub const STORIES_MAX: usize = 512;
 pub const IMPORT_MAX: usize = 4_096;
 /// How long `peer add` may wait for the peer.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long a ban lasts for which no time was given.
+pub const BAN_DEFAULT: Duration = Duration::from_secs(24 * 3_600);

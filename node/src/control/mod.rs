@@ -45,6 +45,8 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::network::Handle;
 use crate::signals::Shutdown;
+use crate::store::Store;
+use crate::telemetry::Logs;
 use listener::SocketFile;
 use operations::{About, Operations};
 
@@ -52,7 +54,7 @@ use operations::{About, Operations};
 const SAMPLE_PERIOD: Duration = Duration::from_secs(10);
 
 /// Where the control interface listens.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct ControlOptions {
     /// The folder of the socket, the token and the address.
     pub data_dir: DataDir,
@@ -60,6 +62,24 @@ pub struct ControlOptions {
     pub http: Option<SocketAddr>,
     /// The name of the network, for who asks.
     pub network: String,
+    /// The log of the process, if it may be changed.
+    pub logs: Option<Logs>,
+    /// The store of the node, if it has one.
+    pub store: Option<Arc<Store>>,
+}
+
+impl ControlOptions {
+    /// The socket in this folder and nothing else.
+    #[must_use]
+    pub fn new(data_dir: DataDir) -> Self {
+        Self {
+            data_dir,
+            http: None,
+            network: "dunlin".to_owned(),
+            logs: None,
+            store: None,
+        }
+    }
 }
 
 /// A running control interface. Dropping it ends it.
@@ -85,6 +105,8 @@ impl Control {
         let about = About {
             network: options.network.clone(),
             started_at: crate::clock::unix_millis(),
+            logs: options.logs.clone(),
+            store: options.store.clone(),
         };
         let operations = Arc::new(Operations::new(node, about, shutdown));
         let mut tasks = JoinSet::new();

@@ -131,6 +131,20 @@ pub struct PeerDetail {
     pub tried: bool,
     /// Who opened the link.
     pub direction: Option<String>,
+    /// What the connection is for: `inbound`, `outbound`, `seed`, `persistent`, `temporary`, `relay`.
+    pub connection: Option<String>,
+    /// The relay, when messages pass through one.
+    pub via: Option<String>,
+    /// The version of the protocol that is spoken.
+    pub protocol: Option<u16>,
+    /// What is wrong with it; nothing when it answers well.
+    pub ailments: Vec<String>,
+    /// Of the last pings (at most 32), the share that was answered, 0 to 1.
+    pub ping_success: Option<f64>,
+    /// Mean deviation of its round-trip time in milliseconds.
+    pub latency_variance_ms: Option<f64>,
+    /// When it last proved its identity again.
+    pub proved_at: Option<String>,
     /// Where it may be dialled.
     pub addresses: Vec<String>,
     /// Its software, as it says.
@@ -141,6 +155,8 @@ pub struct PeerDetail {
     pub failures: u32,
     /// End of its ban.
     pub banned_until: Option<String>,
+    /// Why it is banned.
+    pub ban_reason: Option<String>,
     /// Messages sent on the link.
     pub messages_sent: u64,
     /// Messages received.
@@ -250,9 +266,9 @@ pub struct Changed {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BanRequest {
-    /// An ID, whole or abbreviated.
+    /// An ID, whole or abbreviated, an IP address, or a range such as 192.0.2.0/24.
     pub subject: String,
-    /// How long, in seconds; the configured length of bans when it is missing.
+    /// How long, in seconds; a day when it is missing.
     #[serde(default)]
     pub duration_s: Option<u64>,
     /// Why, for who reads the story later.
@@ -265,6 +281,8 @@ pub struct BanRequest {
 pub struct Ban {
     /// Whom it is for.
     pub subject: String,
+    /// When it was pronounced.
+    pub since: String,
     /// When it ends.
     pub until: String,
     /// Why.

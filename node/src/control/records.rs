@@ -1,6 +1,7 @@
 //! Events of the overlay as records that the API, the stories and the log share.
 
-use dunlin_overlay::{Event, PeerState, StateReason};
+use dunlin_overlay::saved::{BanSubject, SavedBan};
+use dunlin_overlay::{BanEnd, Event, PeerState, StateReason};
 use dunlin_session::NodeId;
 use serde_json::{Value, json};
 
@@ -54,31 +55,15 @@ pub fn time(unix_millis: u64) -> String {
     rfc3339(unix_millis.saturating_mul(1_000_000))
 }
 
-/// The name of a state, as in the API.
-#[must_use]
-pub fn state_name(state: PeerState) -> String {
-    format!("{state:?}").to_lowercase()
-}
-
-/// Why a state changed, in words.
-#[must_use]
-pub fn reason_words(reason: StateReason) -> String {
-    spaced(&format!("{reason:?}"))
-}
-
-/// `LinkLost(TimedOut)` as "link lost (timed out)".
+/// A name of the code, such as `PeerGone`, as words.
 fn spaced(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 8);
     let mut is_inside = false;
     for letter in name.chars() {
-        if letter == '(' {
-            words.push_str(" (");
-        } else {
-            if letter.is_uppercase() && is_inside {
-                words.push(' ');
-            }
-            words.extend(letter.to_lowercase());
+        if letter.is_uppercase() && is_inside {
+            words.push(' ');
         }
+        words.extend(letter.to_lowercase());
         is_inside = letter.is_alphanumeric();
     }
     words
@@ -89,7 +74,7 @@ pub(super) fn say(event: &Event) -> Said {
     match event {
         Event::PeerUp { peer } => Said::story("peer_up", *peer, "connected", Value::Null),
         Event::PeerDown { peer, reason } => {
-            let why = reason_words(*reason);
+            let why = reason.to_string();
             let detail = json!({ "reason": why });
             Said::story("peer_down", *peer, format!("lost: {why}"), detail)
         }
@@ -123,7 +108,60 @@ pub(super) fn say(event: &Event) -> Said {
             let words = "signed a broadcast that the application rejects";
             Said::story("broadcast_rejected", *origin, words, detail)
         }
+        Event::PeerProven { peer } => Said::story(
+            "peer_proven",
+            *peer,
+            "proved its identity again",
+            Value::Null,
+        ),
+        Event::LinkRefused {
+            peer,
+            remote,
+            reason,
+        } => {
+            let words = format!("its link from {remote} was refused: {reason:?}");
+            let detail = json!({ "remote": remote.to_string() });
+            Said::passing("link_refused", *peer, words, detail)
+        }
+        Event::Banned { ban } => banned(ban),
+        Event::Unbanned { subject, how } => {
+            let how = match how {
+                BanEnd::Expired => "its time was over",
+                BanEnd::Lifted => "the operator ended it",
+                BanEnd::Displaced => "there were too many",
+            };
+            let detail = json!({ "subject": subject.to_string(), "how": how });
+            let words = format!("the ban of {subject} ended: {how}");
+            of_subject("unbanned", *subject, words, detail)
+        }
         other => message(other),
+    }
+}
+
+fn banned(ban: &SavedBan) -> Said {
+    let (subject, until) = (ban.subject, time(ban.until));
+    let detail = json!({
+        "subject": subject.to_string(),
+        "until": until,
+        "reason": ban.reason,
+    });
+    let reason = ban.reason.escape_debug();
+    let words = format!("{subject} is banned until {until}: {reason}");
+    of_subject("banned", subject, words, detail)
+}
+
+/// A ban is part of a story when it is for an identity.
+fn of_subject(kind: &'static str, subject: BanSubject, words: String, detail: Value) -> Said {
+    let peer = match subject {
+        BanSubject::Peer(peer) => Some(peer),
+        BanSubject::Address(_) | BanSubject::Prefix(..) => None,
+    };
+    Said {
+        kind,
+        peer,
+        is_story: true,
+        words,
+        detail,
     }
 }
 
@@ -133,14 +171,14 @@ fn state_changed(
     to: PeerState,
     reason: StateReason,
 ) -> Said {
-    let why = reason_words(reason);
+    let why = reason.to_string();
     let words = match from {
-        Some(from) => format!("{} → {}: {why}", state_name(from), state_name(to)),
-        None => format!("{}: {why}", state_name(to)),
+        Some(from) => format!("{from} → {to}: {why}"),
+        None => format!("{to}: {why}"),
     };
     let detail = json!({
-        "from": from.map(state_name),
-        "to": state_name(to),
+        "from": from.map(|from| from.to_string()),
+        "to": to.to_string(),
         "reason": why,
     });
     Said::story("peer_state", peer, words, detail)
@@ -174,6 +212,7 @@ fn message(event: &Event) -> Said {
             peer,
             handler,
             payload,
+            via,
         } => {
             let words = format!(
                 "message to {}: {} bytes",
@@ -182,6 +221,7 @@ fn message(event: &Event) -> Said {
             );
             let mut detail = payload_json(payload);
             detail["handler"] = json!(handler);
+            detail["via"] = json!(via.map(|via| via.to_string()));
             Said::passing("direct", *peer, words, detail)
         }
         Event::Request {
@@ -267,17 +307,25 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use dunlin_overlay::LinkEndCause;
-
     use super::*;
 
     #[test]
-    fn names_become_words() {
-        assert_eq!(reason_words(StateReason::BannedByUser), "banned by user");
-        assert_eq!(
-            reason_words(StateReason::LinkLost(LinkEndCause::TimedOut)),
-            "link lost (timed out)"
-        );
+    fn a_ban_of_an_identity_is_part_of_its_story_and_says_why() {
+        let ban = |subject| SavedBan {
+            subject,
+            since: 0,
+            until: 1_000,
+            reason: "rubbish".into(),
+        };
+        let peer = NodeId::from_bytes([7; 32]);
+        let said = say(&Event::Banned {
+            ban: ban(BanSubject::Peer(peer)),
+        });
+        assert_eq!((said.peer, said.is_story), (Some(peer), true));
+        let record = said.into_record(1, 0);
+        assert!(record.words.contains("1970-01-01T00:00:01") && record.words.ends_with("rubbish"));
+        let range = BanSubject::Address([192, 0, 2, 7].into());
+        assert_eq!(say(&Event::Banned { ban: ban(range) }).peer, None);
     }
 
     #[test]

@@ -222,7 +222,8 @@ async fn trust(State(node): State<Shared>) -> Answered<TrustList> {
 }
 
 async fn trust_events(State(node): State<Shared>, Asked(asked): Asked<Count>) -> Json<EventList> {
-    Json(node.trust_events(asked.count.unwrap_or(COUNT_DEFAULT)))
+    let count = asked.count.unwrap_or(COUNT_DEFAULT);
+    Json(node.trust_events(count).await)
 }
 
 async fn recent(State(node): State<Shared>, Asked(asked): Asked<Count>) -> Json<EventList> {

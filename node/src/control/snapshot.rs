@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dunlin_overlay::{Capabilities, Instant, OverlayStats, PeerSource, PeerState, PeerView, Roles};
+use dunlin_overlay::{Capabilities, Instant, OverlayStats, PeerState, PeerView, Roles};
 use dunlin_session::NodeId;
 
 use super::model::{
     Code, Path, Peer, PeerCounts, PeerDetail, PeerFilter, PeerPriority, PeerStatus, Problem,
     Summary,
 };
-use super::records::{reason_words, time};
+use super::records::time;
 use crate::clock::unix_millis;
 use crate::network::Handle;
 
@@ -178,7 +178,7 @@ impl Snapshot {
             messages_exchanged: peer.counters.messages_in + peer.counters.messages_out,
             reputation_score: reputation(peer),
             connected_since: peer.connected_at.map(|at| self.time(at)),
-            last_activity: None,
+            last_activity: peer.last_activity.map(|at| self.time(at)),
             capabilities: capability_names(peer.capabilities),
         }
     }
@@ -192,23 +192,28 @@ impl Snapshot {
     /// All that is known of a peer.
     #[must_use]
     pub fn detail(&self, peer: &PeerView, path: Option<Path>) -> PeerDetail {
-        let counters = &peer.counters;
+        let (counters, health) = (&peer.counters, peer.health.as_ref());
         PeerDetail {
-            reason: reason_words(peer.reason),
-            source: match peer.source {
-                PeerSource::Bootstrap => "bootstrap".into(),
-                PeerSource::Inbound => "inbound".into(),
-                PeerSource::Exchange(by) => format!("named by {by}"),
-                PeerSource::Hint(by) => format!("hint of {by:?}").to_lowercase(),
-                PeerSource::Restored => "known before the restart".into(),
-            },
+            reason: peer.reason.to_string(),
+            source: peer.source.to_string(),
             priority: match peer.priority {
                 dunlin_overlay::PeerPriority::High => PeerPriority::High,
                 dunlin_overlay::PeerPriority::Normal => PeerPriority::Normal,
                 dunlin_overlay::PeerPriority::Low => PeerPriority::Low,
             },
             tried: peer.tried,
-            direction: peer.direction.map(|way| format!("{way:?}").to_lowercase()),
+            direction: peer.direction.map(|way| way.to_string()),
+            connection: peer.kind.map(|kind| kind.to_string()),
+            via: peer.via.map(|via| via.to_string()),
+            protocol: peer.version,
+            ailments: health.map_or_else(Vec::new, |health| {
+                health.ailments.iter().map(ToString::to_string).collect()
+            }),
+            ping_success: health
+                .filter(|health| health.pings > 0)
+                .map(|health| f64::from(health.answered) / f64::from(health.pings)),
+            latency_variance_ms: health.and_then(|health| health.rtt_variance).map(millis),
+            proved_at: peer.proved_at.map(|at| self.time(at)),
             addresses: {
                 let numeric = peer.addresses.iter().map(ToString::to_string);
                 let named = peer.named_addresses.iter().map(ToString::to_string);
@@ -218,6 +223,7 @@ impl Snapshot {
             roles: role_names(peer.roles),
             failures: peer.failures,
             banned_until: peer.banned_until.map(|until| self.time(until)),
+            ban_reason: peer.ban_reason.clone(),
             messages_sent: counters.messages_out,
             messages_received: counters.messages_in,
             bytes_sent: counters.bytes_out,
@@ -326,6 +332,7 @@ fn capability_names(of: Capabilities) -> Vec<String> {
         (Capabilities::DIRECT, "direct"),
         (Capabilities::REQUESTS, "requests"),
         (Capabilities::VALIDATES, "validates"),
+        (Capabilities::RELAYS, "relays"),
     ];
     let has = names.into_iter().filter(|(bit, _)| of.contains(*bit));
     has.map(|(_, name)| name.to_owned()).collect()

@@ -14,7 +14,6 @@ use super::client::{Client, Heard};
 use super::limits::{BODY_LEN_MAX, EVENTS_WAITING_MAX, STREAMS_MAX};
 use super::model::{Code, PeerStatus, Problem, Status};
 use super::*;
-use crate::cli::controller::Controllers;
 use crate::network::{Node, NodeOptions};
 use crate::stack::Keys;
 
@@ -32,20 +31,17 @@ impl Served {
     fn start(bootstrap: &[&Self]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = NodeOptions {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
             bootstrap: bootstrap
                 .iter()
                 .map(|other| (other.node.address(), Some(other.node.id())))
                 .collect(),
-            inbox: None,
             carriers: CarrierChoice::UdpOnly,
-            controller: Controllers::default(),
+            ..NodeOptions::new((Ipv4Addr::LOCALHOST, 0).into())
         };
         let (node, mut happened) = Node::start(&Keys::throwaway(), options).unwrap();
         let options = ControlOptions {
-            data_dir: DataDir::open(Some(folder.path())).unwrap(),
             http: Some((Ipv4Addr::LOCALHOST, 0).into()),
-            network: "dunlin".into(),
+            ..ControlOptions::new(DataDir::open(Some(folder.path())).unwrap())
         };
         let shutdown = Shutdown::manual();
         let control = Control::start(node.handle(), &options, shutdown.clone()).unwrap();

@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use dunlin_overlay::{Event, PeerSource, sign_record};
-use dunlin_transport::driver::CarrierChoice;
 use simple_dns::rdata::{A, RData, TXT};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, ResourceRecord, TYPE};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::cli::controller::Controllers;
 use crate::clock::unix_millis;
 use crate::network::{Node, NodeOptions};
 use crate::stack::Keys;
@@ -71,13 +69,7 @@ fn txt(strings: &[String]) -> RData<'_> {
 
 fn node() -> (Keys, Node, mpsc::Receiver<Event>) {
     let keys = Keys::throwaway();
-    let options = NodeOptions {
-        listen: ([127, 0, 0, 1], 0).into(),
-        bootstrap: Vec::new(),
-        inbox: None,
-        carriers: CarrierChoice::Race,
-        controller: Controllers::default(),
-    };
+    let options = NodeOptions::new(([127, 0, 0, 1], 0).into());
     let (node, events) = Node::start(&keys, options).unwrap();
     (keys, node, events)
 }

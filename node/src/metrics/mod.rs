@@ -138,7 +138,7 @@ impl Metrics {
                 self.connections.inc();
             }
             Event::PeerDown { reason, .. } => {
-                let reason = crate::control::records::reason_words(*reason);
+                let reason = reason.to_string();
                 let labels = vec![("reason".to_owned(), reason)];
                 self.disconnections.get_or_create(&labels).inc();
             }
@@ -238,8 +238,7 @@ fn connected(peers: &[PeerView]) -> impl Iterator<Item = &PeerView> {
 fn register_peers(registry: &mut Registry, snapshot: &Snapshot) {
     let by_state = Family::<Labels, Gauge>::default();
     for state in PeerState::ALL {
-        let name = crate::control::records::state_name(state);
-        let labels = vec![("state".to_owned(), name)];
+        let labels = vec![("state".to_owned(), state.to_string())];
         let count = snapshot.peers.iter().filter(|peer| peer.state == state);
         by_state.get_or_create(&labels).set(as_i64(count.count()));
     }

@@ -85,7 +85,10 @@ rows! {
     early_dropped: Total, "Messages dropped because the hello was not finished and the queue was full";
     unknown_types: Total, "Messages of a type that this version does not know";
     unhandled: Total, "Messages to names or of kinds that are not handled here";
+    relayed: Total, "Messages passed on for neighbours";
+    relays_refused: Total, "Messages to be passed on, or passed on to us, dropped for their sender's rate";
     violations: Total, "Proven faults of peers";
+    evictions: Total, "Peers that had to go for others";
     actions_dropped: Total, "Actions dropped because the driver did not poll";
     events_dropped: Total, "Events dropped because the application did not poll";
 }

@@ -6,10 +6,13 @@
 
 mod handle;
 mod link;
+mod recorder;
+mod story;
 mod task;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dunlin_overlay::{
     BroadcastId, Event, Instant, Overlay, OverlayConfig, OverlayError, OverlayStats, PeerState,
@@ -26,8 +29,11 @@ use crate::clock::{Clock, unix_millis};
 use crate::discovery::{Discovery, DiscoveryOptions};
 use crate::failure::{Exit, Failure};
 use crate::stack::{Keys, Wire, listen, reachable_address};
+use crate::store::Store;
 
 pub use handle::Handle;
+pub use recorder::Memory;
+use recorder::Recorder;
 use task::{Order, Task};
 
 /// Events that may wait for the application. More are dropped, which is logged.
@@ -46,6 +52,29 @@ pub struct NodeOptions {
     pub carriers: CarrierChoice,
     /// The congestion controller of its connections.
     pub controller: Controllers,
+    /// Settings of the overlay; its clock and addresses are set at the start.
+    pub overlay: OverlayConfig,
+    /// What it remembers, and where it writes it; `None`: it forgets all when it ends.
+    pub memory: Option<Memory>,
+}
+
+impl NodeOptions {
+    /// A node by itself that listens there and forgets all when it ends.
+    #[must_use]
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            bootstrap: Vec::new(),
+            inbox: None,
+            carriers: CarrierChoice::Race,
+            controller: Controllers::default(),
+            overlay: OverlayConfig::new(WallClock {
+                at: Instant::ZERO,
+                unix_millis: 0,
+            }),
+            memory: None,
+        }
+    }
 }
 
 /// A running node. Dropping it ends it without goodbyes.
@@ -55,6 +84,7 @@ pub struct Node {
     address: SocketAddr,
     orders: mpsc::Sender<Order>,
     task: JoinHandle<()>,
+    store: Option<Arc<Store>>,
 }
 
 impl Node {
@@ -76,15 +106,15 @@ impl Node {
         )?;
         let address = reachable_address(endpoint.local_addr());
         let clock = Clock::start();
-        let calendar = WallClock {
+        let mut config = options.overlay;
+        config.wall_clock = WallClock {
             at: clock.now(),
             unix_millis: unix_millis(),
         };
-        let mut config = OverlayConfig::new(calendar);
         config.listen = vec![address];
         let mut seed = [0; 32];
         OsRandom.fill(&mut seed);
-        let identity = std::sync::Arc::clone(keys.identity());
+        let identity = Arc::clone(keys.identity());
         let mut overlay = Overlay::new(config, identity, seed);
         for (bootstrap, id) in options.bootstrap {
             overlay
@@ -96,6 +126,10 @@ impl Node {
                     )
                 })?;
         }
+        let store = options.memory.map(|memory| {
+            recorder::restore(&mut overlay, clock.now(), memory.saved);
+            memory.store
+        });
         let (events, happened) = mpsc::channel(EVENTS_MAX);
         let (orders, ordered) = mpsc::channel(64);
         let task = Task::new(
@@ -105,6 +139,7 @@ impl Node {
             clock,
             events,
             options.inbox,
+            Recorder::new(store.clone(), clock.now()),
         );
         let task = tokio::spawn(task.run(ordered));
         Ok((
@@ -113,6 +148,7 @@ impl Node {
                 address,
                 orders,
                 task,
+                store,
             },
             happened,
         ))
@@ -176,6 +212,23 @@ impl Node {
     pub async fn connection(&self, peer: NodeId) -> Option<Connection> {
         self.ask(|answer| Order::Connection { peer, answer })
             .await?
+    }
+
+    /// The store it writes, if it has one.
+    #[must_use]
+    pub fn store(&self) -> Option<&Arc<Store>> {
+        self.store.as_ref()
+    }
+
+    /// Waits until what has happened so far is on the disk; `false`: the disk refuses it, or there is
+    /// no store. What an operator asked for and was told is done has to outlive the process.
+    pub async fn flush(&self) -> bool {
+        // The order comes back when the task has told the store all that came before it.
+        self.with_overlay(|_, _| ()).await;
+        match &self.store {
+            Some(store) => store.flush().await,
+            None => false,
+        }
     }
 
     /// Says goodbye to the peers and ends, within about a second.

@@ -13,6 +13,7 @@ use dunlin_transport::driver::{Connection, Endpoint};
 use tokio::sync::{mpsc, oneshot};
 
 use super::link::{self, Input};
+use super::recorder::Recorder;
 use crate::access::Guard;
 use crate::clock::Clock;
 use crate::stack::Keys;
@@ -50,6 +51,7 @@ pub(super) struct Task {
     clock: Clock,
     events: mpsc::Sender<Event>,
     inbox: Option<PathBuf>,
+    recorder: Recorder,
     links: BTreeMap<LinkId, Link>,
     next_link: u64,
     inputs: mpsc::Sender<Input>,
@@ -66,6 +68,7 @@ impl Task {
         clock: Clock,
         events: mpsc::Sender<Event>,
         inbox: Option<PathBuf>,
+        recorder: Recorder,
     ) -> Self {
         let (inputs, arrived) = mpsc::channel(INPUTS_MAX);
         Self {
@@ -76,6 +79,7 @@ impl Task {
             clock,
             events,
             inbox,
+            recorder,
             links: BTreeMap::new(),
             next_link: 0,
             inputs,
@@ -87,6 +91,7 @@ impl Task {
         let endpoint = self.endpoint.clone();
         loop {
             self.drain();
+            let wake = self.wake_at();
             tokio::select! {
                 accepted = endpoint.accept() => match accepted {
                     Some(connection) => self.link_up(connection, None),
@@ -103,11 +108,17 @@ impl Task {
                     Some(order) => self.obey(order),
                     None => return,
                 },
-                () = self.clock.sleep_until(self.overlay.poll_timeout()) => {
+                () = self.clock.sleep_until(wake) => {
                     self.overlay.handle_timeout(self.clock.now());
                 }
             }
         }
+    }
+
+    /// When there is something to do without an input.
+    fn wake_at(&self) -> Option<dunlin_overlay::Instant> {
+        let times = [self.overlay.poll_timeout(), self.recorder.poll_timeout()];
+        times.into_iter().flatten().min()
     }
 
     fn handle(&mut self, input: Input) {
@@ -203,11 +214,16 @@ impl Task {
                 }
             }
         }
+        let now = self.clock.now();
         while let Some(event) = self.overlay.poll_event() {
-            if self.events.try_send(event).is_err() {
-                tracing::debug!("an event was dropped: nobody takes them");
+            let place = self.events.try_reserve();
+            self.recorder.on_event(now, &event, place.is_ok());
+            match place {
+                Ok(place) => place.send(event),
+                Err(_) => tracing::debug!("an event was dropped: nobody takes them"),
             }
         }
+        self.recorder.save(&self.overlay, now);
     }
 
     fn send(&mut self, peer: NodeId, id: LinkId, bytes: Bytes) {
@@ -259,13 +275,17 @@ impl Task {
 
     /// Goodbyes, then the end of the endpoint.
     async fn shutdown(&mut self) {
-        self.overlay.shutdown(self.clock.now());
+        let now = self.clock.now();
+        // Before the goodbyes: who is connected now is dialled first after the next start.
+        self.recorder.save_all(&self.overlay, now);
+        self.overlay.shutdown(now);
         let parting = async {
             self.drain();
             while !self.links.is_empty() {
+                let wake = self.wake_at();
                 tokio::select! {
                     Some(input) = self.arrived.recv() => self.handle(input),
-                    () = self.clock.sleep_until(self.overlay.poll_timeout()) => {
+                    () = self.clock.sleep_until(wake) => {
                         self.overlay.handle_timeout(self.clock.now());
                     }
                 }

@@ -90,7 +90,9 @@ fn every_command_says_that_no_node_runs_and_how_to_start_one() {
         &["peer", "remove", "abc"],
         &["peer", "ban", "abc"],
         &["peer", "unban", "abc"],
+        &["peer", "bans"],
         &["peer", "info", "abc"],
+        &["peer", "why", "abc"],
         &["peer", "top"],
         &["peer", "export", "-"],
         &["broadcast", "hello"],
@@ -190,7 +192,14 @@ fn a_peer_is_removed_banned_and_taken_back_and_its_story_tells_why() {
     let pair = Pair::start();
     let lab = &pair.lab;
     let short = &pair.second_id[..16];
-    let banned = told(lab, "first", &["peer", "ban", short]);
+    let banned = told(
+        lab,
+        "first",
+        &["peer", "ban", short, "--for", "1h", "--reason", "rubbish"],
+    );
+    let bans = json(lab, "first", &["peer", "bans", "--json"]);
+    assert_eq!(bans["bans"][0]["reason"], "rubbish", "{bans}");
+    assert!(told(lab, "first", &["peer", "bans"]).contains("rubbish"));
     assert!(banned.contains(&pair.second_id), "{banned}");
     let list = json(
         lab,
@@ -226,7 +235,16 @@ fn a_peer_is_removed_banned_and_taken_back_and_its_story_tells_why() {
             .find(words)
             .unwrap_or_else(|| panic!("{words} is missing: {story}"))
     };
-    assert!(at("connected") < at("banned"));
+    assert!(at("connected") < at("rubbish") && at("rubbish") < at("the operator ended it"));
+    let range = told(
+        lab,
+        "first",
+        &["peer", "ban", "192.0.2.0/24", "--for", "1m"],
+    );
+    assert!(range.contains("192.0.2.0/24"), "{range}");
+    told(lab, "first", &["peer", "unban", "192.0.2.0/24"]);
+    let no_range = ask(lab, "first", &["peer", "ban", "192.0.2.0/64"]);
+    assert_eq!(no_range.code, Some(2), "{no_range:?}");
     let story = json(lab, "first", &["peer", "why", short, "--json"]);
     let kinds: Vec<_> = story["entries"]
         .as_array()
@@ -624,15 +642,26 @@ fn completions_and_manual_pages_name_every_command() {
 }
 
 #[test]
-fn a_second_node_in_the_same_folder_is_refused() {
-    let lab = Lab::new();
-    let (_first, _, _) = start(&lab, "only", &[]);
-    let second = ask(
-        &lab,
-        "only",
-        &["start", "--host", "127.0.0.1", "--port", "0"],
+fn the_story_and_the_ban_of_a_peer_outlive_the_node() {
+    let pair = Pair::start();
+    let lab = &pair.lab;
+    let short = &pair.second_id[..16];
+    told(lab, "first", &["peer", "ban", short, "--reason", "rubbish"]);
+    pair.first.signal("KILL");
+    // Nobody answers any more.
+    assert!(until(DEADLINE, || ask(lab, "first", &["status"]).code == Some(4)));
+    let story = told(lab, "first", &["peer", "why", short]);
+    assert!(
+        story.contains("connected") && story.contains("rubbish"),
+        "{story}"
     );
-    assert_eq!(second.code, Some(6), "{second:?}");
+    let nobody = ask(lab, "first", &["peer", "why", "zzzz"]);
+    assert_eq!(nobody.code, Some(2), "{nobody:?}");
+    let (_again, _, _) = start(lab, "first", &[]);
+    let bans = json(lab, "first", &["peer", "bans", "--json"]);
+    assert_eq!(bans["bans"][0]["reason"], "rubbish", "{bans}");
+    let story = told(lab, "first", &["peer", "why", short]);
+    assert!(story.contains("rubbish"), "{story}");
 }
 
 #[test]

@@ -143,3 +143,21 @@ fn keys_and_passphrases_that_others_may_read_are_refused() {
         fs::set_permissions(&open, fs::Permissions::from_mode(0o600)).unwrap();
     }
 }
+
+#[test]
+fn a_dns_record_is_printed_for_addresses_that_others_can_reach() {
+    let lab = Lab::new();
+    id(&lab, &["new"]);
+    let printed = id(
+        &lab,
+        &["dns-record", "203.0.113.7:4600", "[2001:db8::7]:4600"],
+    );
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert!(
+        printed.stdout.starts_with("IN TXT \"dunlin="),
+        "{printed:?}"
+    );
+    let refused = id(&lab, &["dns-record", "0.0.0.0:4600"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.sentence().contains("nobody can reach 0.0.0.0:4600"));
+}

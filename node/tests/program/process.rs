@@ -19,6 +19,7 @@ pub(crate) fn dunlin() -> Command {
         .env_remove("DUNLIN_LOG")
         .env_remove("RUST_LOG")
         .env_remove("DUNLIN_DATA_DIR")
+        .env_remove("DUNLIN_CONFIG")
         .env_remove("DUNLIN_KEYLOG");
     command.stdin(Stdio::null());
     command
@@ -91,6 +92,11 @@ impl Running {
         self.stdout.read_line(&mut line).unwrap();
         assert!(line.ends_with('\n'), "the program ended: {}", self.stderr());
         line.trim_end().to_owned()
+    }
+
+    /// Its process ID.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn stderr(&self) -> String {

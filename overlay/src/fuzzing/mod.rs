@@ -1,13 +1,14 @@
 //! Bodies of the fuzz targets. They live here so that they also run on stable, as unit tests over
 //! seeded inputs; a target calls one of them with the fuzzer's bytes.
 
+mod management;
 mod structures;
 mod wire_bodies;
 
 use core::cell::RefCell;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,13 +18,12 @@ pub use wire_bodies::{overlay_message, overlay_record};
 use bytes::Bytes;
 use dunlin_session::Identity;
 
-use crate::saved::{BanSubject, SavedPeer};
+use crate::saved::SavedPeer;
 use crate::types::ShortId;
 use crate::wire::{
     self, Announce, BroadcastBody, BroadcastFrame, Direct, Disconnect, DisconnectAck, GetPeers,
-    Hello, HelloReply, Message, Part, PartKind, Peers, Ping, Reconcile, RecordFields, Relay,
-    RelayBody, Request, Response, Tree, VerifiedRecord, Want, joined_announced, joined_ids,
-    sign_broadcast, sign_relay,
+    Hello, HelloReply, Message, Part, PartKind, Peers, Ping, Reconcile, RecordFields, Request,
+    Response, Tree, VerifiedRecord, Want, joined_announced, joined_ids, sign_broadcast,
 };
 use crate::{
     Action, BroadcastId, Capabilities, DialTarget, Direction, DisconnectReason, Event, HintSource,
@@ -442,52 +442,6 @@ impl World {
             .clone()
     }
 
-    /// A message to be passed on, or passed on to us; some come from others than their origin.
-    fn relay_message(
-        &self,
-        kind: u8,
-        number: u64,
-        (who, about): (u8, u8),
-        input: &mut Input<'_>,
-    ) -> Vec<u8> {
-        let of = |who: u8| &self.cast.identities[usize::from(who)];
-        let (origin, target) = match kind & 3 {
-            0 => (of(who), of(about)),
-            1 => (of(about), &*self.cast.us),
-            2 => (of(about), of(number.to_be_bytes()[7] % PEERS)),
-            _ => {
-                let undeliverable = Some(number % 4);
-                let (body, signature) = (None, None);
-                return Message::Relay(Relay {
-                    body,
-                    signature,
-                    undeliverable,
-                })
-                .encode();
-            }
-        };
-        let kind = input.byte() % 4;
-        let body = RelayBody {
-            network: NETWORK,
-            origin: origin.public().to_bytes(),
-            target: *target.node_id().as_bytes(),
-            unix_millis: self.unix_millis(),
-            number,
-            kind,
-            request: number % 8,
-            status: input.byte() % 4,
-            handler: if kind == 2 { "" } else { "handler" },
-            payload: input.bytes(),
-        };
-        let (body, signature) = sign_relay(origin, &body);
-        Message::Relay(Relay {
-            body: Some(&body),
-            signature: Some(signature),
-            undeliverable: None,
-        })
-        .encode()
-    }
-
     fn broadcast_of(&self, origin: u8, sequence: u64, input: &mut Input<'_>) -> Vec<u8> {
         let origin = &self.cast.identities[usize::from(origin)];
         let body = self.body_of(origin, sequence, input.byte(), input.bytes());
@@ -540,39 +494,6 @@ impl World {
         self.dials.truncate(limits::PARALLEL_DIALS_MAX);
         self.requests.truncate(64);
         self.challenged.truncate(64);
-    }
-
-    /// Bans and lifts bans, of identities, addresses and ranges; asks for proofs and gives them.
-    fn ban_or_unban(&mut self, now: Instant, id: dunlin_session::NodeId, input: &mut Input<'_>) {
-        let (choice, bits) = (input.byte(), input.byte());
-        let ip = IpAddr::from([10, 0, 0, bits % PEERS]);
-        let subject = match choice % 3 {
-            0 => BanSubject::Peer(id),
-            1 => BanSubject::Address(ip),
-            _ => BanSubject::Prefix(ip, bits),
-        };
-        match choice / 3 % 5 {
-            3 => {
-                let _ = self.overlay.send_relayed(now, id, "handler", &[bits]);
-                let _ = self.overlay.request_relayed(now, id, "handler", &[bits]);
-            }
-            0 => {
-                let duration = Duration::from_secs(u64::from(bits));
-                self.overlay.ban(now, subject, duration, "by the fuzzer");
-            }
-            1 => {
-                let _ = self.overlay.challenge(now, id);
-            }
-            2 => {
-                if let Some((peer, link)) = self.challenged.pop() {
-                    self.overlay
-                        .handle_challenged(now, peer, link, bits & 1 == 0);
-                }
-            }
-            _ => {
-                self.overlay.unban(now, subject);
-            }
-        }
     }
 
     fn check_sent(&mut self, peer: dunlin_session::NodeId, link: LinkId, bytes: &Bytes) {

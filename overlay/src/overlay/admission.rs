@@ -45,7 +45,7 @@ impl Overlay {
     /// Whether a peer is neither limited nor evicted.
     pub(super) fn is_protected(&self, peer: NodeId) -> bool {
         let entry = self.table.get(peer);
-        entry.is_some_and(|entry| entry.source == PeerSource::Bootstrap)
+        self.is_persistent(peer) || entry.is_some_and(|entry| entry.source == PeerSource::Bootstrap)
     }
 
     /// The connected inbound peer that would go for `newcomer`.

@@ -74,7 +74,7 @@ impl Overlay {
     }
 
     /// Whether we dial, or have dialled and are linked to, another peer of the same network.
-    fn is_of_a_used_group(&self, address: SocketAddr) -> bool {
+    pub(super) fn is_of_a_used_group(&self, address: SocketAddr) -> bool {
         let group = Group::of(address);
         let linked = self.live.values().map(|live| live.link);
         let dialled = linked.filter(|link| link.direction == Direction::Outbound);

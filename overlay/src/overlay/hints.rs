@@ -90,9 +90,8 @@ impl Overlay {
 
     /// Hints that may be dialled now.
     pub(super) fn hints_now(&self, now: Instant) -> impl Iterator<Item = SocketAddr> {
-        let waiting = move |hint: &&Hint| {
-            hint.backoff.not_before() <= now && !self.dials.contains_key(&hint.address)
-        };
+        let waiting =
+            move |hint: &&Hint| hint.backoff.not_before() <= now && self.may_dial_hint(hint);
         self.hints.iter().filter(waiting).map(|hint| hint.address)
     }
 
@@ -109,9 +108,13 @@ impl Overlay {
 
     /// When hints that are not being dialled may be.
     pub(super) fn hints_due(&self) -> impl Iterator<Item = Instant> {
-        let waiting = |hint: &&Hint| !self.dials.contains_key(&hint.address);
+        let waiting = |hint: &&Hint| self.may_dial_hint(hint);
         let waiting = self.hints.iter().filter(waiting);
         waiting.map(|hint| hint.backoff.not_before())
+    }
+
+    fn may_dial_hint(&self, hint: &Hint) -> bool {
+        !self.dials.contains_key(&hint.address) && !self.is_banned_address(hint.address.ip())
     }
 
     /// A dial to an address failed, which may be a hint.

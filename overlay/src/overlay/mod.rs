@@ -3,11 +3,13 @@
 //! The work is done in the files beside this one, one concern each: [`links`] (links come and go),
 //! [`handshake`] (hellos), [`receive`] (which message goes where), [`dialing`], [`choosing`] (whom of
 //! those who are known), [`adding`] (peers that the operator names), [`hints`] (addresses that nobody
-//! vouches for), [`saving`] (across restarts), [`exchange`] (learning of peers), [`roving`] (a link that wanders), [`broadcasting`] (ours and new ones),
+//! vouches for), [`saving`] (across restarts), [`exchange`] (learning of peers), [`roving`] (a link that
+//! wanders), [`broadcasting`] (ours and new ones),
 //! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
 //! [`validating`] (verdicts), [`silence`] (who does not answer), [`messaging`] (direct messages and
 //! requests), [`parting`] (goodbyes), [`admission`] (who is taken and who goes for it), [`banning`],
-//! [`proving`] (identities once more), [`through`] (messages through a third node), [`timers`], [`view`].
+//! [`proving`] (identities once more), [`through`] (messages through a third node), [`restoring`] (what was
+//! seen before a restart), [`timers`], [`view`].
 
 mod adding;
 mod admission;
@@ -27,6 +29,7 @@ mod parting;
 mod proving;
 mod receive;
 mod relaying;
+mod restoring;
 mod roving;
 mod saving;
 mod silence;

@@ -102,6 +102,10 @@ impl Overlay {
         if choices.is_empty() {
             choices = of_book(false).collect();
         }
+        let is_elsewhere = |choice: &(Target, SocketAddr)| !self.is_of_a_used_group(choice.1);
+        if choices.iter().any(is_elsewhere) {
+            choices.retain(is_elsewhere);
+        }
         let choice = self.rng.below(choices.len() as u64);
         choices.get(usize::try_from(choice).ok()?).copied()
     }

@@ -53,12 +53,6 @@ pub struct PeerView {
     pub banned_until: Option<Instant>,
     /// Traffic on the link.
     pub counters: PeerCounters,
-    /// Names and onion services in its record: shown, not dialled.
-    pub named_addresses: Vec<HostPort>,
-    /// How much the operator wants it.
-    pub priority: PeerPriority,
-    /// Whether a dial of ours found it where the address book has it.
-    pub tried: bool,
     /// What the connection is for.
     pub kind: Option<ConnectionKind>,
     /// The protocol version spoken, once its hello was accepted.
@@ -73,6 +67,12 @@ pub struct PeerView {
     pub via: Option<NodeId>,
     /// Why it is banned, in words.
     pub ban_reason: Option<String>,
+    /// Names and onion services in its record: shown, not dialled.
+    pub named_addresses: Vec<HostPort>,
+    /// How much the operator wants it.
+    pub priority: PeerPriority,
+    /// Whether a dial of ours found it where the address book has it.
+    pub tried: bool,
 }
 
 /// Counters since the start, and sizes as of now.
@@ -201,13 +201,6 @@ impl Overlay {
                 failures: entry.backoff.failures(),
                 banned_until: entry.banned_until,
                 counters: live.map(|live| live.counters).unwrap_or_default(),
-                named_addresses: entry
-                    .record
-                    .as_ref()
-                    .map(VerifiedRecord::named_addresses)
-                    .unwrap_or_default(),
-                priority: entry.priority,
-                tried: entry.slot.is_some_and(|slot| slot.shelf == Shelf::Tried),
                 kind: self.kind_of(id, live),
                 version: hello.map(|hello| hello.version),
                 health: self.health_of(id),
@@ -215,6 +208,13 @@ impl Overlay {
                 proved_at: live.and_then(|live| live.proved_at),
                 via: self.relayed.via(id).filter(|_| live.is_none()),
                 ban_reason: self.bans.reason_of(id),
+                named_addresses: entry
+                    .record
+                    .as_ref()
+                    .map(VerifiedRecord::named_addresses)
+                    .unwrap_or_default(),
+                priority: entry.priority,
+                tried: entry.slot.is_some_and(|slot| slot.shelf == Shelf::Tried),
             }
         })
     }
@@ -228,6 +228,8 @@ impl Overlay {
         let is_seed = is_outbound && self.table.get(peer)?.source == PeerSource::Bootstrap;
         Some(if is_outbound && self.roves_to(peer) {
             ConnectionKind::Temporary
+        } else if self.is_persistent(peer) {
+            ConnectionKind::Persistent
         } else if is_seed {
             ConnectionKind::Seed
         } else if is_outbound {

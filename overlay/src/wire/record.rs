@@ -409,6 +409,52 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_its_own_bytes_is_believed_for_longer_and_not_one_millisecond_more() {
+        let bytes = sample(1, 2).to_bytes();
+        let age = u64::try_from(limits::HINT_RECORD_AGE_MAX.as_millis()).unwrap();
+        let (record, addresses) = VerifiedRecord::from_bytes(&bytes, "test", NOW + age).unwrap();
+        assert_eq!((record.to_bytes(), addresses.len()), (bytes.clone(), 2));
+        assert!(
+            !record.is_current(NOW + age),
+            "nobody is told of it any more"
+        );
+        let late = VerifiedRecord::from_bytes(&bytes, "test", NOW + age + 1);
+        assert_eq!(late, Err(RecordError::Time));
+        let trailing = [&bytes[..], &[0]].concat();
+        let read = VerifiedRecord::from_bytes(&trailing, "test", NOW);
+        assert_eq!(read, Err(RecordError::Malformed));
+    }
+
+    #[test]
+    fn names_and_onion_services_in_a_record_are_shown_and_not_dialled() {
+        let identity = Identity::from_seed([1; 32]);
+        let body = to_bytes(RecordBody {
+            network: "test",
+            identity: identity.public().to_bytes(),
+            sequence: 7,
+            unix_millis: NOW,
+            addresses: vec![
+                WireAddress::Name("host.example", 4600),
+                WireAddress::Ip(SocketAddr::from(([1, 1, 1, 1], 1))),
+                WireAddress::Onion([7; 32], 80),
+                WireAddress::Later,
+            ],
+            capabilities: 0,
+            roles: 0,
+        });
+        let signature = identity.sign(RECORD_CONTEXT, &body);
+        let signed = SignedRecord {
+            body: &body,
+            signature,
+        };
+        let checked = CheckedRecord::check(&signed, "test", NOW).ok().unwrap();
+        assert_eq!(checked.addresses(), [SocketAddr::from(([1, 1, 1, 1], 1))]);
+        let named = checked.verify().unwrap().named_addresses();
+        let ports: Vec<_> = named.iter().map(HostPort::port).collect();
+        assert_eq!(ports, [4600, 80]);
+    }
+
+    #[test]
     fn addresses_are_taken_up_to_the_limit_and_refused_one_past_it() {
         let max = limits::RECORD_ADDRESSES_MAX;
         let full = sample(1, max + 1);

@@ -15,11 +15,16 @@ use crate::Instant;
 const LOOKS_MAX: u32 = 512;
 /// Sleeps before looking is tried, and the most after trials that came to nothing.
 const RESTS: (u32, u32) = (16, 1_024);
+/// Arrivals of a trial before it is judged: while the other end sleeps between two packets its answers
+/// are late, and it does not try before it has slept [`RESTS`] times.
+const TRIAL: u32 = 4 * RESTS.0;
+/// How long one look may take, in average waits that are worth it: so long that an end that sleeps can
+/// answer.
+const PATIENCE: u32 = 4;
 
 /// Decides between another look and sleep.
 pub(super) struct BusyPoll {
-    /// Average wait up to which looking goes on; zero: never. A single one may take twice as long: while
-    /// the other end still sleeps between two packets, its answers are late.
+    /// Average wait up to which looking goes on; zero: never.
     keep: Duration,
     /// First moment without work since the last arrival.
     idle_since: Option<Instant>,
@@ -27,6 +32,8 @@ pub(super) struct BusyPoll {
     looking: bool,
     /// Smoothed wait while looking (α = 1/8), in nanoseconds.
     wait: u64,
+    /// Arrivals that were looked for since the last sleep.
+    found: u32,
     /// Sleeps until the next trial, and after a failed one.
     rests: u32,
     rests_next: u32,
@@ -41,6 +48,7 @@ impl BusyPoll {
             looks: 0,
             looking: false,
             wait: 0,
+            found: 0,
             rests: RESTS.0,
             rests_next: RESTS.0,
         }
@@ -66,7 +74,7 @@ impl BusyPoll {
             return self.looking;
         };
         self.looks += 1;
-        let over = now >= since + self.keep * 2 || self.looks >= LOOKS_MAX;
+        let over = now >= since + self.keep * PATIENCE || self.looks >= LOOKS_MAX;
         if self.looking && over {
             self.give_up();
         }
@@ -84,14 +92,15 @@ impl BusyPoll {
         }
         let waited = now.saturating_duration_since(since).as_nanos();
         self.wait = self.wait - self.wait / 8 + u64::try_from(waited / 8).unwrap_or(u64::MAX / 8);
-        if u128::from(self.wait) > self.keep.as_nanos() {
+        self.found = self.found.saturating_add(1);
+        if self.found >= TRIAL && u128::from(self.wait) > self.keep.as_nanos() {
             self.give_up();
         }
     }
 
     fn give_up(&mut self) {
         self.looking = false;
-        self.wait = 0;
+        (self.wait, self.found) = (0, 0);
         self.rests = self.rests_next;
         self.rests_next = (2 * self.rests_next).min(RESTS.1);
     }
@@ -101,7 +110,7 @@ impl BusyPoll {
 mod tests {
     use super::*;
 
-    const KEEP: Duration = Duration::from_micros(50);
+    const KEEP: Duration = Duration::from_micros(25);
 
     /// Arrivals that each come `gap` after the one before; how many of them were looked for.
     fn looked_for(busy: &mut BusyPoll, gap: Duration, arrivals: u32) -> u32 {
@@ -135,9 +144,17 @@ mod tests {
         assert_eq!(busy.rests_next, RESTS.1);
         let found = looked_for(&mut busy, Duration::from_micros(80), 100_000);
         assert!(
-            (100..2_000).contains(&found),
-            "a few of each trial: {found}"
+            (4_000..8_000).contains(&found),
+            "those of the trials: {found}"
         );
+    }
+
+    #[test]
+    fn a_trial_goes_on_until_the_other_end_may_have_joined_it() {
+        let mut busy = BusyPoll::new(KEEP);
+        looked_for(&mut busy, Duration::from_micros(80), RESTS.0 + TRIAL / 2);
+        let found = looked_for(&mut busy, Duration::from_micros(8), 1_000);
+        assert_eq!(found, 1_000);
     }
 
     #[test]

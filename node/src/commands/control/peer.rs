@@ -9,16 +9,17 @@ use super::table::{Table, opt};
 use super::{client, print_json, show};
 use crate::cli::control::{
     CountArgs, Format, OnePeerArgs, PeerAction, PeerAddArgs, PeerArgs, PeerBanArgs, PeerFileArgs,
-    PeerListArgs, PeerRemoveArgs,
+    PeerListArgs, PeerRemoveArgs, ShowArgs,
 };
 use crate::commands::{note, print_line};
-use crate::control::client::{file_failure, segment};
+use crate::control::client::{Client, file_failure, segment};
 use crate::control::limits::BODY_LEN_MAX;
 use crate::control::model::{
-    AddPeer, AddedPeer, BanRequest, Changed, Imported, Peer, PeerDetail, PeerFile, PeerFilter,
-    PeerList, Story,
+    AddPeer, AddedPeer, BanList, BanRequest, Changed, Imported, Peer, PeerDetail, PeerFile,
+    PeerFilter, PeerList, Story,
 };
-use crate::control::snapshot::shorten;
+use crate::control::operations::remembered::stored;
+use crate::control::snapshot::{begins_with, shorten};
 use crate::failure::{Exit, Failure};
 
 /// Does what is asked.
@@ -29,6 +30,7 @@ pub(super) async fn run(args: PeerArgs) -> Result<(), Failure> {
         PeerAction::Remove(args) => remove(&args).await,
         PeerAction::Ban(args) => ban(args).await,
         PeerAction::Unban(args) => unban(&args).await,
+        PeerAction::Bans(args) => bans(&args).await,
         PeerAction::Info(args) => info(&args).await,
         PeerAction::Why(args) => why(&args).await,
         PeerAction::Top(args) => top(&args).await,
@@ -162,6 +164,25 @@ async fn unban(args: &OnePeerArgs) -> Result<(), Failure> {
     print_line(&format!("{what} {}", changed.subject))
 }
 
+async fn bans(args: &ShowArgs) -> Result<(), Failure> {
+    let list: BanList = client(&args.node)?.get("/api/v1/bans").await?;
+    if args.json {
+        return print_json(&list);
+    }
+    let mut table = Table::new(&["Banned", "Since", "Until", "Reason"]);
+    for ban in &list.bans {
+        let subject = shorten(&ban.subject, show::ID_LEN);
+        let subject = if ban.subject.starts_with("dunlin1") {
+            subject
+        } else {
+            ban.subject.clone()
+        };
+        let (since, until) = (show::moment(&ban.since), show::moment(&ban.until));
+        table.row(&[subject, since, until, ban.reason.clone()]);
+    }
+    print_line(&table.to_string())
+}
+
 async fn info(args: &OnePeerArgs) -> Result<(), Failure> {
     let path = format!("/api/v1/peers/{}", segment(&args.peer));
     let detail: PeerDetail = client(&args.show.node)?.get(&path).await?;
@@ -196,7 +217,8 @@ fn facts(detail: &PeerDetail) -> Vec<(&'static str, String)> {
         ("addresses", or_none(&detail.addresses)),
         ("source", detail.source.clone()),
         ("priority", format!("{:?}", detail.priority).to_lowercase()),
-        ("opened by", opt(detail.direction.clone())),
+        ("connection", opt(detail.connection.clone())),
+        ("health", health(detail)),
         ("software", opt(detail.user_agent.clone())),
         ("roles", or_none(&detail.roles)),
         ("capabilities", or_none(&peer.capabilities)),
@@ -222,7 +244,8 @@ fn facts(detail: &PeerDetail) -> Vec<(&'static str, String)> {
         ),
     ];
     if let Some(until) = &detail.banned_until {
-        facts.push(("banned until", show::moment(until)));
+        let reason = detail.ban_reason.as_deref().unwrap_or("-");
+        facts.push(("banned until", format!("{}: {reason}", show::moment(until))));
     }
     if let Some(path) = &detail.path {
         facts.push((
@@ -242,9 +265,28 @@ fn facts(detail: &PeerDetail) -> Vec<(&'static str, String)> {
     facts
 }
 
+fn health(detail: &PeerDetail) -> String {
+    let pings = detail
+        .ping_success
+        .map(|share| format!("{:.0} % of pings answered", share * 100.0));
+    match (detail.ailments.as_slice(), pings) {
+        ([], None) => "-".to_owned(),
+        ([], Some(pings)) => format!("good, {pings}"),
+        (ailments, pings) => {
+            let words = ailments.iter().cloned().chain(pings);
+            words.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
 async fn why(args: &OnePeerArgs) -> Result<(), Failure> {
     let path = format!("/api/v1/peers/{}/story", segment(&args.peer));
-    let story: Story = client(&args.show.node)?.get(&path).await?;
+    let client = client(&args.show.node)?;
+    let story: Story = if client.is_running().await {
+        client.get(&path).await?
+    } else {
+        remembered(&client, &args.peer).await?
+    };
     if args.show.json {
         return print_json(&story);
     }
@@ -253,12 +295,47 @@ async fn why(args: &OnePeerArgs) -> Result<(), Failure> {
         note(&format!("{} older entries are forgotten", story.forgotten));
     }
     if story.entries.is_empty() {
-        note("nothing has happened to it since the node started");
+        note("nothing is known to have happened to it");
     }
     for entry in &story.entries {
         print_line(&show::event(entry, false))?;
     }
     Ok(())
+}
+
+/// The story that the store of a node that does not run has.
+async fn remembered(client: &Client, typed: &str) -> Result<Story, Failure> {
+    let path = client.data_dir().store_file();
+    if !path.exists() {
+        // Says that no node is running, and how to start one.
+        return client.get("/api/v1/status").await;
+    }
+    let all = stored(&path, None).map_err(Failure::from)?;
+    let mut peers: Vec<&str> = all.iter().filter_map(|row| row.peer.as_deref()).collect();
+    peers.sort_unstable();
+    peers.dedup();
+    peers.retain(|id| begins_with(id, typed));
+    let [peer] = peers[..] else {
+        let what = if peers.is_empty() {
+            "nothing is known of"
+        } else {
+            "several peers begin with"
+        };
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "{what} \"{}\"; give the whole ID, or start the node",
+                typed.escape_debug()
+            ),
+        ));
+    };
+    let peer = peer.to_owned();
+    let entries = stored(&path, peer.parse().ok()).map_err(Failure::from)?;
+    Ok(Story {
+        peer,
+        entries,
+        forgotten: 0,
+    })
 }
 
 async fn export(args: &PeerFileArgs) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 mod bans;
 mod peers;
+pub mod remembered;
 mod telling;
 
 pub(crate) use peers::path_of;
@@ -23,6 +24,8 @@ use crate::dashboard::Dashboard;
 use crate::metrics::Metrics;
 use crate::network::Handle;
 use crate::signals::Shutdown;
+use crate::store::Store;
+use crate::telemetry::Logs;
 
 /// What a node says of itself.
 #[derive(Clone, Debug)]
@@ -31,6 +34,10 @@ pub struct About {
     pub network: String,
     /// When it started, in milliseconds since the Unix epoch.
     pub started_at: u64,
+    /// The log of the process, if it may be changed.
+    pub logs: Option<Logs>,
+    /// Its store, if it has one.
+    pub store: Option<Arc<Store>>,
 }
 
 /// One node and everything that can be done with it from outside.
@@ -167,8 +174,7 @@ impl Operations {
     }
 
     /// The last events that concern the trust in peers.
-    #[must_use]
-    pub fn trust_events(&self, count: usize) -> EventList {
+    pub async fn trust_events(&self, count: usize) -> EventList {
         const KINDS: [&str; 5] = [
             "peer_violation",
             "broadcast_rejected",
@@ -176,7 +182,12 @@ impl Operations {
             "banned",
             "unbanned",
         ];
-        self.recent(count, |kind| KINDS.contains(&kind))
+        let recent = self.recent(usize::MAX, |kind| KINDS.contains(&kind)).events;
+        let mut events = self.before(&recent, None).await;
+        events.retain(|event| KINDS.contains(&event.kind.as_str()));
+        events.extend(recent);
+        events.drain(..events.len().saturating_sub(count));
+        EventList { events }
     }
 
     /// The last events of any kind.
@@ -194,7 +205,13 @@ impl Operations {
     /// # Errors
     /// A filter that is none.
     pub fn set_log_filter(&self, filter: LogFilter) -> Result<LogFilter, Problem> {
-        match crate::telemetry::set_filter(&filter.filter) {
+        let Some(logs) = &self.about.logs else {
+            return Err(Problem::new(
+                Code::Unsupported,
+                "this process has a log of its own; change it there",
+            ));
+        };
+        match logs.set_filter(&filter.filter) {
             Ok(()) => Ok(filter),
             Err(error) => Err(Problem::new(Code::BadRequest, error)),
         }

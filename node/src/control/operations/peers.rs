@@ -3,15 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dunlin_overlay::{
-    AddedPeer as Added, DisconnectReason, PeerPriority as Wanted, PeerState, PeerView,
-};
+use dunlin_overlay::saved::BanSubject;
+use dunlin_overlay::{AddedPeer as Added, PeerPriority as Wanted, PeerState, PeerView};
 use dunlin_session::NodeId;
 use dunlin_transport::driver::{Carrier, Connection};
 
 use super::Operations;
 use crate::cli::address::PeerAddress;
-use crate::control::limits::{IMPORT_MAX, WAIT_MAX};
+use crate::control::limits::{BAN_DEFAULT, IMPORT_MAX, WAIT_MAX};
 use crate::control::model::{
     AddPeer, AddedPeer, Changed, Code, Imported, Path, PeerDetail, PeerFile, PeerFileEntry,
     PeerFilter, PeerList, PeerPriority, Problem, Story,
@@ -92,7 +91,11 @@ impl Operations {
             // Forgotten by the overlay, but not by its story.
             Err(problem) => self.remembered(text).ok_or(problem)?,
         };
-        let (entries, forgotten) = self.hub.with_trail(|trail| trail.story(&peer));
+        let (recent, forgotten) = self.hub.with_trail(|trail| trail.story(&peer));
+        let mut entries = self.before(&recent, Some(peer)).await;
+        // What memory has forgotten, the store has.
+        let forgotten = if entries.is_empty() { forgotten } else { 0 };
+        entries.extend(recent);
         Ok(Story {
             peer: peer.to_string(),
             entries,
@@ -188,11 +191,13 @@ impl Operations {
         let removed = self.node.with_overlay(move |overlay, now| {
             let removed = overlay.remove_peer(now, id);
             if ban {
-                overlay.disconnect(now, id, DisconnectReason::Banned);
+                let reason = "the operator removed and banned it";
+                return overlay.ban(now, BanSubject::Peer(id), BAN_DEFAULT, reason);
             }
             removed
         });
         let removed = removed.await.ok_or_else(Problem::stopping)?;
+        self.settle().await;
         Ok(Changed {
             subject: id.to_string(),
             changed: removed,

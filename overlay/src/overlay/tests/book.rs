@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::book::Group;
-use crate::limits::{ANCHORS_MAX, HINT_FAILURES_MAX, HINTS_PER_SOURCE_MAX, PERSISTENT_MAX};
+use crate::limits::{
+    ANCHORS_MAX, HINT_FAILURES_MAX, HINTS_MAX, HINTS_PER_SOURCE_MAX, PERSISTENT_MAX,
+};
 use crate::outbox::Outbox;
 use crate::peers::table::PeerSource;
 use crate::saved::SavedPeer;
@@ -75,9 +77,9 @@ const EVIL: u64 = 200;
 const EVIL_GROUPS: u8 = 4;
 const PICKS: usize = 8;
 
-/// Of the first eight dials of a node that was told of 800 honest addresses in 400 groups, after an
-/// attacker with four groups told it of 6,000 of his own, how many go to him.
-fn evil_picks(seed: u8) -> usize {
+/// A node that was told of 800 honest addresses in 400 groups, after an attacker with four groups told
+/// it of 6,000 of his own.
+fn flooded(seed: u8) -> Overlay {
     let config = OverlayConfig {
         target_peers: PICKS,
         parallel_dials: PICKS,
@@ -103,6 +105,11 @@ fn evil_picks(seed: u8) -> usize {
         let source = global(20 + byte() % 2, byte(), 2, byte());
         hear(&mut overlay, numbered(1_000_000 + who), address, source);
     }
+    overlay
+}
+
+/// Of the first eight dials of a node, how many go to the attacker.
+fn evil_picks(mut overlay: Overlay) -> usize {
     overlay.dial_candidates(Instant::ZERO);
     let actions = core::iter::from_fn(|| overlay.poll_action());
     let targets: Vec<_> = actions
@@ -122,23 +129,43 @@ fn evil_picks(seed: u8) -> usize {
     targets.iter().filter(is_evil).count()
 }
 
-#[test]
-fn an_attacker_with_few_groups_gets_few_of_the_dials_however_many_addresses_he_names() {
-    const SEEDS: usize = 60;
-    let picks: Vec<_> = (0..SEEDS)
-        .map(|seed| evil_picks(u8::try_from(seed).unwrap()))
-        .collect();
-    // Each pair of his groups (source, address) leads to one bucket: 16 of 128, an eighth, in each of
-    // which he has at most one candidate of the first round. Dials of one group exclude each other.
+const SEEDS: usize = 60;
+
+/// The picks of all seeds are within the bound that his buckets allow, and not none.
+fn check_picks(picks: &[usize]) {
     let all: usize = picks.iter().sum();
     let most = SEEDS * PICKS / 8;
-    assert!(
-        all <= most,
-        "{all} of {} dials, {most} at most",
-        SEEDS * PICKS
-    );
+    assert!(all <= most, "{all} dials of {}", SEEDS * PICKS);
     assert!(all > 0, "he is drawn now and then, or nothing was tried");
     assert!(picks.iter().all(|&evil| evil <= usize::from(EVIL_GROUPS)));
+}
+
+#[test]
+fn an_attacker_with_few_groups_gets_few_of_the_dials_however_many_addresses_he_names() {
+    // Each pair of his groups (source, address) leads to one bucket: 16 of 128, an eighth, in each of
+    // which he has at most one candidate of the first round. Dials of one group exclude each other.
+    let seeds = 0..u8::try_from(SEEDS).unwrap();
+    let picks: Vec<_> = seeds.map(|seed| evil_picks(flooded(seed))).collect();
+    check_picks(&picks);
+}
+
+#[test]
+fn an_attacker_whose_nodes_all_answer_gets_no_more_of_the_dials() {
+    // Each of his groups reaches two of the 64 buckets of the tried: an eighth again.
+    let seeds = 0..u8::try_from(SEEDS).unwrap();
+    let picks = seeds.map(|seed| {
+        let mut overlay = flooded(seed);
+        let known: Vec<_> = overlay
+            .table
+            .iter()
+            .map(|(id, e)| (id, e.addresses[0]))
+            .collect();
+        for (id, address) in known {
+            overlay.table.promote(id, address);
+        }
+        evil_picks(overlay)
+    });
+    check_picks(&picks.collect::<Vec<_>>());
 }
 
 #[test]
@@ -393,7 +420,10 @@ fn hints_of_one_source_are_taken_up_to_the_limit_and_refused_one_past_it() {
         assert!(add(n, HintSource::Dns));
     }
     assert!(!add(HINTS_PER_SOURCE_MAX, HintSource::Dns));
-    assert!(add(HINTS_PER_SOURCE_MAX, HintSource::User));
+    for n in HINTS_PER_SOURCE_MAX..HINTS_MAX {
+        assert!(add(n, HintSource::User));
+    }
+    assert!(!add(HINTS_MAX, HintSource::Lan), "and all together");
 }
 
 #[test]

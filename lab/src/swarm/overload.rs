@@ -1,0 +1,232 @@
+//! Measures what one peer that sends a hundred times what it may does to the others.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dunlin_overlay::{OverlayConfig, Rate};
+
+use super::report::Distribution;
+use super::violation::SwarmFailure;
+use super::world::{Climate, Swarm};
+use crate::rng::Rng;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// How many times its rate the flooder sends.
+const TIMES: u64 = 100;
+/// How long it floods, and how long is measured.
+const LENGTH: Duration = Duration::from_secs(20);
+/// Between two honest broadcasts.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes of every payload.
+const PAYLOAD: usize = 64;
+
+/// What it sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FloodKind {
+    /// Direct messages to each of its neighbours: a hundred times the messages that a peer may send.
+    Direct,
+    /// Broadcasts that it signs: a hundred times what an origin may send.
+    Broadcasts,
+}
+
+/// What came of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Flooded {
+    /// Messages or broadcasts of the flooder.
+    pub sent: u64,
+    /// Messages dropped for their sender's rate, by all nodes.
+    pub dropped: u64,
+    /// Nodes that banned the flooder.
+    pub banned_by: usize,
+    /// Bans of anybody else.
+    pub honest_bans: usize,
+    /// Honest deliveries expected and made in the flood.
+    pub expected: u64,
+    /// See above.
+    pub delivered: u64,
+    /// From the sending to a delivery of honest broadcasts, in milliseconds, before the flood.
+    pub before_ms: Distribution,
+    /// The same in the flood.
+    pub flood_ms: Distribution,
+}
+
+/// A network of `nodes` with one more that floods.
+///
+/// # Errors
+/// What must not be.
+pub fn overload(nodes: usize, kind: FloodKind, seed: u64) -> Result<Flooded, SwarmFailure> {
+    let climate = Climate {
+        check_every: 0,
+        ..Climate::default()
+    };
+    let mut swarm = Swarm::new(seed, climate);
+    let flooder = nodes;
+    for node in 0..=nodes {
+        let others: Vec<_> = (0..8.min(nodes))
+            .filter(|&other| other != node)
+            .map(Swarm::address_of)
+            .collect();
+        let config = match node == flooder {
+            true => reckless(),
+            false => Swarm::config(),
+        };
+        swarm.add(config, &others)?;
+        swarm.run_for(SECOND / 20)?;
+    }
+    swarm.judge.ignore(flooder);
+    swarm.run_for(60 * SECOND)?;
+    let mut study = Study {
+        swarm,
+        rng: Rng::new(seed).split(u64::from(b'f')),
+        flooder,
+        numbers: 0,
+        honest: Vec::new(),
+        sent: 0,
+    };
+    // Everybody speaks once, so that there are trees.
+    for node in 0..nodes {
+        study.speak(node)?;
+        study.swarm.run_for(SECOND / 20)?;
+    }
+    study.swarm.run_for(5 * SECOND)?;
+    study.honest.clear();
+    study.measure(None)?;
+    let before_ms = study.latencies();
+    study.honest.clear();
+    study.measure(Some(kind))?;
+    study.swarm.run_for(10 * SECOND)?;
+    Ok(study.finish(before_ms))
+}
+
+/// Settings of a node that sends as much as it likes.
+fn reckless() -> OverlayConfig {
+    let default = Swarm::config();
+    let more = |rate: Rate| Rate::new(rate.per_second * TIMES, rate.burst * TIMES);
+    OverlayConfig {
+        messages: more(default.messages),
+        bytes: more(default.bytes),
+        broadcasts: more(default.broadcasts),
+        ..default
+    }
+}
+
+struct Study {
+    swarm: Swarm,
+    rng: Rng,
+    flooder: usize,
+    numbers: u64,
+    /// Broadcasts of the others, by the judge's numbers.
+    honest: Vec<usize>,
+    sent: u64,
+}
+
+impl Study {
+    fn payload(&mut self) -> Bytes {
+        self.numbers += 1;
+        self.numbers.to_be_bytes().repeat(PAYLOAD / 8).into()
+    }
+
+    fn speak(&mut self, node: usize) -> Result<(), SwarmFailure> {
+        let payload = self.payload();
+        if self.swarm.broadcast(node, payload)?.is_some() {
+            self.honest.push(self.swarm.judge().sent() - 1);
+        }
+        Ok(())
+    }
+
+    /// Honest nodes speak ten times a second; meanwhile the flooder does `kind`.
+    fn measure(&mut self, kind: Option<FloodKind>) -> Result<(), SwarmFailure> {
+        let rounds = LENGTH.as_millis() / INTERVAL.as_millis();
+        for _ in 0..rounds {
+            let nodes = self.flooder as u64;
+            let node = usize::try_from(self.rng.below(nodes)).unwrap_or(0);
+            self.speak(node)?;
+            for _ in 0..10 {
+                if let Some(kind) = kind {
+                    self.flood(kind)?;
+                }
+                self.swarm.run_for(INTERVAL / 10)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the flooder sends in a hundredth of a second, if there is anybody who listens.
+    fn flood(&mut self, kind: FloodKind) -> Result<(), SwarmFailure> {
+        let config = Swarm::config();
+        let flooder = self.flooder;
+        if self.swarm.judge().peers_of(flooder).next().is_none() {
+            return Ok(());
+        }
+        let payload = Bytes::from(vec![7; PAYLOAD]);
+        match kind {
+            FloodKind::Direct => {
+                let count = config.messages.per_second * TIMES / 100;
+                let peers: Vec<_> = self.swarm.judge().peers_of(flooder).collect();
+                for peer in peers {
+                    let peer = self.swarm.id_of(peer);
+                    for _ in 0..count {
+                        let sent = self.swarm.with(flooder, |overlay, now| {
+                            overlay.send(now, peer, super::TOPIC, &payload).is_ok()
+                        })?;
+                        self.sent += u64::from(sent == Some(true));
+                    }
+                }
+            }
+            FloodKind::Broadcasts => {
+                for _ in 0..config.broadcasts.per_second * TIMES / 100 {
+                    let payload = self.payload();
+                    let sent = self.swarm.broadcast(flooder, payload)?;
+                    self.sent += u64::from(sent.is_some());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn latencies(&self) -> Distribution {
+        let judge = self.swarm.judge();
+        let all = self
+            .honest
+            .iter()
+            .flat_map(|&number| judge.latencies_us(number).iter().copied());
+        Distribution::of(&mut all.collect::<Vec<u32>>(), 1e-3)
+    }
+
+    fn finish(self, before_ms: Distribution) -> Flooded {
+        let flood_ms = self.latencies();
+        let flooder = self.swarm.id_of(self.flooder);
+        let (mut banned_by, mut honest_bans) = (0, 0);
+        for node in 0..self.flooder {
+            for ban in self.swarm.overlay(node).bans() {
+                if ban.subject == dunlin_overlay::saved::BanSubject::Peer(flooder) {
+                    banned_by += 1;
+                } else {
+                    honest_bans += 1;
+                }
+            }
+        }
+        let judge = self.swarm.judge();
+        // The flooder itself is not among those who are to hear of it.
+        let expected = self.honest.len() as u64 * (self.flooder as u64 - 1);
+        let missing: usize = self
+            .honest
+            .iter()
+            .map(|&number| judge.missing(number))
+            .sum();
+        Flooded {
+            sent: self.sent,
+            dropped: self
+                .swarm
+                .all_stats()
+                .map(|stats| stats.dropped_for_rate)
+                .sum(),
+            banned_by,
+            honest_bans,
+            expected,
+            delivered: expected - missing as u64,
+            before_ms,
+            flood_ms,
+        }
+    }
+}
