@@ -326,9 +326,9 @@ async fn listen(
 /// The control interface of a node, with a dashboard on a port of the system's choice.
 fn watch(node: &Node, folder: &Path, shutdown: &Shutdown) -> Result<Control, Failure> {
     let options = ControlOptions {
-        data_dir: DataDir::open(Some(folder))?,
         http: Some((Ipv4Addr::LOCALHOST, 0).into()),
         network: TOPIC.to_owned(),
+        ..ControlOptions::new(DataDir::open(Some(folder))?)
     };
     Control::start(node.handle(), &options, shutdown.clone())
 }

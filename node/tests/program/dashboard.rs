@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use serde_json::Value;
 
 use crate::control::{ask, json, start, told};
-use crate::process::{DEADLINE, Lab, Running, until};
+use crate::process::{DEADLINE, Lab, Running, dunlin, until};
 
 /// A network: the first node is the one to look at, the others joined through it.
 pub(crate) struct Network {
@@ -235,4 +235,25 @@ fn every_link_is_another_one_and_json_says_how_long_it_lasts() {
     let (first, second) = (enter(&other), enter(url));
     assert_ne!(first, second);
     assert_eq!(ask(&network.lab, "0", &["stop"]).code, Some(0));
+}
+
+#[test]
+fn a_network_that_stays_has_a_dashboard_of_its_first_node() {
+    let mut command = dunlin();
+    command.args(["simulate", "--count", "3", "--forever"]);
+    let mut network = Running::start(&mut command);
+    assert!(network.line().contains("3 up"), "the summary");
+    let told = network.stderr();
+    let (_, link) = told.split_once("for one browser: ").expect(&told);
+    let link = link.lines().next().unwrap();
+    let cookie = enter(link);
+    let (host, _) = parts(link);
+    let peers = fetch(host, "GET /api/v1/peers?filter=connected", &[&cookie]);
+    assert!(peers.body.contains("\"connected\":2"), "{}", peers.body);
+    let recent = fetch(host, "GET /api/v1/events/recent?count=256", &[&cookie]);
+    assert!(
+        recent.body.contains("broadcast on simulate"),
+        "{}",
+        recent.body
+    );
 }
