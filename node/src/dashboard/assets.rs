@@ -69,7 +69,7 @@ fn with_headers(kind: &'static str, content: &'static str) -> Response {
         (header::CONTENT_TYPE, is(kind)),
         (header::CACHE_CONTROL, is("no-store")),
         (header::CONTENT_SECURITY_POLICY, is(POLICY)),
-        (header::REFERRER_POLICY, is("no-referrer")),
+        (header::REFERRER_POLICY, is("same-origin")),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
             is("same-origin"),
