@@ -9,6 +9,7 @@
 //! | [`cli`] | the typed command line |
 //! | [`commands`] | what each command does |
 //! | [`control`] | how a running node is watched and steered: HTTP over a Unix socket (`docs/api.md`) |
+//! | [`dashboard`] | a page that shows a running node (`docs/dashboard.md`) |
 //! | [`metrics`] | metrics for Prometheus |
 //! | [`config`] | the settings of a node, from file, environment and command line (`docs/config.md`) |
 //! | [`network`] | a node of the gossip network: the overlay on real connections |
@@ -27,6 +28,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod dashboard;
 pub mod data_dir;
 pub mod discovery;
 pub mod failure;

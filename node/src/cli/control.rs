@@ -31,6 +31,8 @@ pub enum NodeCommand {
     Metrics(MetricsArgs),
     /// Show what happened lately, or follow it
     Logs(LogsArgs),
+    /// Print a link that shows the running node in one browser
+    Dashboard(DashboardArgs),
 }
 
 /// Which node is meant.
@@ -95,6 +97,21 @@ pub enum PeerAction {
     Export(PeerFileArgs),
     /// Take in the peers of a file
     Import(PeerFileArgs),
+}
+
+/// `dunlin dashboard`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The link works once, within an hour, on this machine. Unless the node was started with --api, it
+opens a port of the system's choice on 127.0.0.1 for it.
+
+Examples:
+  dunlin dashboard
+  xdg-open \"$(dunlin dashboard)\"")]
+pub struct DashboardArgs {
+    /// Which node, and how.
+    #[command(flatten)]
+    pub show: ShowArgs,
 }
 
 /// `dunlin peer list`.

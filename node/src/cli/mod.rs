@@ -96,7 +96,7 @@ pub struct SimulateArgs {
     /// Port of the first node, the next ones follow; 0 lets the system choose
     #[arg(long, value_name = "P", default_value_t = 0)]
     pub base_port: u16,
-    /// Keep the network running until Ctrl-C
+    /// Keep the network running until Ctrl-C, with a dashboard of the first node
     #[arg(long)]
     pub forever: bool,
 }
@@ -416,6 +416,7 @@ mod tests {
             "dunlin stats -o json",
             "dunlin metrics --openmetrics",
             "dunlin logs -f --set info",
+            "dunlin dashboard --json",
             "dunlin completions bash",
             "dunlin man",
         ] {

@@ -1,11 +1,12 @@
 //! `dunlin simulate`: real nodes with sockets of their own on loopback, in this process.
 //!
 //! They find each other from one bootstrap node, one of them sends a broadcast, and one sends a
-//! file to a neighbour. Each step has a deadline; the summary says what came of it.
+//! file to a neighbour. Each step has a deadline; the summary says what came of it. With `--forever` the
+//! first node has a dashboard, and after the summary the nodes take turns to broadcast.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dunlin_overlay::{BroadcastId, Event};
@@ -16,6 +17,8 @@ use tokio::sync::mpsc;
 use crate::cli::SimulateArgs;
 use crate::commands::stopwatch::Stopwatch;
 use crate::commands::{note, print_line};
+use crate::control::{Control, ControlOptions};
+use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure, plain_reason};
 use crate::network::{Node, NodeOptions};
 use crate::progress_bar::rate;
@@ -34,7 +37,7 @@ const WELL_CONNECTED: usize = 4;
 /// Runs the network; ends by itself unless `--forever`.
 pub(super) async fn run(args: SimulateArgs, shutdown: Shutdown) -> Result<(), Failure> {
     let folder = tempfile::tempdir().map_err(|error| no_folder(&error))?;
-    let mut network = Network::start(&args, folder.path())?;
+    let mut network = Network::start(&args, folder.path(), &shutdown)?;
     let result = tokio::select! {
         result = network.exercise(folder.path()) => result,
         () = shutdown.requested() => Err(shutdown.interrupted("stopped before the summary")),
@@ -50,11 +53,14 @@ struct Network {
     nodes: Vec<Node>,
     /// Which node heard which broadcast, and over how many hops.
     heard: mpsc::Receiver<(NodeId, BroadcastId, u8)>,
+    /// Of the first node, with `--forever`.
+    _control: Option<Arc<Control>>,
 }
 
 impl Network {
-    fn start(args: &SimulateArgs, folder: &Path) -> Result<Self, Failure> {
+    fn start(args: &SimulateArgs, folder: &Path, shutdown: &Shutdown) -> Result<Self, Failure> {
         let count = usize::from(args.count);
+        let mut control = None;
         let (hearing, heard) = mpsc::channel(4_096);
         let mut nodes: Vec<Node> = Vec::with_capacity(count);
         for index in 0..args.count {
@@ -80,14 +86,33 @@ impl Network {
                 ..NodeOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
             };
             let (node, events) = Node::start(&Keys::throwaway(), options)?;
-            tokio::spawn(listen(node.id(), events, hearing.clone()));
+            let mut watching = None;
+            if index == 0 && args.forever {
+                let watched = Arc::new(watch(&node, folder, shutdown)?);
+                watching = Some(Arc::downgrade(&watched));
+                control = Some(watched);
+            }
+            tokio::spawn(listen(node.id(), events, hearing.clone(), watching));
             nodes.push(node);
         }
         note(&format!(
             "{count} nodes with sockets of their own, the first on {}",
             first(&nodes)?.address()
         ));
-        Ok(Self { nodes, heard })
+        if let Some(link) = control
+            .as_ref()
+            .and_then(|control| control.dashboard_link())
+        {
+            note(&format!(
+                "the dashboard of the first, for one browser: {}",
+                link.url
+            ));
+        }
+        Ok(Self {
+            nodes,
+            heard,
+            _control: control,
+        })
     }
 
     async fn exercise(&mut self, folder: &Path) -> Result<(), Failure> {
@@ -229,6 +254,7 @@ impl Network {
     async fn stay(&mut self, shutdown: &Shutdown) {
         note("the network keeps running; stop with Ctrl-C");
         let mut period = tokio::time::interval(Duration::from_secs(5));
+        let mut turns = 0..usize::MAX;
         loop {
             tokio::select! {
                 () = shutdown.requested() => return,
@@ -239,6 +265,11 @@ impl Network {
                         links += node.stats().await.connected;
                     }
                     note(&format!("{} nodes, {} links", self.nodes.len(), links / 2));
+                    // So that there is something to see.
+                    let turn = turns.next().map(|turn| turn % self.nodes.len());
+                    if let Some(node) = turn.and_then(|turn| self.nodes.get(turn)) {
+                        let _ = node.broadcast(TOPIC, b"still here").await;
+                    }
                 }
             }
         }
@@ -275,8 +306,12 @@ async fn listen(
     node: NodeId,
     mut events: mpsc::Receiver<Event>,
     hearing: mpsc::Sender<(NodeId, BroadcastId, u8)>,
+    watching: Option<Weak<Control>>,
 ) {
     while let Some(event) = events.recv().await {
+        if let Some(control) = watching.as_ref().and_then(Weak::upgrade) {
+            control.on_event(&event);
+        }
         if let Event::Broadcast {
             id, topic, hops, ..
         } = event
@@ -286,6 +321,16 @@ async fn listen(
             return;
         }
     }
+}
+
+/// The control interface of a node, with a dashboard on a port of the system's choice.
+fn watch(node: &Node, folder: &Path, shutdown: &Shutdown) -> Result<Control, Failure> {
+    let options = ControlOptions {
+        http: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        network: TOPIC.to_owned(),
+        ..ControlOptions::new(DataDir::open(Some(folder))?)
+    };
+    Control::start(node.handle(), &options, shutdown.clone())
 }
 
 fn inbox(folder: &Path, index: u16) -> PathBuf {

@@ -64,9 +64,7 @@ pub(super) async fn run(
     };
     let control = Control::start(node.handle(), &control, shutdown.clone())?;
     print_line(&format!("{}@{}", node.id(), node.address()))?;
-    if let Some(address) = control.http() {
-        note(&format!("the API is at http://{address}/api/v1"));
-    }
+    tell_ways_in(&control);
     note("the node runs; stop with Ctrl-C");
     let mut running = Running {
         args,
@@ -100,6 +98,16 @@ pub(super) async fn run(
         stats.connected, stats.known
     ));
     Ok(())
+}
+
+fn tell_ways_in(control: &Control) {
+    if let Some(address) = control.http() {
+        note(&format!("the API is at http://{address}/api/v1"));
+    }
+    match control.dashboard_link() {
+        Some(link) => note(&format!("the dashboard, for one browser: {}", link.url)),
+        None => note("`dunlin dashboard` shows this node in a browser"),
+    }
 }
 
 /// Defaults, file, environment, flags.

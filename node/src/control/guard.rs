@@ -3,7 +3,8 @@
 //! Over the Unix socket: whoever the system lets open it, which is its owner and root. Over TCP:
 //! whoever bears the token, and no page of another site in the operator's browser, even if its name
 //! was made to point here (DNS rebinding): the host that is asked for has to be an address or
-//! `localhost`, which no such page has, and an `Origin` has to be this host.
+//! `localhost`, which no such page has, and an `Origin` has to be this host. Browsers that were let in
+//! to the dashboard bear a cookie in place of the token (ADR 0430).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use super::model::{Code, Problem};
 use super::operations::Operations;
 use super::token::Token;
+use crate::dashboard;
 
 /// By which way requests come.
 #[derive(Clone, Debug)]
@@ -41,13 +43,13 @@ pub(super) async fn check(
     next: Next,
 ) -> Response {
     let method = request.method().clone();
-    let checked = match &guard.entry {
-        Entry::Socket => Ok(()),
-        Entry::Tcp(token) => check_tcp(request.headers(), token),
+    let answered = match &guard.entry {
+        Entry::Socket => None,
+        Entry::Tcp(token) => guard.check_tcp(&request, token),
     };
-    let mut response = match checked {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+    let mut response = match answered {
+        None => next.run(request).await,
+        Some(answer) => answer,
     };
     let path = path.as_ref().map_or("other", MatchedPath::as_str);
     let status = response.status().as_u16();
@@ -67,7 +69,30 @@ pub(super) async fn check(
     response
 }
 
-fn check_tcp(headers: &HeaderMap, token: &Token) -> Result<(), Problem> {
+impl Guard {
+    /// The answer to a request over TCP that may not go on, or need not.
+    fn check_tcp(&self, request: &Request, token: &Token) -> Option<Response> {
+        let (method, headers) = (request.method(), request.headers());
+        if let Err(problem) = check_place(headers) {
+            return Some(problem.into_response());
+        }
+        let dashboard = self.operations.dashboard();
+        if let Some(answer) = dashboard.answer_link(method, request.uri(), headers) {
+            return Some(answer);
+        }
+        let problem = check_token(headers, token).err()?;
+        if dashboard.admits(method, headers) {
+            None
+        } else if request.uri().path() == "/" {
+            Some(dashboard::closed())
+        } else {
+            Some(problem.into_response())
+        }
+    }
+}
+
+/// Whether a request comes from here, and from no page of another site.
+fn check_place(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name| {
         headers
             .get(name)
@@ -94,6 +119,10 @@ fn check_tcp(headers: &HeaderMap, token: &Token) -> Result<(), Problem> {
             "pages of other sites may not use this API; open it from its own address",
         ));
     }
+    Ok(())
+}
+
+fn check_token(headers: &HeaderMap, token: &Token) -> Result<(), Problem> {
     let authorization = headers.get(header::AUTHORIZATION);
     if authorization.is_some_and(|value| token.is_borne_by(value.as_bytes())) {
         Ok(())
@@ -131,7 +160,8 @@ mod tests {
                 (name, HeaderValue::from_str(value).unwrap())
             })
             .collect();
-        check_tcp(&headers, token).err().map(|problem| problem.code)
+        let checked = check_place(&headers).and_then(|()| check_token(&headers, token));
+        checked.err().map(|problem| problem.code)
     }
 
     #[test]

@@ -37,8 +37,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_overlay::Event;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::dashboard::Wish;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::network::Handle;
@@ -119,14 +121,14 @@ impl Control {
         let asked = options
             .http
             .or_else(|| (!cfg!(unix)).then(|| (std::net::Ipv4Addr::LOCALHOST, 0).into()));
-        let mut http = None;
-        if let Some(address) = asked {
-            let token = token::Token::load_or_create(&options.data_dir.token_file())?;
-            let (listening, file) =
-                listener::bind_tcp(address, &options.data_dir.api_address_file())?;
-            http = Some(listening.address());
-            files.push(file);
-            tasks.spawn(server::serve_tcp(listening, token, Arc::clone(&operations)));
+        let mut way_in = WayIn {
+            data_dir: options.data_dir.clone(),
+            operations: Arc::clone(&operations),
+            open: None,
+        };
+        let http = asked.map(|address| way_in.open_at(address)).transpose()?;
+        if let Some(wishes) = operations.dashboard().take_wishes() {
+            tasks.spawn(way_in.grant(wishes));
         }
         let sampled = Arc::clone(&operations);
         tasks.spawn(async move {
@@ -155,10 +157,53 @@ impl Control {
         self.http
     }
 
+    /// A link for one browser to the dashboard, when it listens over TCP.
+    #[must_use]
+    pub fn dashboard_link(&self) -> Option<model::DashboardLink> {
+        self.http
+            .map(|address| self.operations.dashboard().link(address))
+    }
+
     /// What it does.
     #[must_use]
     pub const fn operations(&self) -> &Arc<Operations> {
         &self.operations
+    }
+}
+
+/// The way in over TCP. It is opened at the start, or when a browser is to see the dashboard.
+struct WayIn {
+    data_dir: DataDir,
+    operations: Arc<Operations>,
+    /// Where it is open, the task that serves it, and the file that says so.
+    open: Option<(SocketAddr, JoinSet<()>, SocketFile)>,
+}
+
+impl WayIn {
+    fn open_at(&mut self, address: SocketAddr) -> Result<SocketAddr, Failure> {
+        let token = token::Token::load_or_create(&self.data_dir.token_file())?;
+        let (listening, file) = listener::bind_tcp(address, &self.data_dir.api_address_file())?;
+        let address = listening.address();
+        let mut serving = JoinSet::new();
+        serving.spawn(server::serve_tcp(
+            listening,
+            token,
+            Arc::clone(&self.operations),
+        ));
+        self.open = Some((address, serving, file));
+        Ok(address)
+    }
+
+    /// Tells who wishes it where it is open, and opens it on loopback if it is not.
+    async fn grant(mut self, mut wishes: mpsc::Receiver<Wish>) {
+        while let Some(wish) = wishes.recv().await {
+            let address = match &self.open {
+                Some((address, ..)) => Ok(*address),
+                None => self.open_at((std::net::Ipv4Addr::LOCALHOST, 0).into()),
+            };
+            // Who wished it may have gone.
+            let _ = wish.send(address);
+        }
     }
 }
 

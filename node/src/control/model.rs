@@ -194,6 +194,10 @@ pub struct Path {
     pub packets_lost: u64,
     /// Largest packet in bytes.
     pub mtu: u64,
+    /// Bytes of packets sent.
+    pub bytes_sent: u64,
+    /// Bytes of packets received.
+    pub bytes_received: u64,
 }
 
 /// How much a peer is wanted, or how urgent a broadcast is.
@@ -406,6 +410,15 @@ pub struct Told {
     pub bytes: usize,
     /// Peers that were connected then.
     pub peers: usize,
+}
+
+/// A way to the dashboard, for one browser.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct DashboardLink {
+    /// What the browser opens.
+    pub url: String,
+    /// How long it can be opened, in seconds. It can be opened once.
+    pub expires_in_s: u64,
 }
 
 /// What the log says.

@@ -15,8 +15,9 @@ use serde::Deserialize;
 
 use super::extract::{Asked, Named, Taken};
 use super::model::{
-    AddPeer, AddedPeer, BanList, BanRequest, Changed, Code, EventList, Imported, LogFilter,
-    PeerDetail, PeerFile, PeerFilter, PeerList, Problem, Status, Story, Telling, Told, TrustList,
+    AddPeer, AddedPeer, BanList, BanRequest, Changed, Code, DashboardLink, EventList, Imported,
+    LogFilter, PeerDetail, PeerFile, PeerFilter, PeerList, Problem, Status, Story, Telling, Told,
+    TrustList,
 };
 use super::operations::Operations;
 use super::stream;
@@ -120,9 +121,11 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(M::POST, "/api/v1/broadcasts", "broadcast", "Tell something to every node of the network", broadcast).takes::<Telling>().answers::<Told>(),
         Route::new(M::GET, "/api/v1/events", "streamEvents", "What happens from now on, as server-sent events; with `Last-Event-ID`, after that one", stream::events)
             .asks::<Option<String>>("kinds", "Kinds of events, with commas between them; all if missing")
+            .asks::<Option<u64>>("samples", "Milliseconds between events `sample` with the numbers of the dashboard, 250 to 60,000; none if missing")
             .answers_with("text/event-stream"),
         Route::new(M::GET, "/api/v1/events/recent", "listEvents", "The last events", recent)
             .asks::<Option<usize>>("count", "How many; 20 if missing").answers::<EventList>(),
+        Route::new(M::POST, "/api/v1/dashboard", "openDashboard", "A link for one browser to the dashboard, which is opened on loopback if need be", dashboard).answers::<DashboardLink>(),
         Route::new(M::PUT, "/api/v1/log", "setLogFilter", "Change what the log says", log).takes::<LogFilter>().answers::<LogFilter>(),
         Route::new(M::GET, "/api/v1/openapi.json", "getOpenApi", "This document", openapi).answers_with("application/json"),
         Route::new(M::GET, "/metrics", "getMetrics", "Metrics for Prometheus: OpenMetrics when asked for by `Accept`, the older text format else", metrics).answers_with("text/plain"),
@@ -229,6 +232,10 @@ async fn recent(State(node): State<Shared>, Asked(asked): Asked<Count>) -> Json<
 
 async fn broadcast(State(node): State<Shared>, Taken(what): Taken<Telling>) -> Answered<Told> {
     node.broadcast(what).await.map(Json)
+}
+
+async fn dashboard(State(node): State<Shared>) -> Answered<DashboardLink> {
+    node.dashboard().open().await.map(Json)
 }
 
 async fn log(State(node): State<Shared>, Taken(filter): Taken<LogFilter>) -> Answered<LogFilter> {

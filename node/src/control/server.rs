@@ -28,6 +28,7 @@ pub(super) fn service(entry: Entry, operations: Arc<Operations>) -> Router {
         operations: Arc::clone(&operations),
     };
     router()
+        .merge(crate::dashboard::router())
         .layer(middleware::from_fn_with_state(guard, check))
         .with_state(operations)
 }

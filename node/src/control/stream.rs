@@ -3,6 +3,9 @@
 //! The node does not wait for readers. A reader that is too far behind gets an event `missed` with
 //! the number of events that it did not get, and goes on with those that are still there. One that
 //! takes nothing for [`super::limits::STALL_TIMEOUT`] loses its connection.
+//!
+//! Who asks for `samples` gets the numbers of the dashboard between the events. A sample is taken
+//! when the one before has been read: a slow reader gets fewer, not older ones.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -18,12 +21,14 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::extract::Asked;
 use super::limits::STREAMS_MAX;
 use super::model::{Code, EventRecord, Problem};
 use super::routes::Shared;
 use super::trail;
+use crate::dashboard::sample;
 
 /// Between two signs of life on a silent stream.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
@@ -32,6 +37,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 #[serde(deny_unknown_fields)]
 pub(super) struct Kinds {
     kinds: Option<String>,
+    samples: Option<u64>,
 }
 
 /// Answers with a stream that ends when its reader or the node does.
@@ -60,8 +66,9 @@ pub(super) async fn events(
         sender,
         told: after.unwrap_or(u64::MAX),
     };
+    let samples = asked.samples.map(sample::period);
     tokio::spawn(async move {
-        reader.run(node, happening).await;
+        reader.run(node, happening, samples).await;
         drop(place);
     });
     let headers = [
@@ -69,6 +76,16 @@ pub(super) async fn events(
         (header::CACHE_CONTROL, "no-store"),
     ];
     (headers, Body::new(body)).into_response()
+}
+
+/// The time of the next sample; never, where none are wanted.
+async fn next(samples: &mut Option<Interval>) {
+    match samples {
+        Some(samples) => {
+            samples.tick().await;
+        }
+        None => std::future::pending().await,
+    }
 }
 
 struct Reader {
@@ -79,7 +96,12 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run(mut self, node: Shared, mut happening: Receiver<trail::Shared>) -> Option<()> {
+    async fn run(
+        mut self,
+        node: Shared,
+        mut happening: Receiver<trail::Shared>,
+        samples: Option<Duration>,
+    ) -> Option<()> {
         // At once, so that the reader sees that it is listening.
         self.write(String::from(": listening\n\n")).await?;
         let after = self.told;
@@ -89,17 +111,33 @@ impl Reader {
                 self.tell(&record).await?;
             }
         }
+        let mut samples = samples.map(tokio::time::interval);
+        if let Some(samples) = &mut samples {
+            samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         loop {
-            match tokio::time::timeout(SIGN_OF_LIFE, happening.recv()).await {
-                Ok(Ok(record)) => self.tell(&record).await?,
-                Ok(Err(RecvError::Lagged(count))) => {
+            let heard = tokio::select! {
+                heard = happening.recv() => heard,
+                () = next(&mut samples) => {
+                    let sample = sample::take(&node).await.ok()?;
+                    let data = serde_json::to_string(&sample).ok()?;
+                    self.write(format!("event: sample\ndata: {data}\n\n")).await?;
+                    continue;
+                }
+                () = tokio::time::sleep(SIGN_OF_LIFE) => {
+                    self.write(String::from(":\n\n")).await?;
+                    continue;
+                }
+            };
+            match heard {
+                Ok(record) => self.tell(&record).await?,
+                Err(RecvError::Lagged(count)) => {
                     node.hub().on_missed(count);
                     let data = json!({ "missed": count });
                     self.write(format!("event: missed\ndata: {data}\n\n"))
                         .await?;
                 }
-                Ok(Err(RecvError::Closed)) => return None,
-                Err(_) => self.write(String::from(":\n\n")).await?,
+                Err(RecvError::Closed) => return None,
             }
         }
     }

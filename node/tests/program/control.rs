@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::process::{DEADLINE, Finished, Lab, Running, dunlin, run, until};
 
 /// A node of its own data folder, and the line that it prints.
-fn start(lab: &Lab, name: &str, more: &[&str]) -> (Running, String, String) {
+pub(crate) fn start(lab: &Lab, name: &str, more: &[&str]) -> (Running, String, String) {
     let mut command = dunlin();
     command
         .args(["start", "--host", "127.0.0.1", "--port", "0", "--data-dir"])
@@ -27,18 +27,18 @@ fn command(lab: &Lab, name: &str, words: &[&str]) -> Command {
     command
 }
 
-fn ask(lab: &Lab, name: &str, words: &[&str]) -> Finished {
+pub(crate) fn ask(lab: &Lab, name: &str, words: &[&str]) -> Finished {
     run(&mut command(lab, name, words))
 }
 
 /// The answer to a command that has to work.
-fn told(lab: &Lab, name: &str, words: &[&str]) -> String {
+pub(crate) fn told(lab: &Lab, name: &str, words: &[&str]) -> String {
     let finished = ask(lab, name, words);
     assert_eq!(finished.code, Some(0), "{words:?}: {finished:?}");
     finished.stdout
 }
 
-fn json(lab: &Lab, name: &str, words: &[&str]) -> Value {
+pub(crate) fn json(lab: &Lab, name: &str, words: &[&str]) -> Value {
     let text = told(lab, name, words);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error} in {text}"))
 }
@@ -103,6 +103,7 @@ fn every_command_says_that_no_node_runs_and_how_to_start_one() {
         &["stats"],
         &["metrics"],
         &["logs"],
+        &["dashboard"],
     ] {
         let finished = ask(&lab, "nowhere", words);
         assert_eq!(finished.code, Some(4), "{words:?}: {finished:?}");

@@ -6,9 +6,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod baseline;
+mod browser;
 mod carrier;
 mod control;
 mod controller;
+mod dashboard;
 mod faults;
 mod identity;
 mod kill;
@@ -20,3 +22,4 @@ mod refusals;
 mod start;
 mod traces;
 mod transfer;
+mod webdriver;

@@ -18,7 +18,7 @@ use crate::commands::stopwatch::Stopwatch;
 use crate::commands::{note, print_line};
 use crate::control::client::{Client, Heard, segment};
 use crate::control::model::{
-    Changed, EventList, LogFilter, Status, Telling, Told, TrustEntry, TrustList,
+    Changed, DashboardLink, EventList, LogFilter, Status, Telling, Told, TrustEntry, TrustList,
 };
 use crate::control::snapshot::shorten;
 use crate::failure::{Exit, Failure};
@@ -45,6 +45,7 @@ pub(super) async fn run(command: NodeCommand, shutdown: Shutdown) -> Result<(), 
         NodeCommand::Stats(args) => stats(&args).await,
         NodeCommand::Metrics(args) => metrics(&args).await,
         NodeCommand::Logs(args) => logs(args, shutdown).await,
+        NodeCommand::Dashboard(args) => dashboard(&args.show).await,
     }
 }
 
@@ -139,6 +140,16 @@ async fn message(args: MessageArgs) -> Result<(), Failure> {
         return print_json(&told);
     }
     print_line(&format!("sent: {} bytes", told.bytes))
+}
+
+/// `dunlin dashboard`.
+async fn dashboard(args: &ShowArgs) -> Result<(), Failure> {
+    let (client, nothing) = (client(&args.node)?, Map::new());
+    let link: DashboardLink = client.post("/api/v1/dashboard", &nothing).await?;
+    if args.json {
+        return print_json(&link);
+    }
+    print_line(&link.url)
 }
 
 /// `dunlin trust`.

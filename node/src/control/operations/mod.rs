@@ -5,6 +5,8 @@ mod peers;
 pub mod remembered;
 mod telling;
 
+pub(crate) use peers::path_of;
+
 use std::sync::Arc;
 
 use dunlin_overlay::Event;
@@ -16,6 +18,7 @@ use super::model::{Code, EventList, LogFilter, Problem, Status, TrustEntry, Trus
 use super::records::time;
 use super::snapshot::{Snapshot, reputation, status};
 use crate::clock::unix_millis;
+use crate::dashboard::Dashboard;
 use crate::metrics::Metrics;
 use crate::network::Handle;
 use crate::signals::Shutdown;
@@ -43,6 +46,7 @@ pub struct Operations {
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
+    dashboard: Dashboard,
     /// Room for event streams.
     streams: Arc<Semaphore>,
 }
@@ -57,6 +61,7 @@ impl Operations {
             hub: Arc::default(),
             metrics: Arc::default(),
             shutdown,
+            dashboard: Dashboard::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         }
     }
@@ -71,6 +76,12 @@ impl Operations {
     #[must_use]
     pub const fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// Who may look at the dashboard.
+    #[must_use]
+    pub const fn dashboard(&self) -> &Dashboard {
+        &self.dashboard
     }
 
     /// Room for event streams.

@@ -330,7 +330,7 @@ async fn look_up(text: &str) -> Result<Place, Problem> {
 }
 
 /// What a connection knows of its path; `None` when it has ended.
-fn path_of(connection: &Connection) -> Option<Path> {
+pub(super) fn path_of(connection: &Connection) -> Option<Path> {
     let path = connection.path_stats()?;
     let carrier = match connection.carrier() {
         Carrier::Tcp => "tcp",
@@ -346,5 +346,7 @@ fn path_of(connection: &Connection) -> Option<Path> {
         packets_sent: path.packets_sent,
         packets_lost: path.packets_lost,
         mtu: path.mtu,
+        bytes_sent: path.bytes_sent,
+        bytes_received: path.bytes_received,
     })
 }
