@@ -47,6 +47,27 @@ pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
             Told::new(Some(*origin), "rejected", words, detail, Weight::Verdict)
         }
         Event::PeerSilent { peer, is_silent } => silence(*peer, *is_silent),
+        Event::ScoreChanged {
+            peer,
+            component,
+            from,
+            to,
+            evidence,
+        } => {
+            let words = format!("score {from} to {to} for {component:?}: {evidence:?}");
+            let detail = json!({
+                "component": format!("{component:?}"),
+                "from": from,
+                "to": to,
+                "evidence": format!("{evidence:?}"),
+            });
+            let weight = if to > from {
+                Weight::Evidence
+            } else {
+                Weight::Verdict
+            };
+            Told::new(Some(*peer), "score", words, detail, weight)
+        }
         Event::Banned { ban } => banned(ban),
         Event::Unbanned { subject, how } => unbanned(subject, *how),
         Event::LinkRefused {
