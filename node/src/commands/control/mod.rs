@@ -144,8 +144,8 @@ async fn message(args: MessageArgs) -> Result<(), Failure> {
 
 /// `dunlin dashboard`.
 async fn dashboard(args: &ShowArgs) -> Result<(), Failure> {
-    let link = client(&args.node)?.post("/api/v1/dashboard", &Map::new());
-    let link: DashboardLink = link.await?;
+    let client = client(&args.node)?;
+    let link: DashboardLink = client.post("/api/v1/dashboard", &Map::new()).await?;
     if args.json {
         return print_json(&link);
     }
