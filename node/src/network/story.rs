@@ -10,7 +10,20 @@ use crate::store::{StoryRow, Weight, ban_columns};
 
 /// The row for an event at `unix_millis`; `None`: it is no part of the story.
 pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
-    let told = match event {
+    let told = told(event)?;
+    Some(StoryRow {
+        unix_millis,
+        peer: told.peer,
+        kind: told.kind.into(),
+        words: told.words,
+        detail: Some(told.detail),
+        weight: told.weight,
+    })
+}
+
+/// What is told of an event, and how much depends on its being kept.
+fn told(event: &Event) -> Option<Told> {
+    Some(match event {
         Event::PeerStateChanged {
             peer,
             from,
@@ -80,14 +93,6 @@ pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
             Told::new(Some(*peer), "refused", words, detail, Weight::Ordinary)
         }
         _ => return None,
-    };
-    Some(StoryRow {
-        unix_millis,
-        peer: told.peer,
-        kind: told.kind.into(),
-        words: told.words,
-        detail: Some(told.detail),
-        weight: told.weight,
     })
 }
 
