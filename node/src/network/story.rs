@@ -74,12 +74,13 @@ fn told(event: &Event) -> Option<Told> {
                 "to": to,
                 "evidence": format!("{evidence:?}"),
             });
-            let weight = if to > from {
-                Weight::Evidence
-            } else {
-                Weight::Verdict
-            };
-            Told::new(Some(*peer), "score", words, detail, weight)
+            Told::new(
+                Some(*peer),
+                "score",
+                words,
+                detail,
+                score_weight(*from, *to),
+            )
         }
         Event::Banned { ban } => banned(ban),
         Event::Unbanned { subject, how } => unbanned(subject, *how),
@@ -94,6 +95,15 @@ fn told(event: &Event) -> Option<Told> {
         }
         _ => return None,
     })
+}
+
+/// A loss is to survive the process that saw it.
+const fn score_weight(from: u8, to: u8) -> Weight {
+    if to > from {
+        Weight::Evidence
+    } else {
+        Weight::Verdict
+    }
 }
 
 fn silence(peer: NodeId, is_silent: bool) -> Told {
