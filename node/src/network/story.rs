@@ -1,7 +1,7 @@
 //! The story of the network as this node lived it: which events are kept, and in what words.
 
 use dunlin_overlay::saved::{BanSubject, SavedBan};
-use dunlin_overlay::{BanEnd, Event, PeerState};
+use dunlin_overlay::{BanEnd, Event, PeerState, PeerViolation};
 use dunlin_session::NodeId;
 use serde_json::{Value, json};
 
@@ -40,11 +40,7 @@ fn told(event: &Event) -> Option<Told> {
             let weight = weight(is_ban);
             Told::new(Some(*peer), "state", words, detail, weight)
         }
-        Event::PeerViolation { peer, violation } => {
-            let words = format!("broke a rule: {violation}");
-            let detail = json!({ "violation": format!("{violation:?}") });
-            Told::new(Some(*peer), "violation", words, detail, Weight::Verdict)
-        }
+        Event::PeerViolation { peer, violation } => broke_a_rule(*peer, *violation),
         Event::BroadcastRejected {
             id,
             origin,
@@ -95,6 +91,12 @@ fn told(event: &Event) -> Option<Told> {
         }
         _ => return None,
     })
+}
+
+fn broke_a_rule(peer: NodeId, violation: PeerViolation) -> Told {
+    let words = format!("broke a rule: {violation}");
+    let detail = json!({ "violation": format!("{violation:?}") });
+    Told::new(Some(peer), "violation", words, detail, Weight::Verdict)
 }
 
 /// A loss is to survive the process that saw it.
