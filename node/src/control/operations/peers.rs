@@ -329,7 +329,7 @@ async fn look_up(text: &str) -> Result<Place, Problem> {
 }
 
 /// What a connection knows of its path; `None` when it has ended.
-pub fn path_of(connection: &Connection) -> Option<Path> {
+pub(crate) fn path_of(connection: &Connection) -> Option<Path> {
     let path = connection.path_stats()?;
     let carrier = match connection.carrier() {
         Carrier::Tcp => "tcp",
