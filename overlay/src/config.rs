@@ -9,6 +9,7 @@ use crate::Instant;
 use crate::limits;
 use crate::peers::groups::Admission;
 use crate::peers::health::HealthThresholds;
+use crate::reputation::ReputationConfig;
 use crate::types::{Capabilities, Roles};
 
 /// The relation between the driver's clock and the calendar. Signed objects carry calendar time.
@@ -174,6 +175,8 @@ pub struct OverlayConfig {
     pub ban_duration: Duration,
     /// Length of a ban for violations. Default 10 min (chosen).
     pub violation_ban_duration: Duration,
+    /// How conduct is judged. Default: the weights and thresholds of seed Q.
+    pub reputation: ReputationConfig,
     /// Who is taken as a peer: limits by direction, address, subnet and group.
     pub admission: Admission,
     /// From where on a peer counts as unhealthy.
@@ -229,6 +232,7 @@ impl OverlayConfig {
             seen_capacity: limits::SEEN_MAX,
             ban_duration: seconds(24 * 3600),
             violation_ban_duration: seconds(600),
+            reputation: ReputationConfig::default(),
             admission: Admission::default(),
             health: HealthThresholds::default(),
             challenge_timeout: seconds(10),
@@ -276,6 +280,7 @@ impl OverlayConfig {
         self.store_messages = self.store_messages.min(limits::STORE_MESSAGES_MAX);
         self.store_bytes = self.store_bytes.min(limits::STORE_BYTES_MAX);
         self.gossip_fanout = self.gossip_fanout.max(1);
+        self.reputation = self.reputation.bounded();
         if self.validation != Validation::None && self.handlers == Handlers::Any {
             self.capabilities = self.capabilities.union(Capabilities::VALIDATES);
         }

@@ -116,6 +116,9 @@ pub enum OverlayError {
     /// It is this node itself.
     #[error("that is this node itself")]
     OwnAddress,
+    /// Nothing is known of where that node is.
+    #[error("no address is known for {0}; add it with one")]
+    NoAddress(NodeId),
     /// The peer is banned.
     #[error("{0} is banned; end its ban first")]
     PeerBanned(NodeId),

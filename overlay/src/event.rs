@@ -7,6 +7,7 @@ use dunlin_session::{NodeId, PublicIdentity};
 
 use crate::error::PeerViolation;
 use crate::peers::state::{PeerState, StateReason};
+use crate::reputation::{Component, Evidence};
 use crate::saved::{BanSubject, SavedBan};
 use crate::types::{BroadcastId, DisconnectReason, LinkId, RequestId, RequestRefusal};
 
@@ -242,6 +243,26 @@ pub enum Event {
         peer: NodeId,
         /// What.
         violation: PeerViolation,
+    },
+    /// The score of a peer changed by a point or more, or something counts against it.
+    ScoreChanged {
+        /// Who.
+        peer: NodeId,
+        /// In what.
+        component: Component,
+        /// Its score before, 0 to 100.
+        from: u8,
+        /// Its score now.
+        to: u8,
+        /// Because of what.
+        evidence: Evidence,
+    },
+    /// A peer says how much it trusts others, in thousandths. It moves little: see `docs/overlay.md`.
+    TrustStatements {
+        /// Who says so.
+        peer: NodeId,
+        /// Of whom what; at most [`crate::limits::TRUST_ENTRIES_MAX`].
+        entries: Vec<(NodeId, u16)>,
     },
     /// Somebody is not wanted from now on.
     Banned {

@@ -24,6 +24,7 @@ mod peers;
 pub mod planted;
 mod prefix;
 mod relayed;
+mod reputation;
 mod requests;
 mod rng;
 pub mod saved;
@@ -39,7 +40,7 @@ pub use crate::event::{
     Action, BanEnd, CloseReason, DialTarget, Direction, Event, LinkEnd, LinkEndCause, LinkInfo,
     RequestFailure,
 };
-pub use crate::overlay::{BrokenInvariant, Overlay, OverlayStats, PeerView};
+pub use crate::overlay::{BrokenInvariant, Overlay, OverlayStats, PeerView, TreePlaces};
 pub use crate::peers::bans::BanSubjectError;
 pub use crate::peers::groups::{Admission, PeerGroup};
 pub use crate::peers::health::{Ailment, HealthThresholds, PeerHealth};
@@ -48,6 +49,9 @@ pub use crate::peers::live::PeerCounters;
 pub use crate::peers::state::{PeerState, StateReason, is_transition};
 pub use crate::peers::table::PeerSource;
 pub use crate::prefix::{IpPrefix, PrefixError};
+pub use crate::reputation::{
+    Component, Evidence, Interaction, Reputation, ReputationConfig, Weights, WeightsError,
+};
 pub use crate::types::{
     AddedPeer, BroadcastId, Capabilities, DisconnectReason, HintSource, LinkId, PeerPriority,
     Priority, Refusal, RequestId, RequestRefusal, Roles, Verdict, is_valid_name,

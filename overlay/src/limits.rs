@@ -156,6 +156,28 @@ pub const RATE_DROPS_MAX: u32 = 10_000;
 /// Failures in a row after which a peer that is no bootstrap is forgotten.
 pub const FAILURES_MAX: u32 = 10;
 
+/// Peers whose conduct is remembered. One more: the one without a link of which least is known against,
+/// then for it, is forgotten.
+pub const REPUTATIONS_MAX: usize = 2 * KNOWN_PEERS_MAX;
+/// What third parties say of a peer moves the trust in it by at most so many thousandths.
+pub const HEARSAY_MAX_PERMILLE: u16 = 50;
+/// Third parties whose statement on one peer is kept. One more takes the place of another.
+pub const STATEMENTS_PER_PEER_MAX: usize = 8;
+/// Entries of one message about trust. More: malformed.
+pub const TRUST_ENTRIES_MAX: usize = 32;
+/// Messages about trust of one peer that are read or answered, a minute. More are ignored.
+pub const TRUST_PER_MINUTE: u64 = 6;
+/// Broadcasts asked for only to see whether they come. One more is not asked for.
+pub const AUDITS_MAX: usize = 64;
+/// Broadcasts received for each one that is asked for again in such a test: what tests cost.
+pub const AUDIT_EVERY: u32 = 32;
+/// Tests that may come at once.
+pub const AUDIT_BURST: u32 = 8;
+/// Announcements in a row to a neighbour that says nothing of any broadcast meanwhile, after which that
+/// counts against it.
+pub const MUTE_MAX: u32 = 32;
+/// Copies in a row to such a neighbour, after which it is announced to instead.
+pub const GIVEN_MAX: u32 = 64;
 /// UTF-8 bytes of the reason of a ban. A longer one is cut.
 pub const BAN_REASON_LEN_MAX: usize = 256;
 /// Ranges on the allow list (`OverlayConfig::allow`). More are left out.

@@ -123,6 +123,7 @@ impl Display for StateReason {
             Self::BannedByUser => "banned by the user",
             Self::BannedForViolations => "banned for breaking the protocol",
             Self::BannedForFlooding => "banned for flooding",
+            Self::BannedForScore => "banned for its conduct",
             Self::BanRestored => "was banned before the restart",
             Self::AddressBanned => "its address was banned",
             Self::Evicted => "it made room for another peer",

@@ -8,8 +8,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_overlay::OverlayStats;
+use dunlin_overlay::{Instant, OverlayStats};
 
+use super::adversary::Adversary;
 use super::report::{Distribution, ratio};
 use super::violation::SwarmFailure;
 use super::world::{Climate, Swarm};
@@ -24,15 +25,17 @@ const BOOTSTRAPS: usize = 8;
 const SETTLED: Duration = Duration::from_secs(60);
 
 /// A network to measure.
-struct Study {
-    swarm: Swarm,
+pub(super) struct Study {
+    pub(super) swarm: Swarm,
     rng: Rng,
     numbers: u64,
+    /// Hostile nodes that change their names, and since when they have the present one.
+    washing: Vec<(usize, Instant)>,
 }
 
 impl Study {
     /// `nodes` that have joined within ten seconds and settled.
-    fn new(nodes: usize, seed: u64) -> Result<Self, SwarmFailure> {
+    pub(super) fn new(nodes: usize, seed: u64) -> Result<Self, SwarmFailure> {
         let climate = Climate {
             check_every: 0,
             ..Climate::default()
@@ -52,6 +55,7 @@ impl Study {
             swarm,
             rng: Rng::new(seed).split(u64::from(b'g')),
             numbers: 0,
+            washing: Vec::new(),
         })
     }
 
@@ -61,15 +65,54 @@ impl Study {
         self.rng.pick(&running).copied().unwrap_or(0)
     }
 
+    /// One of `nodes`.
+    pub(super) fn pick(&mut self, nodes: &[usize]) -> usize {
+        self.rng.pick(nodes).copied().unwrap_or(0)
+    }
+
+    /// So many nodes drawn at random.
+    pub(super) fn some(&mut self, count: usize) -> Vec<usize> {
+        let mut nodes: Vec<usize> = (0..self.swarm.len()).collect();
+        for place in 0..nodes.len() {
+            let rest = (nodes.len() - place) as u64;
+            let other = place + usize::try_from(self.rng.below(rest)).unwrap_or(0);
+            nodes.swap(place, other);
+        }
+        nodes.truncate(count);
+        nodes
+    }
+
+    /// These have their present names from now on.
+    pub(super) fn note_identities(&mut self, nodes: &[usize]) {
+        let now = self.swarm.now();
+        self.washing = nodes.iter().map(|&node| (node, now)).collect();
+    }
+
+    /// Whoever has had its name for `each` leaves and comes back as a stranger.
+    pub(super) fn wash(&mut self, each: Duration, kind: Adversary) -> Result<(), SwarmFailure> {
+        let now = self.swarm.now();
+        let bootstraps: Vec<_> = (0..BOOTSTRAPS).map(Swarm::address_of).collect();
+        for place in 0..self.washing.len() {
+            let (node, since) = self.washing[place];
+            if now >= since + each {
+                self.swarm.crash(node);
+                let fresh = self.swarm.add(Swarm::config(), &bootstraps)?;
+                self.swarm.corrupt(fresh, kind);
+                self.washing[place] = (fresh, now);
+            }
+        }
+        Ok(())
+    }
+
     /// Lets a node broadcast; the number of the broadcast.
-    fn broadcast(&mut self, node: usize) -> Result<usize, SwarmFailure> {
+    pub(super) fn broadcast(&mut self, node: usize) -> Result<usize, SwarmFailure> {
         self.numbers += 1;
         let payload: Bytes = self.numbers.to_be_bytes().repeat(PAYLOAD / 8).into();
         self.swarm.broadcast(node, payload)?;
         Ok(self.swarm.judge().sent() - 1)
     }
 
-    fn totals(&self) -> OverlayStats {
+    pub(super) fn totals(&self) -> OverlayStats {
         let mut total = OverlayStats::default();
         for stats in self.swarm.all_stats() {
             total.broadcasts_received += stats.broadcasts_received;
@@ -233,13 +276,8 @@ pub fn crash(
         flying.push(study.broadcast(node)?);
         study.swarm.run_for(Duration::from_millis(8))?;
     }
-    let mut victims: Vec<usize> = (0..nodes).collect();
-    for place in 0..nodes {
-        let rest = (nodes - place) as u64;
-        let other = place + usize::try_from(study.rng.below(rest)).unwrap_or(0);
-        victims.swap(place, other);
-    }
-    for &node in victims.iter().take(nodes * percent / 100) {
+    let victims = study.some(nodes * percent / 100);
+    for &node in &victims {
         study.swarm.crash(node);
     }
     study.swarm.run_for(SECOND / 10)?;

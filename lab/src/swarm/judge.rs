@@ -357,6 +357,16 @@ impl Judge {
         (0..self.nodes.len()).filter(is_missing).count()
     }
 
+    /// How many of `nodes` have the `number`-th broadcast, its origin included.
+    #[must_use]
+    pub fn held_by(&self, number: usize, nodes: &[usize]) -> usize {
+        let Some(sent) = self.sent.get(number) else {
+            return 0;
+        };
+        let has = |&&node: &&usize| node == sent.origin || has_bit(&sent.delivered, node);
+        nodes.iter().filter(has).count()
+    }
+
     /// Whether a running node has the `number`-th broadcast.
     #[must_use]
     pub fn is_held(&self, number: usize) -> bool {

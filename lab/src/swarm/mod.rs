@@ -9,13 +9,17 @@
 //! [`Swarm::with_tamperer`] puts somebody between the nodes who repeats, changes and withholds
 //! messages; [`crate::mesh`] is what small networks must come to then.
 //!
+//! [`Swarm::corrupt`] makes a node hostile; [`conduct`] measures what becomes of such nodes.
+//!
 //! What the overlay promises, and therefore what is checked: a broadcast is delivered at most once
 //! in a node's life, unchanged, with its true origin; a request is answered or fails, once; no
 //! honest node is accused. How soon a broadcast reaches everybody is a figure, not a failure;
 //! [`gossip`] measures it while most nodes die, or half of them are apart. [`churn`] measures how peers
 //! are kept while nodes come and go, [`overload`] what a flooder does to the others.
 
+mod adversary;
 pub mod churn;
+pub mod conduct;
 mod director;
 mod faults;
 mod flood;
@@ -32,6 +36,7 @@ mod tamper;
 mod violation;
 mod world;
 
+pub use self::adversary::Adversary;
 pub(crate) use self::director::{Director, World};
 pub use self::judge::{Judge, Reaction, TOPIC};
 pub use self::partings::Partings;

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dunlin_overlay::{Action, DialTarget, Direction, Instant, LinkEnd, LinkEndCause, LinkInfo};
+use dunlin_overlay::{
+    Action, DialTarget, Direction, Event, Instant, LinkEnd, LinkEndCause, LinkInfo,
+};
 
+use super::adversary::Fate;
 use super::judge::Reaction;
 use super::links::{EndState, Link, Parcel, Side, link_and_side, link_id};
 use super::scenario::LatencyRange;
@@ -269,9 +272,7 @@ impl Swarm {
             };
             let reaction = self.judge.on_event(now, node, &event);
             let reaction = match reaction {
-                Err(violation) if self.tamperer.is_some() && Tamperer::excuses(&violation) => {
-                    Reaction::None
-                }
+                Err(violation) if self.is_excused(&event, &violation) => Reaction::None,
                 reaction => reaction.map_err(|violation| self.failure(node, violation))?,
             };
             if let Reaction::Respond { peer, id, payload } = reaction {
@@ -306,6 +307,15 @@ impl Swarm {
         checked.map_err(|violation| self.failure(node, violation))
     }
 
+    /// Whether a node may say so, because somebody is hostile.
+    fn is_excused(&self, event: &Event, violation: &SwarmViolation) -> bool {
+        let is_true = match event {
+            Event::PeerViolation { peer, .. } => self.is_corrupt_id(*peer),
+            _ => false,
+        };
+        Tamperer::excuses(violation) && (self.tamperer.is_some() || is_true)
+    }
+
     fn arm(&mut self, node: usize) {
         let entry = &mut self.nodes[node];
         if let Some(due) = entry.overlay.poll_timeout()
@@ -329,10 +339,21 @@ impl Swarm {
                 let may_pass = tamperer
                     .as_mut()
                     .is_none_or(|tamperer| tamperer.on_message(node, to, &bytes));
-                if path.end(side).state == EndState::Open && may_pass {
-                    let at = path.send(now, side, &self.weather);
-                    self.arrive(at, link, 1 - side, Parcel::Message(bytes));
+                if path.end(side).state != EndState::Open || !may_pass {
+                    return;
                 }
+                let to_adversary = self.meddlers.contains_key(&to);
+                let fate = match self.meddlers.get_mut(&node) {
+                    Some(meddler) => meddler.meddle(now, to_adversary, bytes),
+                    None => Fate::Sent(bytes),
+                };
+                let (bytes, delay) = match fate {
+                    Fate::Sent(bytes) => (bytes, Duration::ZERO),
+                    Fate::Late(bytes, delay) => (bytes, delay),
+                    Fate::Dropped => return,
+                };
+                let at = path.send(now, side, &self.weather) + delay;
+                self.arrive(at, link, 1 - side, Parcel::Message(bytes));
             }
             Action::ChallengePeer { link, .. } => {
                 let (link, side) = link_and_side(link);

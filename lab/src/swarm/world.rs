@@ -12,6 +12,7 @@ use dunlin_overlay::{
 use dunlin_session::{Identity, NodeId};
 use dunlin_transport::protect::Random;
 
+use super::adversary::Meddlers;
 use super::judge::{Judge, TOPIC};
 use super::links::{EndState, Link, Parcel, Side, Weather};
 use super::scenario::LatencyRange;
@@ -132,7 +133,7 @@ pub(super) enum Mark {
 /// either recover or are given up after the transport's idle timeout, at each end by itself;
 /// partitions; nodes that stop without a word, stand still, come back with or without memory. What
 /// it does not: bandwidth, the transport's own packets (that is the full stack's task), CPU time;
-/// hostile peers only as [`Self::with_tamperer`].
+/// hostile peers only as [`Self::with_tamperer`] and [`Self::corrupt`].
 pub struct Swarm {
     pub(super) scheduler: Scheduler<Happening>,
     pub(super) now: Instant,
@@ -153,6 +154,7 @@ pub struct Swarm {
     pub(super) retired: Vec<OverlayStats>,
     pub(super) keeps_events: bool,
     pub(super) tamperer: Option<Box<Tamperer>>,
+    pub(super) meddlers: Meddlers,
 }
 
 impl Swarm {
@@ -181,6 +183,7 @@ impl Swarm {
             retired: Vec::new(),
             keeps_events: false,
             tamperer: None,
+            meddlers: Meddlers::new(),
         }
     }
 
@@ -460,6 +463,7 @@ pub(super) enum Stream {
     Overlay = 2,
     Link = 3,
     Latency = 4,
+    Adversary = 5,
 }
 
 /// The address of the first node, 10.0.0.1, as a number.

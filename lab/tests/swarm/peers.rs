@@ -18,6 +18,7 @@ fn nodes_keep_their_peers_while_all_of_them_come_and_go() {
             ..ChurnPlan::new(60, 1_200 * SECOND)
         };
         let churned = churn(&plan, seed).expect("sound");
+        println!("{churned:?}");
         assert!(churned.sessions > 40, "{} sessions", churned.sessions);
         let below = churned.longest_below;
         assert!(below <= 60 * SECOND, "{below:?} below min_peers");
@@ -33,6 +34,7 @@ fn a_flooder_is_banned_and_the_others_hear_each_other_as_before() {
         let _guard = SeedGuard::new("swarm", seed);
         for kind in [FloodKind::Direct, FloodKind::Broadcasts] {
             let flooded = overload(40, kind, seed).expect("sound");
+            println!("{kind:?}: {flooded:?}");
             assert!(flooded.sent > 10_000, "{} messages", flooded.sent);
             assert!(flooded.dropped > 5_000, "{} dropped", flooded.dropped);
             assert!(flooded.banned_by > 0, "{kind:?}");

@@ -91,7 +91,7 @@ pub enum PeerAction {
     Info(OnePeerArgs),
     /// Tell what happened to a peer, and why
     Why(OnePeerArgs),
-    /// List the connected peers that are of most use
+    /// List the connected peers that are trusted most
     Top(CountArgs),
     /// Write the known peers into a file
     Export(PeerFileArgs),

@@ -181,20 +181,23 @@ impl Draft {
                 ),
             ),
             (
-                ("network.reputation.auto_ban_threshold", reputation.auto_ban),
+                (
+                    "network.reputation.auto_ban_threshold",
+                    reputation.auto_ban.into(),
+                ),
                 (
                     "network.reputation.auto_disconnect_threshold",
-                    reputation.auto_disconnect,
+                    reputation.auto_disconnect.into(),
                 ),
             ),
             (
                 (
                     "network.reputation.auto_disconnect_threshold",
-                    reputation.auto_disconnect,
+                    reputation.auto_disconnect.into(),
                 ),
                 (
                     "network.reputation.min_relay_reputation",
-                    reputation.min_relay,
+                    reputation.min_relay.into(),
                 ),
             ),
         ];

@@ -86,25 +86,25 @@ pub struct PeersConfig {
     pub ban_duration: Duration,
 }
 
-/// Thresholds and rates of reputation (0–100) and trust (0–1).
-#[derive(Clone, PartialEq, Debug)]
+/// Thresholds and rates of reputation (0–100) and trust (thousandths).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReputationConfig {
     /// Below this a peer passes no messages on.
-    pub min_relay: u64,
+    pub min_relay: u8,
     /// Below this a peer takes no part in consensus.
-    pub min_consensus: u64,
+    pub min_consensus: u8,
     /// Below this a peer is disconnected.
-    pub auto_disconnect: u64,
+    pub auto_disconnect: u8,
     /// Below this a peer is banned.
-    pub auto_ban: u64,
-    /// Share of the way back to a newcomer's score that evidence loses a day.
-    pub decay_rate: f64,
+    pub auto_ban: u8,
+    /// How much of the evidence fades in a day, in per cent.
+    pub decay_percent: u8,
     /// Trust of a newcomer.
-    pub initial_trust: f64,
+    pub initial_trust_permille: u16,
     /// Below this a peer is not trusted.
-    pub min_trust: f64,
-    /// Share of the way back to a newcomer's trust that is lost an hour.
-    pub trust_decay_rate: f64,
+    pub min_trust_permille: u16,
+    /// How much of the distance to a newcomer's trust fades in an hour.
+    pub trust_decay_permille: u16,
 }
 
 /// How broadcasts travel.
@@ -212,15 +212,16 @@ impl Default for Config {
 
 impl Default for ReputationConfig {
     fn default() -> Self {
+        let overlay = defaults().reputation;
         Self {
-            min_relay: 30,
-            min_consensus: 50,
-            auto_disconnect: 20,
-            auto_ban: 10,
-            decay_rate: 0.1,
-            initial_trust: 0.5,
-            min_trust: 0.1,
-            trust_decay_rate: 0.01,
+            min_relay: overlay.min_relay,
+            min_consensus: overlay.min_consensus,
+            auto_disconnect: overlay.auto_disconnect,
+            auto_ban: overlay.auto_ban,
+            decay_percent: overlay.decay_percent,
+            initial_trust_permille: overlay.initial_trust_permille,
+            min_trust_permille: overlay.min_trust_permille,
+            trust_decay_permille: overlay.trust_decay_permille,
         }
     }
 }
@@ -267,6 +268,14 @@ impl Config {
         overlay.admission.max_per_subnet = self.peers.max_per_subnet;
         overlay.admission.allow.clone_from(&self.peers.allow);
         overlay.ban_duration = self.peers.ban_duration;
+        overlay.reputation.min_relay = self.reputation.min_relay;
+        overlay.reputation.min_consensus = self.reputation.min_consensus;
+        overlay.reputation.auto_disconnect = self.reputation.auto_disconnect;
+        overlay.reputation.auto_ban = self.reputation.auto_ban;
+        overlay.reputation.decay_percent = self.reputation.decay_percent;
+        overlay.reputation.initial_trust_permille = self.reputation.initial_trust_permille;
+        overlay.reputation.min_trust_permille = self.reputation.min_trust_permille;
+        overlay.reputation.trust_decay_permille = self.reputation.trust_decay_permille;
         overlay.gossip_fanout = self.gossip.fanout;
         overlay.gossip_interval = self.gossip.interval;
         overlay.hop_limit = self.gossip.message_ttl;

@@ -83,7 +83,8 @@ fn reads_the_file_of_seed_p() {
     assert_eq!(config.log.level, LogLevel::Info);
     assert_eq!(config.gossip.message_ttl, 10);
     assert_eq!(config.overlay().hop_limit, 10);
-    assert_eq!(config.reputation.trust_decay_rate, 0.01);
+    assert_eq!(config.reputation.trust_decay_permille, 10);
+    assert_eq!(config.overlay().reputation.initial_trust_permille, 500);
 }
 
 #[test]

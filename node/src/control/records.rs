@@ -60,7 +60,7 @@ fn spaced(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 8);
     let mut is_inside = false;
     for letter in name.chars() {
-        if letter.is_uppercase() && is_inside {
+        if (letter.is_uppercase() || letter == '(') && is_inside {
             words.push(' ');
         }
         words.extend(letter.to_lowercase());
@@ -123,6 +123,7 @@ pub(super) fn say(event: &Event) -> Said {
             let detail = json!({ "remote": remote.to_string() });
             Said::passing("link_refused", *peer, words, detail)
         }
+        Event::ScoreChanged { .. } | Event::TrustStatements { .. } => conduct(event),
         Event::Banned { ban } => banned(ban),
         Event::Unbanned { subject, how } => {
             let how = match how {
@@ -133,6 +134,34 @@ pub(super) fn say(event: &Event) -> Said {
             let detail = json!({ "subject": subject.to_string(), "how": how });
             let words = format!("the ban of {subject} ended: {how}");
             of_subject("unbanned", *subject, words, detail)
+        }
+        other => message(other),
+    }
+}
+
+/// Scores, and what peers say of others.
+fn conduct(event: &Event) -> Said {
+    match event {
+        Event::ScoreChanged {
+            peer,
+            component,
+            from,
+            to,
+            evidence,
+        } => {
+            let why = spaced(&format!("{evidence:?}"));
+            let component = format!("{component:?}").to_lowercase();
+            let words = format!("score {from} → {to} for {component}: {why}");
+            let detail = json!({ "component": component, "from": from, "to": to, "evidence": why });
+            Said::story("score_changed", *peer, words, detail)
+        }
+        Event::TrustStatements { peer, entries } => {
+            let stated = entries.iter().map(|(of, trust)| {
+                json!({ "peer": of.to_string(), "trust": f64::from(*trust) / 1_000.0 })
+            });
+            let detail = json!({ "entries": stated.collect::<Vec<_>>() });
+            let words = format!("says how much it trusts {} others", entries.len());
+            Said::passing("trust_statements", *peer, words, detail)
         }
         other => message(other),
     }

@@ -141,7 +141,7 @@ fn peer_routes() -> [Route; 12] {
         Route::new(M::GET, "/api/v1/peers", "listPeers", "The known peers", peers)
             .asks::<Option<PeerFilter>>("filter", "Which peers; all if missing").answers::<PeerList>(),
         Route::new(M::POST, "/api/v1/peers", "addPeer", "Connect to a peer, and keep trying", add_peer).takes::<AddPeer>().answers::<AddedPeer>(),
-        Route::new(M::GET, "/api/v1/peers/top", "listTopPeers", "The connected peers that are of most use", top_peers)
+        Route::new(M::GET, "/api/v1/peers/top", "listTopPeers", "The connected peers that are trusted most", top_peers)
             .asks::<Option<usize>>("count", "How many; 20 if missing").answers::<PeerList>(),
         Route::new(M::GET, "/api/v1/peers/export", "exportPeers", "The known peers with their addresses, as a file", export).answers::<PeerFile>(),
         Route::new(M::POST, "/api/v1/peers/import", "importPeers", "Take in the peers of a file", import).takes::<PeerFile>().answers::<Imported>(),

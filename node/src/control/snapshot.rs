@@ -244,8 +244,8 @@ pub fn millis(duration: Duration) -> f64 {
 
 /// The reputation of a peer, 0 to 100.
 #[must_use]
-pub const fn reputation(_peer: &PeerView) -> Option<u8> {
-    None
+pub const fn reputation(peer: &PeerView) -> Option<u8> {
+    Some(peer.reputation)
 }
 
 /// Where a peer stands, as the API says it.

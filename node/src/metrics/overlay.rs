@@ -88,6 +88,9 @@ rows! {
     relayed: Total, "Messages passed on for neighbours";
     relays_refused: Total, "Messages to be passed on, or passed on to us, dropped for their sender's rate";
     violations: Total, "Proven faults of peers";
+    audits: Total, "Broadcasts asked for again, to see whether they come";
+    barred: Total, "Times that a neighbour lost its places for its conduct";
+    trust_refused: Total, "Messages about trust not read or answered for their sender's rate";
     evictions: Total, "Peers that had to go for others";
     actions_dropped: Total, "Actions dropped because the driver did not poll";
     events_dropped: Total, "Events dropped because the application did not poll";

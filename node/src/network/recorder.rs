@@ -14,6 +14,9 @@ use crate::store::{Saved, Store};
 
 /// Bans that found no room in the queue are tried again after this.
 const BANS_AGAIN: Duration = Duration::from_millis(100);
+/// Reputations are saved so long after one of them changed, and this often anyway.
+const REPUTATIONS_AFTER: Duration = Duration::from_millis(100);
+const REPUTATIONS_EVERY: Duration = Duration::from_secs(60);
 /// Peers are saved so long after one of them changed, and this often anyway.
 const PEERS_AFTER: Duration = Duration::from_secs(2);
 const PEERS_EVERY: Duration = Duration::from_secs(60);
@@ -33,6 +36,9 @@ pub(super) struct Recorder {
     store: Option<Arc<Store>>,
     /// When the bans are to be saved.
     bans_due: Option<Instant>,
+    /// When the reputations are to be saved, and whether one of them fell.
+    reputations_due: Option<Instant>,
+    has_fallen: bool,
     /// When the peers are to be saved.
     peers_due: Option<Instant>,
 }
@@ -41,6 +47,8 @@ impl Recorder {
     pub(super) fn new(store: Option<Arc<Store>>, now: Instant) -> Self {
         Self {
             bans_due: None,
+            reputations_due: store.as_ref().map(|_| now + REPUTATIONS_EVERY),
+            has_fallen: false,
             peers_due: store.as_ref().map(|_| now + PEERS_AFTER),
             store,
         }
@@ -63,6 +71,11 @@ impl Recorder {
                 store.note_seen(*unix_millis, *id);
             }
             Event::Banned { .. } | Event::Unbanned { .. } => self.bans_due = Some(now),
+            Event::ScoreChanged { from, to, .. } => {
+                self.has_fallen |= to <= from;
+                let due = now + REPUTATIONS_AFTER;
+                self.reputations_due = Some(self.reputations_due.map_or(due, |old| old.min(due)));
+            }
             Event::PeerStateChanged { .. } => {
                 let due = now + PEERS_AFTER;
                 self.peers_due = Some(self.peers_due.map_or(due, |old| old.min(due)));
@@ -73,7 +86,7 @@ impl Recorder {
 
     /// When [`Self::save`] has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let times = [self.bans_due, self.peers_due];
+        let times = [self.bans_due, self.reputations_due, self.peers_due];
         times.into_iter().flatten().min()
     }
 
@@ -81,6 +94,9 @@ impl Recorder {
     pub(super) fn save(&mut self, overlay: &Overlay, now: Instant) {
         if self.bans_due.is_some_and(|due| due <= now) {
             self.save_bans(overlay, now);
+        }
+        if self.reputations_due.is_some_and(|due| due <= now) {
+            self.save_reputations(overlay, now);
         }
         if self.peers_due.is_some_and(|due| due <= now) {
             self.save_peers(overlay, now);
@@ -90,6 +106,7 @@ impl Recorder {
     /// Saves everything, at the end.
     pub(super) fn save_all(&mut self, overlay: &Overlay, now: Instant) {
         self.save_bans(overlay, now);
+        self.save_reputations(overlay, now);
         self.save_peers(overlay, now);
     }
 
@@ -99,6 +116,21 @@ impl Recorder {
         };
         let is_taken = store.save_bans(overlay.saved_bans());
         self.bans_due = (!is_taken).then(|| now + BANS_AGAIN);
+    }
+
+    fn save_reputations(&mut self, overlay: &Overlay, now: Instant) {
+        let Some(store) = &self.store else {
+            return;
+        };
+        let reputations = overlay.saved_reputations(now).collect();
+        let is_taken = store.save_reputations(reputations, self.has_fallen);
+        let wait = if is_taken {
+            self.has_fallen = false;
+            REPUTATIONS_EVERY
+        } else {
+            REPUTATIONS_AFTER
+        };
+        self.reputations_due = Some(now + wait);
     }
 
     fn save_peers(&mut self, overlay: &Overlay, now: Instant) {
@@ -123,6 +155,9 @@ pub(super) fn restore(overlay: &mut Overlay, now: Instant, saved: Saved) {
     }
     for peer in saved.peers {
         overlay.restore_peer(now, peer);
+    }
+    for reputation in saved.reputations {
+        overlay.restore_reputation(now, reputation);
     }
     // That was told when it happened, in an earlier run.
     while overlay.poll_event().is_some() {}

@@ -10,7 +10,20 @@ use crate::store::{StoryRow, Weight, ban_columns};
 
 /// The row for an event at `unix_millis`; `None`: it is no part of the story.
 pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
-    let told = match event {
+    let told = told(event)?;
+    Some(StoryRow {
+        unix_millis,
+        peer: told.peer,
+        kind: told.kind.into(),
+        words: told.words,
+        detail: Some(told.detail),
+        weight: told.weight,
+    })
+}
+
+/// What is told of an event, and how much depends on its being kept.
+fn told(event: &Event) -> Option<Told> {
+    Some(match event {
         Event::PeerStateChanged {
             peer,
             from,
@@ -46,20 +59,27 @@ pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
             });
             Told::new(Some(*origin), "rejected", words, detail, Weight::Verdict)
         }
-        Event::PeerSilent { peer, is_silent } => {
-            let words = if *is_silent {
-                "fell silent"
+        Event::PeerSilent { peer, is_silent } => silence(*peer, *is_silent),
+        Event::ScoreChanged {
+            peer,
+            component,
+            from,
+            to,
+            evidence,
+        } => {
+            let words = format!("score {from} to {to} for {component:?}: {evidence:?}");
+            let detail = json!({
+                "component": format!("{component:?}"),
+                "from": from,
+                "to": to,
+                "evidence": format!("{evidence:?}"),
+            });
+            let weight = if to > from {
+                Weight::Evidence
             } else {
-                "was heard again"
+                Weight::Verdict
             };
-            let detail = json!({ "is_silent": is_silent });
-            Told::new(
-                Some(*peer),
-                "silence",
-                words.into(),
-                detail,
-                Weight::Ordinary,
-            )
+            Told::new(Some(*peer), "score", words, detail, weight)
         }
         Event::Banned { ban } => banned(ban),
         Event::Unbanned { subject, how } => unbanned(subject, *how),
@@ -73,15 +93,22 @@ pub(super) fn row(event: &Event, unix_millis: u64) -> Option<StoryRow> {
             Told::new(Some(*peer), "refused", words, detail, Weight::Ordinary)
         }
         _ => return None,
-    };
-    Some(StoryRow {
-        unix_millis,
-        peer: told.peer,
-        kind: told.kind.into(),
-        words: told.words,
-        detail: Some(told.detail),
-        weight: told.weight,
     })
+}
+
+fn silence(peer: NodeId, is_silent: bool) -> Told {
+    let words = match is_silent {
+        true => "fell silent",
+        false => "was heard again",
+    };
+    let detail = json!({ "is_silent": is_silent });
+    Told::new(
+        Some(peer),
+        "silence",
+        words.into(),
+        detail,
+        Weight::Ordinary,
+    )
 }
 
 fn banned(ban: &SavedBan) -> Told {

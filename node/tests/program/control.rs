@@ -236,6 +236,20 @@ fn a_peer_is_removed_banned_and_taken_back_and_its_story_tells_why() {
             .unwrap_or_else(|| panic!("{words} is missing: {story}"))
     };
     assert!(at("connected") < at("rubbish") && at("rubbish") < at("the operator ended it"));
+    let story = json(lab, "first", &["peer", "why", short, "--json"]);
+    let kinds: Vec<_> = story["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| &e["kind"])
+        .collect();
+    assert!(kinds.iter().any(|kind| **kind == "peer_down"), "{kinds:?}");
+}
+
+#[test]
+fn a_range_of_addresses_is_banned_and_taken_back() {
+    let pair = Pair::start();
+    let lab = &pair.lab;
     let range = told(
         lab,
         "first",
@@ -245,15 +259,13 @@ fn a_peer_is_removed_banned_and_taken_back_and_its_story_tells_why() {
     told(lab, "first", &["peer", "unban", "192.0.2.0/24"]);
     let no_range = ask(lab, "first", &["peer", "ban", "192.0.2.0/64"]);
     assert_eq!(no_range.code, Some(2), "{no_range:?}");
-    let story = json(lab, "first", &["peer", "why", short, "--json"]);
-    let kinds: Vec<_> = story["entries"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|e| &e["kind"])
-        .collect();
-    assert!(kinds.iter().any(|kind| **kind == "peer_down"), "{kinds:?}");
+}
 
+#[test]
+fn a_peer_that_was_removed_is_forgotten_and_its_story_is_not() {
+    let pair = Pair::start();
+    let lab = &pair.lab;
+    let short = &pair.second_id[..16];
     let removed = told(lab, "first", &["peer", "remove", &pair.second_address]);
     assert!(removed.contains(&pair.second_id), "{removed}");
     // It is forgotten, and its story is not.
@@ -352,7 +364,7 @@ fn messages_and_broadcasts_reach_who_listens() {
     let mut listening = Running::start(&mut command(
         lab,
         "second",
-        &["logs", "-f", "-n", "0", "--json"],
+        &["logs", "-f", "-n", "256", "--json"],
     ));
     let mut spoken = Chat::open(lab, "second", &[]);
     let said = told(lab, "first", &["broadcast", "to all of you"]);
@@ -520,7 +532,7 @@ fn a_slow_reader_of_the_event_stream_holds_nothing_up() {
     let mut quick = Running::start(&mut command(
         lab,
         "second",
-        &["logs", "-f", "-n", "0", "--json"],
+        &["logs", "-f", "-n", "256", "--json"],
     ));
     let text = "x".repeat(16_000);
     for number in 0..100 {

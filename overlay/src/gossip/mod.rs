@@ -3,9 +3,12 @@
 //! Each file is one structure that knows neither messages nor peers' links; `overlay/` joins them:
 //! [`seen`] decides what is new, [`store`] holds what neighbours may lack, [`origins`] is a tree for
 //! each recent origin, [`neighbours`] what is known of each peer as a neighbour, [`wants`] what was
-//! announced and has not come, [`reconcile`] compares two sets by ranges of time, [`validations`] wait
+//! announced and has not come, [`audits`] asks again to see who brings it, [`conduct`] counts how
+//! neighbours serve, [`reconcile`] compares two sets by ranges of time, [`validations`] wait
 //! for the application.
 
+pub(crate) mod audits;
+pub(crate) mod conduct;
 pub(crate) mod mask;
 pub(crate) mod neighbours;
 pub(crate) mod origins;
@@ -15,6 +18,7 @@ pub(crate) mod store;
 pub(crate) mod validations;
 pub(crate) mod wants;
 
+use self::audits::Audits;
 use self::neighbours::Neighbours;
 use self::origins::Origins;
 use self::store::Store;
@@ -31,6 +35,7 @@ pub(crate) struct Gossip {
     pub(crate) store: Store,
     pub(crate) wants: Wants,
     pub(crate) validations: Validations,
+    pub(crate) audits: Audits,
     /// Origins without a tree whose first broadcast may be flooded.
     pub(crate) explorations: TokenBucket,
     /// When announcements that wait are sent.
@@ -48,6 +53,7 @@ impl Gossip {
             store: Store::new(config.store_messages, config.store_bytes),
             wants: Wants::default(),
             validations: Validations::default(),
+            audits: Audits::default(),
             explorations: TokenBucket::new(
                 now,
                 config.explorations.per_second,

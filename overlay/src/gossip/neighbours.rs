@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use dunlin_session::NodeId;
 
+use super::conduct::{Conduct, Heartbeat};
 use super::mask::{Mask, Slot};
 use crate::Instant;
 use crate::bucket::TokenBucket;
@@ -47,6 +48,9 @@ pub(crate) struct Neighbour {
     /// When the answer to the open question is overdue, and how many were not answered before.
     question: Option<(Instant, u32)>,
     is_silent: bool,
+    /// It is nobody's parent here and is announced to, because of its conduct.
+    pub(crate) is_barred: bool,
+    pub(crate) conduct: Conduct,
 }
 
 /// What became of an overdue question.
@@ -77,6 +81,8 @@ impl Neighbour {
             heard_at: now,
             question: None,
             is_silent: false,
+            is_barred: false,
+            conduct: Conduct::new(now),
         }
     }
 
@@ -135,6 +141,14 @@ impl Neighbour {
         core::mem::take(&mut self.is_silent)
     }
 
+    /// What the heartbeat that ends comes to. Nothing yet as long as nothing was heard since it was last
+    /// relied upon: then its link may be gone, which is no fault of it.
+    pub(crate) fn end_heartbeat(&mut self) -> Option<Heartbeat> {
+        let relied_at = self.conduct.relied_at;
+        let is_heard = relied_at.is_none_or(|at| self.heard_at >= at);
+        is_heard.then(|| self.conduct.take())?
+    }
+
     /// Whether nothing was asked or heard lately.
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
         let quiet = now.saturating_duration_since(self.heard_at);
@@ -150,6 +164,7 @@ impl Neighbour {
                 return None;
             }
             self.is_silent = true;
+            self.conduct.take();
             return Some(Overdue::Silent);
         }
         self.question = Some((now + patience(rtt), unanswered));

@@ -97,6 +97,18 @@ impl Origins {
         entry
     }
 
+    /// All of them, by ID.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &Origin)> {
+        self.entries.iter().map(|(&id, origin)| (id, origin))
+    }
+
+    /// Those whose broadcasts come from this slot.
+    pub(crate) fn of_parent(&self, slot: Slot) -> impl Iterator<Item = NodeId> {
+        let of = self.entries.iter();
+        of.filter(move |(_, origin)| origin.parent == Some(slot))
+            .map(|(&id, _)| id)
+    }
+
     /// A neighbour takes a slot: it is announced to, not pushed, until it asks for more.
     pub(crate) fn on_slot_taken(&mut self, slot: Slot) {
         for origin in self.entries.values_mut() {

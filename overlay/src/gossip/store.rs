@@ -27,6 +27,8 @@ pub(crate) struct Held {
     pub(crate) from: Option<Slot>,
     /// Neighbours that have it.
     pub(crate) known_by: Mask,
+    /// The parent that should have pushed it, and somebody else had to be asked.
+    pub(crate) blamed: Option<Slot>,
     pub(crate) priority: Priority,
     /// Large or of low priority: announced, not pushed.
     pub(crate) is_offered: bool,
@@ -150,6 +152,7 @@ mod tests {
             arrived: Instant::ZERO,
             from: None,
             known_by: Mask::default(),
+            blamed: None,
             priority: Priority::Normal,
             is_offered: false,
             is_pending: false,

@@ -39,8 +39,6 @@ pub(crate) struct Question {
     pub(crate) peer: NodeId,
     pub(crate) id: ShortId,
     pub(crate) grafts: bool,
-    /// Who was asked before and has not brought it.
-    pub(crate) in_vain: Option<NodeId>,
 }
 
 impl Wants {
@@ -107,38 +105,41 @@ impl Wants {
         }
     }
 
-    /// The questions that are due, each of which is due again after `patience`. What nobody is left
-    /// to be asked for is forgotten: it is found again when sets are compared.
+    /// The questions that are due, each of which is due again after `patience`, and those who were asked
+    /// before and brought nothing. What nobody is left to be asked for is forgotten: it is found again
+    /// when sets are compared. Whoever is not `preferred` is asked last.
     pub(crate) fn ask(
         &mut self,
         now: Instant,
         patience: Duration,
         is_alive: impl Fn(&NodeId) -> bool,
-    ) -> Vec<Question> {
-        let mut questions = Vec::new();
+        is_preferred: impl Fn(&NodeId) -> bool,
+    ) -> (Vec<Question>, Vec<NodeId>) {
+        let (mut questions, mut in_vain) = (Vec::new(), Vec::new());
         while let Some(&(due, id)) = self.due.first()
             && due <= now
         {
             let Some(mut want) = self.take(&id) else {
                 break;
             };
-            let in_vain = want.asked;
-            let living = want.announcers.iter().position(&is_alive);
-            let Some(living) = living else { continue };
-            let peer = want.announcers.remove(living);
-            want.announcers.drain(..living.min(want.announcers.len()));
+            in_vain.extend(want.asked);
+            want.announcers.retain(&is_alive);
+            let preferred = want.announcers.iter().position(&is_preferred);
+            let Some(_) = want.announcers.first() else {
+                continue;
+            };
+            let peer = want.announcers.remove(preferred.unwrap_or(0));
             (want.asked, want.due) = (Some(peer), now + patience);
             questions.push(Question {
                 peer,
                 id,
                 grafts: want.grafts,
-                in_vain,
             });
             *self.per_peer.entry(peer).or_default() += 1;
             self.due.insert((want.due, id));
             self.entries.insert(id, want);
         }
-        questions
+        (questions, in_vain)
     }
 
     /// When the next question is due.
@@ -172,7 +173,7 @@ mod tests {
     }
 
     fn ask(wants: &mut Wants, millis: u64) -> Vec<NodeId> {
-        let questions = wants.ask(at(millis), PATIENCE, |_| true);
+        let questions = wants.ask(at(millis), PATIENCE, |_| true, |_| true).0;
         questions.iter().map(|question| question.peer).collect()
     }
 
@@ -186,8 +187,8 @@ mod tests {
         assert_eq!(ask(&mut wants, 199), []);
         assert_eq!(ask(&mut wants, 200), [peer(1)]);
         assert_eq!(ask(&mut wants, 699), []);
-        let questions = wants.ask(at(700), PATIENCE, |_| true);
-        assert_eq!(questions[0].in_vain, Some(peer(1)));
+        let (_, in_vain) = wants.ask(at(700), PATIENCE, |_| true, |_| true);
+        assert_eq!(in_vain, [peer(1)]);
         assert_eq!(wants.arrived(&id(1)), Some((Some(peer(2)), true)));
         assert_eq!((wants.len(), wants.next_due()), (0, None));
         assert!(wants.per_peer.is_empty());
@@ -198,10 +199,24 @@ mod tests {
         let mut wants = Wants::default();
         wants.announced(id(1), peer(1), at(0), true);
         wants.announced(id(1), peer(2), at(0), true);
-        let asked = wants.ask(at(0), PATIENCE, |of| *of == peer(2));
+        let (asked, _) = wants.ask(at(0), PATIENCE, |of| *of == peer(2), |_| true);
         assert_eq!(asked[0].peer, peer(2));
         assert_eq!(ask(&mut wants, 500), []);
         assert_eq!((wants.len(), wants.per_peer.len()), (0, 0));
+    }
+
+    #[test]
+    fn who_is_not_preferred_is_asked_last() {
+        let mut wants = Wants::default();
+        for n in 1..4 {
+            wants.announced(id(1), peer(n), at(0), true);
+        }
+        let mut asked = Vec::new();
+        for millis in [0, 500, 1000, 1500] {
+            let (questions, _) = wants.ask(at(millis), PATIENCE, |_| true, |of| *of != peer(1));
+            asked.extend(questions.iter().map(|question| question.peer));
+        }
+        assert_eq!(asked, [peer(2), peer(3), peer(1)]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::error::OverlayError;
 use crate::event::DialTarget;
 use crate::limits::PERSISTENT_MAX;
 use crate::peers::state::PeerState;
-use crate::peers::table::PeerSource;
+use crate::peers::table::{Entry, PeerSource};
 use crate::types::{AddedPeer, DisconnectReason, HintSource, PeerPriority};
 use crate::wire::canonical;
 
@@ -58,6 +58,24 @@ impl Overlay {
             Some(id) => Ok(AddedPeer::Live(id)),
             None => Ok(self.add_absent(now, address, id, priority)),
         }
+    }
+
+    /// [`Self::add_peer`] for an address that says who and not where (`quantum://ID`): the address book
+    /// has to know where.
+    ///
+    /// # Errors
+    /// [`OverlayError::NoAddress`] when it does not; else those of [`Self::add_peer`].
+    pub fn add_known_peer(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        priority: PeerPriority,
+    ) -> Result<AddedPeer, OverlayError> {
+        let address = self.table.get(id).and_then(Entry::next_address);
+        let remote = || self.live.get(&id).map(|live| live.remote());
+        let address = address.or_else(remote);
+        let address = address.ok_or(OverlayError::NoAddress(id))?;
+        self.add_peer(now, address, Some(id), priority)
     }
 
     /// Adds a peer without a link.

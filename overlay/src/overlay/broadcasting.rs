@@ -91,6 +91,7 @@ impl Overlay {
             arrived: now,
             from: None,
             known_by: Mask::default(),
+            blamed: None,
             priority,
             is_offered,
             is_pending: false,
@@ -128,6 +129,7 @@ impl Overlay {
     /// A peer hands us a broadcast.
     pub(super) fn on_broadcast(&mut self, now: Instant, peer: NodeId, frame: BroadcastFrame<'_>) {
         let unix_millis_now = self.unix_millis(now);
+        self.on_word(&peer);
         let checked = match check_broadcast(frame, &self.config.network, unix_millis_now) {
             Ok(Some(checked)) => checked,
             Ok(None) => {
@@ -143,7 +145,7 @@ impl Overlay {
         let unix_millis = checked.body().unix_millis;
         match self.seen.lookup(unix_millis, id) {
             Seen::New => {}
-            Seen::Duplicate => return self.on_duplicate(peer, id),
+            Seen::Duplicate => return self.on_duplicate(now, peer, id),
             Seen::BelowFloor => {
                 self.counters.broadcasts_stale += 1;
                 return;
@@ -194,7 +196,9 @@ impl Overlay {
             live.counters.useful_deliveries += u64::from(origin != peer);
         }
         let slot = self.gossip.neighbours.get(&peer).map(|of| of.slot);
-        let from = self.parent_of_news(peer, slot, id, origin);
+        let asked = self.gossip.wants.arrived(&id.short());
+        let blamed = self.note_news(now, peer, origin, asked);
+        let from = self.parent_of_news(peer, slot, asked, origin);
         // Ours, from before a restart: neighbours kept it. It is passed on, not delivered.
         let is_ours = origin == self.me && !planted::is(Bug::OwnDelivered);
         let is_handled = self.is_handled(body.topic) && !is_ours;
@@ -214,6 +218,7 @@ impl Overlay {
                 arrived: now,
                 from,
                 known_by,
+                blamed,
                 priority,
                 is_offered,
                 is_pending: waits,
@@ -241,12 +246,18 @@ impl Overlay {
         &mut self,
         peer: NodeId,
         slot: Option<Slot>,
-        id: BroadcastId,
+        asked: Option<(Option<NodeId>, bool)>,
         origin: NodeId,
     ) -> Option<Slot> {
-        let asked = self.gossip.wants.arrived(&id.short());
         let is_fetched = asked.is_some_and(|(of, grafts)| of == Some(peer) && !grafts);
         let slot = slot.filter(|_| !is_fetched)?;
+        if self.is_barred(&peer) && peer != origin {
+            // It serves, and is not relied upon: whoever brings the next copy is the parent.
+            if asked.is_none() {
+                self.prune(peer, origin);
+            }
+            return None;
+        }
         if let Some(tree) = self.gossip.origins.get_mut(&origin) {
             tree.parent = Some(slot);
         }
@@ -254,21 +265,27 @@ impl Overlay {
     }
 
     /// One more copy of what was here: the link it came over is not needed for this origin.
-    fn on_duplicate(&mut self, peer: NodeId, id: BroadcastId) {
+    fn on_duplicate(&mut self, now: Instant, peer: NodeId, id: BroadcastId) {
         self.counters.broadcasts_duplicate += 1;
         if let Some(live) = self.live.get_mut(&peer) {
             live.counters.duplicates += 1;
         }
+        let key = id.short();
+        if self.is_audit(now, peer, key) {
+            return;
+        }
+        self.excuse_if_soon(now, peer, key);
+        let is_barred = self.is_barred(&peer);
         let gossip = &mut self.gossip;
         let slot = gossip.neighbours.get(&peer).map(|of| of.slot);
-        let (Some(held), Some(slot)) = (gossip.store.get_mut(&id.short()), slot) else {
+        let (Some(held), Some(slot)) = (gossip.store.get_mut(&key), slot) else {
             return;
         };
         held.known_by.set(slot, true);
         let (origin, is_offered) = (held.origin, held.is_offered);
         if let Some(tree) = gossip.origins.get_mut(&origin)
             && !is_offered
-            && *tree.parent.get_or_insert(slot) != slot
+            && (is_barred || *tree.parent.get_or_insert(slot) != slot)
             && !planted::is(Bug::DuplicatesNotPruned)
         {
             self.prune(peer, origin);

@@ -39,6 +39,7 @@ impl Overlay {
             return;
         }
         self.gossip.next_round = now + self.jittered(self.config.gossip_interval);
+        self.count_heartbeats(now);
         let all = || self.gossip.neighbours.iter().filter(|(_, of)| of.gossips);
         let of_kind = |kind: &dyn Fn(bool, bool) -> bool| -> Vec<(NodeId, bool)> {
             all()

@@ -238,8 +238,11 @@ impl Overlay {
         if !self.may_dial(now) || !self.wants_peers(now) {
             return;
         }
+        if self.connected_count() == 0 {
+            self.dial_hints(now, 1);
+        }
         self.dial_candidates(now);
-        self.dial_hints(now);
+        self.dial_hints(now, usize::MAX);
     }
 
     pub(super) fn dial(&mut self, now: Instant, target: DialTarget) {

@@ -19,9 +19,11 @@ impl Overlay {
             return self.on_malformed_list(now, peer);
         };
         let graft_at = now + self.config.graft_after;
+        self.on_word(&peer);
         for (key, age_millis) in pushed {
             if self.gossip.store.get(&key).is_some() {
                 self.consider_shortcut(now, peer, key, age_millis);
+                self.audit_perhaps(now, peer, key);
             } else {
                 self.on_lacking(peer, key, graft_at, true);
             }
@@ -51,16 +53,16 @@ impl Overlay {
         let (gossip, patience) = (&mut self.gossip, self.config.want_timeout);
         let neighbours = &gossip.neighbours;
         let is_alive = |peer: &NodeId| neighbours.get(peer).is_some_and(|of| of.takes_broadcasts());
-        let mut questions = gossip.wants.ask(now, patience, is_alive);
+        let is_preferred = |peer: &NodeId| {
+            neighbours
+                .get(peer)
+                .is_some_and(|neighbour| !neighbour.is_barred)
+        };
+        let (mut questions, in_vain) = gossip.wants.ask(now, patience, is_alive, is_preferred);
         if planted::is(Bug::MissingNotAskedFor) {
             return;
         }
-        for peer in questions.iter().filter_map(|question| question.in_vain) {
-            self.counters.promises_broken += 1;
-            if let Some(live) = self.live.get_mut(&peer) {
-                live.counters.promises_broken += 1;
-            }
-        }
+        self.note_broken(now, in_vain);
         self.counters.asked_for += questions.len() as u64;
         questions.sort_by_key(|question| (question.peer, question.grafts));
         for of_one in questions.chunk_by(|a, b| (a.peer, a.grafts) == (b.peer, b.grafts)) {
@@ -84,13 +86,16 @@ impl Overlay {
         let Some(keys) = short_ids(want.ids, WANT_MAX) else {
             return self.on_malformed_list(now, peer);
         };
+        self.on_word(&peer);
         for key in keys {
+            self.excuse(peer, key);
             let gossip = &mut self.gossip;
             let held = gossip.store.get_mut(&key).filter(|held| !held.is_pending);
             let (Some(held), Some(neighbour)) = (held, gossip.neighbours.get_mut(&peer)) else {
                 continue;
             };
             if want.graft
+                && !neighbour.is_barred
                 && let Some(tree) = gossip.origins.get_mut(&held.origin)
             {
                 tree.lazy.set(neighbour.slot, false);

@@ -1,9 +1,9 @@
 //! Addresses that nobody vouches for: from name servers, from the local network, from the operator.
 //!
-//! A hint is an address without an ID. It is dialled when peers are wanted and no known one is due,
-//! and now and then by the rover; who answers there proves its ID and gives its own record, so only
-//! then it gets into the address book. A hint that failed a few times is dropped. One source has at
-//! most half of the places, and all hints together are an eighth of the table of peers.
+//! A hint is an address without an ID. It is dialled when peers are wanted and no known one is due, or
+//! there is none at all, and now and then by the rover. Who answers there proves its ID and gives its
+//! own record; only then it gets into the address book. A hint that failed a few times is dropped. One
+//! source has at most half of the places, and all hints together are an eighth of the table of peers.
 //!
 //! A signed record from such a source is more than a hint: it verifies, so it goes to the address book
 //! at once, under the source as its group, which reaches a quarter of the new buckets.
@@ -95,11 +95,12 @@ impl Overlay {
         self.hints.iter().filter(waiting).map(|hint| hint.address)
     }
 
-    /// Dials hints while peers are wanted; called when the known peers had their turn.
-    pub(super) fn dial_hints(&mut self, now: Instant) {
+    /// Dials at most `count` hints while peers are wanted. One of them comes before the known peers
+    /// while there is no peer at all: what is known may be long gone. The others come after.
+    pub(super) fn dial_hints(&mut self, now: Instant, count: usize) {
         let mut due: Vec<_> = self.hints_now(now).collect();
         self.rng.shuffle(&mut due);
-        for address in due {
+        for address in due.into_iter().take(count) {
             if self.may_dial(now) && self.wants_peers(now) {
                 self.dial(now, DialTarget { address, id: None });
             }

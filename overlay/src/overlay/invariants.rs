@@ -66,6 +66,11 @@ impl Overlay {
                 self.gossip.validations.len() <= limits::VALIDATIONS_MAX,
                 "VALIDATIONS_MAX",
             ),
+            (self.gossip.audits.len() <= limits::AUDITS_MAX, "AUDITS_MAX"),
+            (
+                self.reputations.len() <= limits::REPUTATIONS_MAX + limits::PEERS_MAX,
+                "REPUTATIONS_MAX",
+            ),
             (connected == self.connected, "connected peers are counted"),
             (!self.live.contains_key(&self.me), "no link to ourselves"),
             (

@@ -182,6 +182,7 @@ impl Overlay {
         } else {
             PeerState::Failed
         };
+        self.note_link_lost(now, peer, reason.cause);
         self.drop_live(now, peer, to, StateReason::LinkLost(reason.cause));
     }
 }

@@ -6,7 +6,8 @@
 //! vouches for), [`saving`] (across restarts), [`exchange`] (learning of peers), [`roving`] (a link that
 //! wanders), [`broadcasting`] (ours and new ones),
 //! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
-//! [`validating`] (verdicts), [`silence`] (who does not answer), [`messaging`] (direct messages and
+//! [`validating`] (verdicts), [`conduct`] (what counts for and against peers), [`trusting`] (what they
+//! say of each other), [`silence`] (who does not answer), [`messaging`] (direct messages and
 //! requests), [`parting`] (goodbyes), [`admission`] (who is taken and who goes for it), [`banning`],
 //! [`proving`] (identities once more), [`through`] (messages through a third node), [`restoring`] (what was
 //! seen before a restart), [`timers`], [`view`].
@@ -17,6 +18,7 @@ mod banning;
 mod broadcasting;
 mod choosing;
 mod comparing;
+mod conduct;
 mod dialing;
 mod exchange;
 mod fetching;
@@ -35,6 +37,7 @@ mod saving;
 mod silence;
 mod through;
 mod timers;
+mod trusting;
 mod validating;
 mod view;
 
@@ -45,6 +48,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dunlin_session::{Identity, NodeId};
 
+pub use self::conduct::TreePlaces;
 use self::dialing::{Bootstrap, Dial};
 use self::hints::Hint;
 pub use self::invariants::BrokenInvariant;
@@ -63,6 +67,7 @@ use crate::peers::live::Live;
 use crate::peers::rates::SubnetRates;
 use crate::peers::table::PeerTable;
 use crate::relayed::Relayed;
+use crate::reputation::table::Reputations;
 use crate::requests::Requests;
 use crate::rng::Rng;
 use crate::types::LinkId;
@@ -106,6 +111,7 @@ pub struct Overlay {
     seen: SeenSet,
     gossip: Gossip,
     requests: Requests,
+    reputations: Reputations,
     own_record: Option<VerifiedRecord>,
     /// Sequence number of our newest record.
     record_sequence: u64,
@@ -147,6 +153,7 @@ impl Overlay {
             seen: SeenSet::new(config.seen_capacity),
             gossip: Gossip::new(start, &config),
             requests: Requests::default(),
+            reputations: Reputations::new(config.reputation),
             own_record: None,
             record_sequence: 0,
             own_broadcasts: TokenBucket::new(

@@ -64,12 +64,14 @@ impl Overlay {
     pub(super) fn on_violation(&mut self, now: Instant, peer: NodeId, violation: PeerViolation) {
         self.counters.violations += 1;
         self.out.event(Event::PeerViolation { peer, violation });
+        self.note_violation(now, peer, violation);
+        let is_at_fault = self.is_at_fault(&peer);
         let Some(live) = self.live.get_mut(&peer) else {
             return;
         };
         live.meter.violations += 1;
-        if live.meter.violations >= VIOLATIONS_MAX {
-            let reason = format!("{VIOLATIONS_MAX} violations; the last: it {violation}");
+        if live.meter.violations >= VIOLATIONS_MAX || is_at_fault {
+            let reason = format!("too many violations; the last: it {violation}");
             let verdict = Verdict {
                 why: StateReason::BannedForViolations,
                 reason: &reason,

@@ -73,6 +73,13 @@ impl Overlay {
             Message::Want(want) => self.on_want(now, peer, &want),
             Message::Tree(tree) => self.on_tree(now, peer, &tree),
             Message::Reconcile(comparison) => self.on_reconcile(now, peer, &comparison),
+            Message::TrustUpdate(update) => self.on_trust_update(now, peer, &update),
+            Message::TrustedPeersRequest(question) => {
+                self.on_trusted_peers_request(now, peer, question);
+            }
+            Message::TrustedPeersResponse(answer) => {
+                self.on_trusted_peers_response(now, peer, &answer);
+            }
             Message::Relay(relay) => self.on_relay(now, peer, &relay),
             Message::Direct(direct) => self.on_direct(now, peer, &direct),
             Message::Request(request) => self.on_request(now, peer, &request),
@@ -109,6 +116,9 @@ fn needed(message: &Message<'_>) -> Capabilities {
         | Message::Pong(_)
         | Message::Peers(_)
         | Message::Response(_)
+        | Message::TrustUpdate(_)
+        | Message::TrustedPeersRequest(_)
+        | Message::TrustedPeersResponse(_)
         | Message::Relay(_)
         | Message::Disconnect(_)
         | Message::DisconnectAck(_) => Capabilities::default(),

@@ -39,6 +39,7 @@ impl Overlay {
         let Some(slot) = slot else { return };
         gossip.origins.on_slot_taken(slot);
         gossip.store.on_slot_taken(slot);
+        self.on_conduct_known(now, peer);
         if opened && gossips && !planted::is(Bug::NewLinkNotCompared) {
             self.compare_with(now, peer, u64::MAX);
         }
@@ -46,6 +47,7 @@ impl Overlay {
 
     /// A peer is gone.
     pub(super) fn on_neighbour_down(&mut self, now: Instant, peer: NodeId) {
+        self.close_conduct(now, peer);
         if let Some(slot) = self.gossip.neighbours.remove(&peer) {
             self.on_slot_lost(now, slot);
         }
@@ -105,7 +107,7 @@ impl Overlay {
             return;
         };
         let is_ours = held.origin == self.me;
-        let mut pushes = Vec::new();
+        let (mut pushes, mut mute) = (Vec::new(), Vec::new());
         let mut announces = false;
         for (peer, neighbour) in gossip.neighbours.iter_mut() {
             if !neighbour.takes_broadcasts() {
@@ -115,9 +117,12 @@ impl Overlay {
             if held.known_by.has(neighbour.slot) || peer == held.origin {
                 continue;
             }
-            let is_pushed = !held.is_offered && !lazy.has(neighbour.slot);
+            let is_pushed = !held.is_offered && !lazy.has(neighbour.slot) && !neighbour.is_barred;
             if is_pushed && neighbour.may_send(now, held.message.len(), held.priority) {
                 held.known_by.set(neighbour.slot, true);
+                if neighbour.conduct.on_given() {
+                    mute.push(neighbour.slot);
+                }
                 pushes.push(peer);
             } else {
                 neighbour.announce_later(key, held.is_offered || is_pushed);
@@ -132,6 +137,10 @@ impl Overlay {
             };
             let at = now + wait;
             gossip.flush_at = Some(gossip.flush_at.map_or(at, |due| due.min(at)));
+        }
+        // Who takes and says nothing is announced to. Whoever depends on us asks, and is pushed to again.
+        for slot in mute {
+            gossip.origins.on_slot_taken(slot);
         }
         let message = held.message.clone();
         if !is_ours {
@@ -168,6 +177,8 @@ impl Overlay {
                         false => pushed.push((key, u16::try_from(age).unwrap_or(u16::MAX))),
                     }
                 }
+                let told = u32::try_from(pushed.len()).unwrap_or(u32::MAX);
+                neighbour.conduct.on_told(told);
                 if !pushed.is_empty() || !offered.is_empty() {
                     messages.push((peer, pushed, offered));
                 }
@@ -192,12 +203,13 @@ impl Overlay {
         let Some(neighbour) = self.gossip.neighbours.get(&peer) else {
             return;
         };
-        let slot = neighbour.slot;
+        let (slot, is_barred) = (neighbour.slot, neighbour.is_barred);
+        self.on_word(&peer);
         let changes = prune.iter().map(|origin| (origin, true));
         let changes = changes.chain(graft.iter().map(|origin| (origin, false)));
         for (origin, is_lazy) in changes {
             if let Some(tree) = self.gossip.origins.get_mut(origin) {
-                tree.lazy.set(slot, is_lazy);
+                tree.lazy.set(slot, is_lazy || is_barred);
             }
         }
     }
@@ -207,7 +219,7 @@ impl Overlay {
         self.send_tree(peer, &[origin], &[]);
     }
 
-    fn send_tree(&mut self, peer: NodeId, prune: &[NodeId], graft: &[NodeId]) {
+    pub(super) fn send_tree(&mut self, peer: NodeId, prune: &[NodeId], graft: &[NodeId]) {
         self.counters.prunes_sent += prune.len() as u64;
         self.counters.grafts_sent += graft.len() as u64;
         let (prune, graft) = (joined_nodes(prune), joined_nodes(graft));
@@ -227,11 +239,16 @@ impl Overlay {
         age_millis: u16,
     ) {
         let gossip = &mut self.gossip;
-        let slot = gossip.neighbours.get(&peer).map(|of| of.slot);
+        let neighbour = gossip.neighbours.get(&peer);
+        let slot = neighbour.map(|of| of.slot);
+        let is_barred = neighbour.is_some_and(|of| of.is_barred);
         let (Some(held), Some(slot)) = (gossip.store.get_mut(&key), slot) else {
             return;
         };
         held.known_by.set(slot, true);
+        if is_barred {
+            return;
+        }
         let Some(tree) = gossip.origins.get_mut(&held.origin) else {
             return;
         };
@@ -246,7 +263,9 @@ impl Overlay {
         let ours = held.arrived.as_nanos();
         let gain = u64::try_from(SHORTCUT_MIN.as_nanos()).unwrap_or(u64::MAX);
         let came_from_parent = held.from.is_some() && held.from == tree.parent;
-        if came_from_parent && pushed.saturating_add(gain) <= ours && tree.settled_until <= now {
+        // A claim to be fast is followed of who has brought something before.
+        let is_believed = came_from_parent && self.reputations.has_delivered(&peer);
+        if is_believed && pushed.saturating_add(gain) <= ours && tree.settled_until <= now {
             tree.settled_until = now + SETTLE;
             let former = tree.parent.replace(slot);
             let origin = held.origin;

@@ -102,14 +102,15 @@ impl Overlay {
         let is_placed = self.table.place_again(id, saved.tried);
         let record = self.restored_record(now, id, saved.record.as_deref());
         let anchors = self.table.iter().filter(|(_, e)| e.anchor).count();
+        let is_anchor = saved.anchor && anchors < ANCHORS_MAX;
         if let Some(entry) = self.table.get_mut(id) {
             entry.backoff = Backoff::after(saved.failures.min(FAILURES_MAX - 1));
             entry.record = record;
             entry.seen_at = saved.seen_at;
-            entry.anchor = saved.anchor && anchors < ANCHORS_MAX;
+            entry.anchor = is_anchor;
         }
         let is_persistent = saved.persistent && self.restore_persistent(now, id, first);
-        if !is_placed && !is_persistent && !saved.anchor {
+        if !is_placed && !is_persistent && !is_anchor {
             self.table.forget(id);
             return false;
         }

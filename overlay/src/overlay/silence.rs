@@ -104,6 +104,7 @@ impl Overlay {
             peer,
             is_silent: true,
         });
+        self.note_silence(now, peer);
         let slot = self.gossip.neighbours.get(&peer).map(|of| of.slot);
         if let Some(slot) = slot {
             self.on_slot_lost(now, slot);

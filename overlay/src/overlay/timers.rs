@@ -27,6 +27,7 @@ impl Overlay {
         self.ping_peers(now);
         self.probe_overdue(now);
         self.expire_validations(now);
+        self.expire_audits(now);
         self.compare_if_due(now);
         self.ask_for_missing(now);
         self.flush_if_due(now);
@@ -64,6 +65,7 @@ impl Overlay {
             self.next_comparison(),
             self.gossip.neighbours.next_overdue(),
             self.gossip.wants.next_due(),
+            self.gossip.audits.next_deadline(),
             self.gossip.flush_at,
             self.gossip.validations.next_deadline(),
         ];
@@ -89,10 +91,18 @@ impl Overlay {
                 continue;
             };
             let missed = live.ping.outstanding.take().is_some();
-            if missed && !planted::is(Bug::PingNeverMissed) {
+            let is_missed = missed && !planted::is(Bug::PingNeverMissed);
+            if is_missed {
                 live.ping.on_missed();
             }
-            if live.ping.missed >= MISSED_PINGS_MAX {
+            let is_gone = live.ping.missed >= MISSED_PINGS_MAX;
+            if is_missed {
+                self.note_unanswered(now, peer);
+            }
+            let Some(live) = self.live.get_mut(&peer) else {
+                continue;
+            };
+            if is_gone {
                 self.disconnect(now, peer, DisconnectReason::InactivityTimeout);
             } else {
                 live.ping.outstanding = Some((nonce, now, deadline));
@@ -108,6 +118,8 @@ impl Overlay {
         };
         if !live.ping.on_pong(now, nonce) {
             self.counters.unsolicited += 1;
+        } else if let Some(nanos) = live.ping.smoothed_rtt_nanos {
+            self.note_answer(now, peer, core::time::Duration::from_nanos(nanos));
         }
     }
 }

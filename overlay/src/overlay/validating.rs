@@ -50,6 +50,9 @@ impl Overlay {
                 from,
                 sender_answers,
             });
+            if waiting.origin != from {
+                self.note_rejected(now, waiting.origin, id);
+            }
             if sender_answers {
                 self.on_violation(now, from, PeerViolation::BroadcastRejected);
             }

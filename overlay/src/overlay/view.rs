@@ -19,7 +19,7 @@ use crate::types::{Capabilities, PeerPriority, Roles};
 use crate::wire::VerifiedRecord;
 
 /// A known peer, as of now.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct PeerView {
     /// Its name.
     pub id: NodeId,
@@ -53,6 +53,10 @@ pub struct PeerView {
     pub banned_until: Option<Instant>,
     /// Traffic on the link.
     pub counters: PeerCounters,
+    /// The score of its conduct, 0 to 100 ([`Overlay::reputation`]).
+    pub reputation: u8,
+    /// Trust in it, 0 to 1.
+    pub trust: f64,
     /// What the connection is for.
     pub kind: Option<ConnectionKind>,
     /// The protocol version spoken, once its hello was accepted.
@@ -167,6 +171,12 @@ pub struct OverlayStats {
     pub relays_refused: u64,
     /// Proven faults of peers.
     pub violations: u64,
+    /// Broadcasts asked for again, to see whether they come.
+    pub audits: u64,
+    /// Times that a neighbour lost its places for its conduct.
+    pub barred: u64,
+    /// Messages about trust not read or answered for their sender's rate.
+    pub trust_refused: u64,
     /// Peers that had to go for others.
     pub evictions: u64,
     /// Actions dropped because the driver did not poll.
@@ -178,7 +188,8 @@ pub struct OverlayStats {
 impl Overlay {
     /// All known peers, in the order of their IDs.
     pub fn peers(&self) -> impl Iterator<Item = PeerView> {
-        self.table.iter().map(|(id, entry)| {
+        let initial_trust = self.reputations.config().initial_trust();
+        self.table.iter().map(move |(id, entry)| {
             let live = self.live.get(&id);
             let hello = live.and_then(|live| live.hello.as_ref());
             let rtt = live.and_then(|live| live.ping.smoothed_rtt_nanos);
@@ -201,6 +212,11 @@ impl Overlay {
                 failures: entry.backoff.failures(),
                 banned_until: entry.banned_until,
                 counters: live.map(|live| live.counters).unwrap_or_default(),
+                reputation: self.reputations.score(&id),
+                trust: self
+                    .reputations
+                    .view(&id)
+                    .map_or(initial_trust, |known| known.trust),
                 kind: self.kind_of(id, live),
                 version: hello.map(|hello| hello.version),
                 health: self.health_of(id),

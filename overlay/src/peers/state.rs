@@ -85,6 +85,8 @@ pub enum StateReason {
     BannedByUser,
     /// It broke the protocol too often.
     BannedForViolations,
+    /// Its score fell below the threshold for a ban.
+    BannedForScore,
     /// It sent far more than it may, for long.
     BannedForFlooding,
     /// It was banned when the node stopped, and still is.

@@ -88,6 +88,7 @@ impl Entry {
         self.slot.is_some() || self.is_configured() || self.anchor
     }
 
+    /// Whether it is a bootstrap or persistent.
     fn is_configured(&self) -> bool {
         self.source == PeerSource::Bootstrap || self.priority == PeerPriority::High
     }

@@ -9,6 +9,7 @@ mod gossip;
 pub(crate) mod profile;
 mod record;
 mod relay;
+mod trust;
 
 use minicbor::{Decode, Decoder, Encode};
 
@@ -24,6 +25,9 @@ pub(crate) use self::record::{
     CheckedRecord, RECORD_CONTEXT, RecordError, RecordFields, SignedRecord, VerifiedRecord,
 };
 pub(crate) use self::relay::{CheckedRelay, Relay, RelayBody, RelayKind, check_relay, sign_relay};
+pub(crate) use self::trust::{
+    TrustUpdate, TrustedPeersRequest, TrustedPeersResponse, joined_trust, trust_entries,
+};
 use crate::error::DecodeError;
 use crate::limits;
 
@@ -223,6 +227,12 @@ messages! {
     Tree(Tree<'b>) = 15,
     /// A comparison of sets.
     Reconcile(Reconcile) = 16,
+    /// Change of the sender's trust in others.
+    TrustUpdate(TrustUpdate<'b>) = 17,
+    /// Question whom the receiver trusts.
+    TrustedPeersRequest(TrustedPeersRequest) = 18,
+    /// Its answer.
+    TrustedPeersResponse(TrustedPeersResponse<'b>) = 19,
     /// A message through a third node.
     Relay(Relay<'b>) = 20,
 }

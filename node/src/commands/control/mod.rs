@@ -144,8 +144,8 @@ async fn message(args: MessageArgs) -> Result<(), Failure> {
 
 /// `dunlin dashboard`.
 async fn dashboard(args: &ShowArgs) -> Result<(), Failure> {
-    let client = client(&args.node)?;
-    let link: DashboardLink = client.post("/api/v1/dashboard", &Map::new()).await?;
+    let (client, nothing) = (client(&args.node)?, Map::new());
+    let link: DashboardLink = client.post("/api/v1/dashboard", &nothing).await?;
     if args.json {
         return print_json(&link);
     }

@@ -201,7 +201,7 @@ pub(super) const KEYS: &[Key] = &[
         "network.reputation.min_relay_reputation",
         Shape::Integer(0, 100),
         "Below this score a peer passes no messages on.",
-        |config| Setting::Integer(config.reputation.min_relay),
+        |config| Setting::Integer(config.reputation.min_relay.into()),
         |config, value| {
             config.reputation.min_relay = value.integer()?;
             Ok(())
@@ -212,7 +212,7 @@ pub(super) const KEYS: &[Key] = &[
         "network.reputation.min_consensus_reputation",
         Shape::Integer(0, 100),
         "Below this score a peer takes no part in consensus.",
-        |config| Setting::Integer(config.reputation.min_consensus),
+        |config| Setting::Integer(config.reputation.min_consensus.into()),
         |config, value| {
             config.reputation.min_consensus = value.integer()?;
             Ok(())
@@ -223,7 +223,7 @@ pub(super) const KEYS: &[Key] = &[
         "network.reputation.auto_disconnect_threshold",
         Shape::Integer(0, 100),
         "Below this score a peer is disconnected.",
-        |config| Setting::Integer(config.reputation.auto_disconnect),
+        |config| Setting::Integer(config.reputation.auto_disconnect.into()),
         |config, value| {
             config.reputation.auto_disconnect = value.integer()?;
             Ok(())
@@ -234,7 +234,7 @@ pub(super) const KEYS: &[Key] = &[
         "network.reputation.auto_ban_threshold",
         Shape::Integer(0, 100),
         "Below this score a peer is banned.",
-        |config| Setting::Integer(config.reputation.auto_ban),
+        |config| Setting::Integer(config.reputation.auto_ban.into()),
         |config, value| {
             config.reputation.auto_ban = value.integer()?;
             Ok(())
@@ -245,9 +245,9 @@ pub(super) const KEYS: &[Key] = &[
         "network.reputation.decay_rate",
         Shape::Number(0.0, 1.0),
         "Share of the evidence that is forgotten in a day.",
-        |config| Setting::Number(config.reputation.decay_rate),
+        |config| of_share(config.reputation.decay_percent, 100),
         |config, value| {
-            config.reputation.decay_rate = value.number()?;
+            config.reputation.decay_percent = share(value, 100)?;
             Ok(())
         },
     )
@@ -256,9 +256,9 @@ pub(super) const KEYS: &[Key] = &[
         "network.trust.initial_trust_score",
         Shape::Number(0.0, 1.0),
         "Trust of a newcomer, 0 to 1.",
-        |config| Setting::Number(config.reputation.initial_trust),
+        |config| of_share(config.reputation.initial_trust_permille, 1000),
         |config, value| {
-            config.reputation.initial_trust = value.number()?;
+            config.reputation.initial_trust_permille = share(value, 1000)?;
             Ok(())
         },
     )
@@ -268,9 +268,9 @@ pub(super) const KEYS: &[Key] = &[
         "network.trust.min_trust_threshold",
         Shape::Number(0.0, 1.0),
         "Below this a peer is not trusted.",
-        |config| Setting::Number(config.reputation.min_trust),
+        |config| of_share(config.reputation.min_trust_permille, 1000),
         |config, value| {
-            config.reputation.min_trust = value.number()?;
+            config.reputation.min_trust_permille = share(value, 1000)?;
             Ok(())
         },
     )
@@ -280,9 +280,9 @@ pub(super) const KEYS: &[Key] = &[
         "network.trust.trust_decay_rate",
         Shape::Number(0.0, 1.0),
         "Share of the way back to a newcomer's trust that is gone in an hour.",
-        |config| Setting::Number(config.reputation.trust_decay_rate),
+        |config| of_share(config.reputation.trust_decay_permille, 1000),
         |config, value| {
-            config.reputation.trust_decay_rate = value.number()?;
+            config.reputation.trust_decay_permille = share(value, 1000)?;
             Ok(())
         },
     )
@@ -347,6 +347,18 @@ pub(super) const KEYS: &[Key] = &[
 
 fn of_limit(limit: Option<usize>) -> Setting {
     limit.map_or(Setting::Unset, Setting::of_count)
+}
+
+/// A share that is kept as so many parts of a whole.
+fn of_share(parts: impl Into<u16>, whole: u16) -> Setting {
+    Setting::Number(f64::from(parts.into()) / f64::from(whole))
+}
+
+/// The same read: the nearest number of parts.
+fn share<T: TryFrom<u16>>(value: Setting, whole: u16) -> Result<T, String> {
+    let share = value.number()? * f64::from(whole);
+    let parts = (0..whole).find(|parts| f64::from(*parts) + 0.5 > share);
+    T::try_from(parts.unwrap_or(whole)).map_err(|_| "has a value of another kind".into())
 }
 
 /// A list whose items read as `T`.

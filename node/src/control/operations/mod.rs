@@ -14,9 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::hub::Hub;
 use super::limits::STREAMS_MAX;
-use super::model::{
-    Code, EventList, LogFilter, PeerStatus, Problem, Status, TrustEntry, TrustList,
-};
+use super::model::{Code, EventList, LogFilter, Problem, Status, TrustEntry, TrustList};
 use super::records::time;
 use super::snapshot::{Snapshot, reputation, status};
 use crate::clock::unix_millis;
@@ -161,14 +159,15 @@ impl Operations {
                 id: peer.id.to_string(),
                 status: status(peer.state),
                 reputation_score: reputation(peer),
-                trust: None,
+                trust: Some(peer.trust),
                 first_deliveries: peer.counters.first_deliveries,
                 promises_broken: peer.counters.promises_broken,
             })
             .collect();
-        peers.sort_by_key(|peer| {
-            let is_connected = peer.status == PeerStatus::Connected;
-            std::cmp::Reverse((peer.reputation_score, is_connected, peer.first_deliveries))
+        peers.sort_by(|one, other| {
+            let trust = |peer: &TrustEntry| peer.trust.unwrap_or_default();
+            let by_trust = trust(other).total_cmp(&trust(one));
+            by_trust.then(other.reputation_score.cmp(&one.reputation_score))
         });
         Ok(TrustList { peers })
     }

@@ -41,8 +41,8 @@ impl Operations {
         })
     }
 
-    /// The connected peers that are of most use: by reputation, then by the broadcasts that they
-    /// brought first, then by latency.
+    /// The connected peers that are trusted most; of equals those with the higher score, then those
+    /// with the lower latency.
     ///
     /// # Errors
     /// When the node has ended.
@@ -50,11 +50,12 @@ impl Operations {
         let snapshot = Snapshot::take(&self.node).await?;
         let is_connected = |peer: &&PeerView| peer.state == PeerState::Connected;
         let mut best: Vec<&PeerView> = snapshot.peers.iter().filter(is_connected).collect();
-        best.sort_by_key(|peer| {
-            let score = crate::control::snapshot::reputation(peer);
-            let useful = peer.counters.first_deliveries;
-            let latency = snapshot.latency(peer).unwrap_or(Duration::MAX);
-            (std::cmp::Reverse((score, useful)), latency)
+        let latency = |peer: &PeerView| snapshot.latency(peer).unwrap_or(Duration::MAX);
+        best.sort_by(|one, other| {
+            let by_trust = other.trust.total_cmp(&one.trust);
+            by_trust
+                .then(other.reputation.cmp(&one.reputation))
+                .then(latency(one).cmp(&latency(other)))
         });
         Ok(PeerList {
             peers: best

@@ -2,6 +2,7 @@
 
 mod admission;
 mod book;
+mod conduct;
 mod gossip;
 mod messages;
 mod peers;

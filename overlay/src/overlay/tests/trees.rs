@@ -11,7 +11,8 @@ use crate::wire::{
     joined_nodes, node_ids, short_ids,
 };
 use crate::{
-    BroadcastId, Handlers, OverlayError, PeerViolation, Priority, Rate, Validation, Verdict,
+    BroadcastId, Handlers, Interaction, OverlayError, PeerViolation, Priority, Rate, Validation,
+    Verdict,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -238,6 +239,11 @@ fn a_faster_neighbour_takes_the_parents_place_once() {
     // It had it 25 ms ago: a copy would have come 5 ms sooner than ours, which is not enough.
     bench.deliver(2, &announce(&[(second_id.short(), 25)], &[]));
     assert!(trees(&bench, 2).is_empty());
+    bench.deliver(3, &announce(&[(second_id.short(), 30)], &[]));
+    assert_eq!(trees(&bench, 3), [], "it has never brought anything");
+    for n in [2, 3] {
+        bench.call(|overlay, now| overlay.update(now, id(n), Interaction::Relay, true, 1.0));
+    }
     bench.deliver(3, &announce(&[(second_id.short(), 30)], &[]));
     assert_eq!(trees(&bench, 3), [(vec![], vec![id(9)])]);
     assert_eq!(trees(&bench, 1), [(vec![id(9)], vec![])]);

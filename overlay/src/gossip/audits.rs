@@ -1,0 +1,129 @@
+//! Asking for what is here already, to see whether it comes.
+//!
+//! A neighbour is relied upon only where it is the parent or the first to announce what is missing. Of
+//! the others nothing would be learnt until they are needed. So one of [`AUDIT_EVERY`] broadcasts is
+//! asked for again, of a neighbour that announces it and of which least was seen lately. It cannot tell
+//! such a question from an earnest one.
+
+use std::collections::BTreeMap;
+
+use core::time::Duration;
+
+use dunlin_session::NodeId;
+
+use crate::Instant;
+use crate::limits::{AUDIT_BURST, AUDIT_EVERY, AUDITS_MAX};
+use crate::types::ShortId;
+
+/// Tests under way, and how many more there may be.
+#[derive(Default)]
+pub(crate) struct Audits {
+    open: BTreeMap<ShortId, (NodeId, Instant)>,
+    credit: u32,
+}
+
+impl Audits {
+    /// One more broadcast came.
+    pub(crate) fn on_news(&mut self) {
+        self.credit = (self.credit + 1).min(AUDIT_EVERY * AUDIT_BURST);
+    }
+
+    /// Whether there may be one more.
+    pub(crate) fn may_begin(&self) -> bool {
+        self.credit >= AUDIT_EVERY && self.open.len() < AUDITS_MAX
+    }
+
+    /// `peer` is asked for this. False: somebody is being asked for it already, or too many are.
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        id: ShortId,
+        peer: NodeId,
+        patience: Duration,
+    ) -> bool {
+        let begins = self.may_begin() && !self.open.contains_key(&id);
+        if begins {
+            self.credit -= AUDIT_EVERY;
+            self.open.insert(id, (peer, now + patience));
+        }
+        begins
+    }
+
+    /// A further copy came from `peer`. True: it was asked for.
+    pub(crate) fn on_copy(&mut self, id: &ShortId, peer: NodeId) -> bool {
+        let asked = self.open.get(id).is_some_and(|(of, _)| *of == peer);
+        if asked {
+            self.open.remove(id);
+        }
+        asked
+    }
+
+    /// Those who did not bring it in time.
+    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<NodeId> {
+        let late = self
+            .open
+            .extract_if(.., |_, (_, deadline)| *deadline <= now);
+        late.map(|(_, (peer, _))| peer).collect()
+    }
+
+    /// When the next answer is overdue.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.open.values().map(|&(_, deadline)| deadline).min()
+    }
+
+    /// How many are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u8) -> ShortId {
+        ShortId([n; 16])
+    }
+
+    fn peer(n: u8) -> NodeId {
+        NodeId::from_bytes([n; 32])
+    }
+
+    #[test]
+    fn one_of_many_broadcasts_is_a_test_and_tests_are_not_saved_up_without_end() {
+        let mut audits = Audits::default();
+        let patience = Duration::from_millis(500);
+        assert!(!audits.begin(Instant::ZERO, id(0), peer(1), patience));
+        (0..AUDIT_EVERY * (AUDIT_BURST + 5)).for_each(|_| audits.on_news());
+        let begun = (0..100).filter(|&n| audits.begin(Instant::ZERO, id(n), peer(1), patience));
+        assert_eq!(u32::try_from(begun.count()).unwrap(), AUDIT_BURST);
+    }
+
+    #[test]
+    fn tests_under_way_are_bounded() {
+        let mut audits = Audits::default();
+        let patience = Duration::from_millis(500);
+        let mut begun = 0;
+        for n in 0..200_u8 {
+            (0..AUDIT_EVERY).for_each(|_| audits.on_news());
+            begun += usize::from(audits.begin(Instant::ZERO, id(n), peer(1), patience));
+        }
+        assert_eq!((begun, audits.len()), (AUDITS_MAX, AUDITS_MAX));
+    }
+
+    #[test]
+    fn only_who_was_asked_answers_and_who_does_not_is_found() {
+        let mut audits = Audits::default();
+        (0..AUDIT_EVERY * 2).for_each(|_| audits.on_news());
+        let patience = Duration::from_millis(500);
+        assert!(audits.begin(Instant::ZERO, id(1), peer(1), patience));
+        assert!(!audits.begin(Instant::ZERO, id(1), peer(2), patience));
+        assert!(!audits.on_copy(&id(1), peer(2)));
+        assert!(audits.on_copy(&id(1), peer(1)) && !audits.on_copy(&id(1), peer(1)));
+        assert!(audits.begin(Instant::ZERO, id(2), peer(2), patience));
+        let due = audits.next_deadline().expect("one is under way");
+        assert_eq!(due, Instant::ZERO + patience);
+        assert_eq!(audits.overdue(due), [peer(2)]);
+        assert!(audits.overdue(due).is_empty());
+    }
+}
