@@ -121,10 +121,12 @@ impl Browser {
 
     /// Stores a picture of the whole page.
     pub(crate) fn picture(&self, path: &Path) {
+        self.eval("window.scrollTo(0, 0)");
         let body = json!({
             "cmd": "Page.captureScreenshot",
             "params": { "captureBeyondViewport": true, "clip": {
-                "x": 0, "y": 0, "width": 1385, "scale": 1,
+                "x": 0, "y": 0, "scale": 1,
+                "width": self.eval("document.documentElement.clientWidth"),
                 "height": self.eval("document.documentElement.scrollHeight"),
             } },
         });

@@ -15,6 +15,12 @@ const axis = (format) => ({
   values: format && ((_, values) => values.map((value) => (value == null ? "" : format(value)))),
 });
 
+/** From the first time to the last, and never less than a minute. */
+function minute(_, first, last) {
+  const end = last ?? Date.now() / 1000;
+  return [Math.min(first ?? end, end - 60), end];
+}
+
 /**
  * A plot in the element `id`, with its words in `id`-says.
  *
@@ -29,7 +35,7 @@ export class Plot {
     const isTime = !x;
     this.options = {
       scales: {
-        x: { time: isTime, range: isTime ? undefined : (_, low, high) => [low - 0.6, high + 0.6] },
+        x: { time: isTime, range: isTime ? minute : (_, low, high) => [low - 0.6, high + 0.6] },
         y: log ? { distr: 3 } : { range: (_, low, high) => [Math.min(least, low ?? 0), high > 0 ? high * 1.08 : 1] },
       },
       axes: [{ ...axis(x), size: 30, incrs: isTime ? undefined : [1, 2, 5, 10, 20, 50, 100] }, axis(format)],
@@ -70,7 +76,7 @@ export class Plot {
     if (points) drawn.paths = () => null;
     if (bars) {
       drawn.fill = () => colour(name);
-      drawn.paths = uPlot.paths.bars({ size: [0.7, 60], align: bars === true ? 0 : bars });
+      drawn.paths = uPlot.paths.bars({ size: bars === true ? [0.7, 60] : [0.35, 30], align: bars === true ? 0 : bars });
     }
     return drawn;
   }
