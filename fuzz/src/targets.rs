@@ -102,7 +102,7 @@ targets! {
     event_queue: dunlin_lab::fuzzing::event_queue, 64, 4 * KIB;
     transfer_messages: dunlin_node::transfer::fuzzing::transfer_messages, 64, 4 * KIB;
     node_texts: bodies::node_texts, 512, 4 * KIB;
-    command_line: dunlin_node::fuzzing::command_line, 256, 512 * KIB;
+    command_line: dunlin_node::fuzzing::command_line, 256, 1_024 * KIB;
 }
 
 /// Targets that are several bodies on the same bytes.

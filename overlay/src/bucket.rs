@@ -43,6 +43,11 @@ impl TokenBucket {
         self.filled_at = self.filled_at.max(now);
     }
 
+    /// Whether less than half is left: who sends so much that not all of it may be taken.
+    pub(crate) fn is_strained(&mut self, now: Instant) -> bool {
+        !self.has(now, self.burst / 2)
+    }
+
     /// Takes `tokens` and returns true, or takes nothing when there are fewer.
     pub(crate) fn take(&mut self, now: Instant, tokens: u64) -> bool {
         let is_enough = self.has(now, tokens);

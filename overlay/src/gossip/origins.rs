@@ -140,6 +140,11 @@ impl Origin {
     pub(crate) fn admit(&mut self, now: Instant) -> bool {
         self.rate.take(now, 1)
     }
+
+    /// Whether it speaks so much that somebody may have dropped some of it.
+    pub(crate) fn is_strained(&mut self, now: Instant) -> bool {
+        self.rate.is_strained(now)
+    }
 }
 
 #[cfg(test)]

@@ -161,6 +161,9 @@ impl Overlay {
         let origin = origin.node_id();
         if self.is_admitted(now, peer, origin) {
             self.on_news(now, peer, id, origin, &checked);
+        } else {
+            // Who was asked for it has brought it; that it was not wanted is not its fault.
+            self.gossip.wants.arrived(&id.short());
         }
     }
 

@@ -66,6 +66,9 @@ impl Overlay {
     pub(super) fn compare_with(&mut self, now: Instant, peer: NodeId, until: u64) {
         let round = self.rng.next_u64();
         let after = self.comparable_after(now);
+        // When much comes, what is on its way may be all that is remembered: then the range is empty,
+        // and the question still tells whether the neighbour is there.
+        let until = until.max(after.saturating_add(1));
         let ids = members(self.seen.by_time(), after, until).map(|(_, id)| id);
         let parts = vec![Part::fingerprint(until, fingerprint(ids, round))];
         if let Some(neighbour) = self.gossip.neighbours.get_mut(&peer) {

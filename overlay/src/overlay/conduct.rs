@@ -386,12 +386,10 @@ impl Overlay {
             neighbour.conduct.on_brought(now);
         }
         let was_missed = asked.is_some_and(|(of, grafts)| of.is_some() && grafts);
-        let parent = self
-            .gossip
-            .origins
-            .get(&origin)
-            .and_then(|tree| tree.parent);
-        let parent = parent.filter(|_| was_missed)?;
+        let tree = self.gossip.origins.get_mut(&origin)?;
+        // Of an origin at its rate the parent may have had to drop some.
+        let is_owed = was_missed && !tree.is_strained(now);
+        let parent = tree.parent.filter(|_| is_owed)?;
         let culprit = neighbours.holder(parent).filter(|&of| of != peer)?;
         let neighbour = neighbours.get_mut(&culprit)?;
         if neighbour.is_silent() {
@@ -426,10 +424,13 @@ impl Overlay {
     pub(super) fn note_broken(&mut self, now: Instant, peers: impl IntoIterator<Item = NodeId>) {
         for peer in peers {
             self.counters.promises_broken += 1;
+            let mut is_strained = false;
             if let Some(live) = self.live.get_mut(&peer) {
                 live.counters.promises_broken += 1;
+                is_strained = live.meter.is_strained(now);
             }
-            if let Some(neighbour) = self.gossip.neighbours.get_mut(&peer)
+            if !is_strained
+                && let Some(neighbour) = self.gossip.neighbours.get_mut(&peer)
                 && !neighbour.is_silent()
             {
                 neighbour.conduct.on_broken(now);

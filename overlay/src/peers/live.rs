@@ -167,6 +167,11 @@ impl Meter {
         }
     }
 
+    /// Whether the peer sends so much that it may hold back what it was asked for.
+    pub(crate) fn is_strained(&mut self, now: Instant) -> bool {
+        self.messages.is_strained(now) || self.bytes.is_strained(now)
+    }
+
     /// Whether a message of `len` bytes is within the rate; counts it if not.
     pub(crate) fn admit(&mut self, now: Instant, len: usize) -> bool {
         let len = u64::try_from(len).unwrap_or(u64::MAX);
