@@ -58,19 +58,4 @@ dunlin_session::planted_bugs! {
     PingNeverMissed, "ping-never-missed", Overlay,
         "A PING without an answer is not counted.",
         "half-open links";
-    WithholdingNotJudged, "withholding-not-judged", Overlay,
-        "A neighbour that does not bring what it should keeps its places.",
-        "GossipSub P3 switched off (Eth2 parameters never isolate)";
-    GoodConductNeverSpent, "good-conduct-never-spent", Overlay,
-        "Good conduct in relaying is saved up without a bound.",
-        "on-off attacks on reputation (Jøsang and Ismail 2002, forgetting)";
-    HearsayUnbounded, "hearsay-unbounded", Overlay,
-        "What third parties say moves trust without a bound.",
-        "recommendations of sybils";
-    ReputationWashedOff, "reputation-washed-off", Overlay,
-        "A peer whose link ends is forgotten with its faults.",
-        "whitewashing by reconnecting";
-    WorstForgottenFirst, "worst-forgotten-first", Overlay,
-        "When the table of reputations is full, who is worst leaves first.",
-        "eviction of evidence";
 }

@@ -16,7 +16,6 @@ use crate::event::{Event, LinkEndCause};
 use crate::gossip::mask::Slot;
 use crate::limits::{AUDIT_EVERY, TREE_ORIGINS_MAX};
 use crate::peers::state::StateReason;
-use crate::planted::{self, Bug};
 use crate::reputation::evidence::{self, Component, Evidence, Interaction};
 use crate::reputation::standing::Standing;
 use crate::reputation::{Reputation, ReputationConfig};
@@ -202,7 +201,7 @@ impl Overlay {
     /// Takes a neighbour's places when it may not relay any more, and lets it have some when it may
     /// again.
     fn bar_or_admit(&mut self, now: Instant, peer: NodeId) {
-        let may_relay = self.reputations.may_relay(&peer) || planted::is(Bug::WithholdingNotJudged);
+        let may_relay = self.reputations.may_relay(&peer);
         let Some(neighbour) = self.gossip.neighbours.get_mut(&peer) else {
             return;
         };
@@ -330,9 +329,6 @@ impl Overlay {
     /// A neighbour leaves: what it did in this heartbeat still counts.
     pub(super) fn close_conduct(&mut self, now: Instant, peer: NodeId) {
         self.count_heartbeat(now, peer);
-        if planted::is(Bug::ReputationWashedOff) {
-            self.reputations.forget(&peer);
-        }
     }
 
     /// Counts what neighbours did in the heartbeat that ends.

@@ -8,7 +8,6 @@ use super::tally::Tally;
 use super::trust::Hearsay;
 use crate::Instant;
 use crate::limits::VIOLATIONS_MAX;
-use crate::planted::{self, Bug};
 
 /// Most of what may speak for a peer, in observations: in relaying less, so that nobody can save up
 /// good conduct for a day of withholding.
@@ -57,8 +56,7 @@ pub struct Reputation {
 
 fn favour_max(component: Component) -> f64 {
     match component {
-        Component::Relay if !planted::is(Bug::GoodConductNeverSpent) => RELAY_FAVOUR_MAX,
-        Component::Relay => 1e6,
+        Component::Relay => RELAY_FAVOUR_MAX,
         _ => FAVOUR_MAX,
     }
 }

@@ -13,7 +13,6 @@ use super::policy::ReputationConfig;
 use super::standing::{Reputation, Standing};
 use crate::Instant;
 use crate::limits::REPUTATIONS_MAX;
-use crate::planted::{self, Bug};
 
 /// All standings.
 pub(crate) struct Reputations {
@@ -84,11 +83,6 @@ impl Reputations {
         }
     }
 
-    /// Forgets a peer.
-    pub(crate) fn forget(&mut self, peer: &NodeId) {
-        self.entries.remove(peer);
-    }
-
     fn make_room(&mut self, has_link: impl Fn(&NodeId) -> bool) {
         if self.entries.len() < REPUTATIONS_MAX {
             return;
@@ -104,14 +98,9 @@ impl Reputations {
             .filter(|(peer, _)| !has_link(peer))
             .min_by(|(_, a), (_, b)| {
                 let ((a_against, a_for), (b_against, b_for)) = (sums(a), sums(b));
-                let order = a_against
+                a_against
                     .total_cmp(&b_against)
-                    .then(a_for.total_cmp(&b_for));
-                if planted::is(Bug::WorstForgottenFirst) {
-                    order.reverse()
-                } else {
-                    order
-                }
+                    .then(a_for.total_cmp(&b_for))
             })
             .map(|(&peer, _)| peer);
         if let Some(victim) = victim {
