@@ -196,7 +196,8 @@ fn a_flood_of_broadcasts_makes_a_node_hold_little() {
         assert_small(growth, what);
         let stats = pair.victim.stats();
         assert!(stats.broadcasts_received > 50, "{stats:?}");
-        assert!(pair.is_banned());
+        // It cannot bring all that it announced, and is not pushed by any more; or it is banned.
+        assert!(pair.is_banned() || stats.barred > 0, "{what}: {stats:?}");
     }
 }
 
