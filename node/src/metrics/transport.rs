@@ -1,7 +1,7 @@
 //! Totals over all links, and the paths of those that are there.
 //!
 //! The transport counts for each connection, and a connection that ends takes its counts along.
-//! [`Totals`] adds up what each has grown by since it was looked at last, so that the sums never
+//! `Totals` adds up what each has grown by since it was looked at last, so that the sums never
 //! fall. What a link counted between the last look and its end is missing: at most ten seconds.
 
 use std::collections::BTreeMap;
