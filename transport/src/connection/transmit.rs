@@ -437,7 +437,12 @@ impl Connection {
         let Some((number, size)) = self.seal_behind_header(header, is_extended, start, buf) else {
             return;
         };
-        self.note_sent(now, (number, &draft.header), (size, &draft.frames), &draft.contents);
+        self.note_sent(
+            now,
+            (number, &draft.header),
+            (size, &draft.frames),
+            &draft.contents,
+        );
         if planted::is(Bug::IdleRestartedBySending) {
             self.timers.on_received(now);
         }
