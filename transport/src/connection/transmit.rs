@@ -34,6 +34,9 @@ pub(super) const FRAGMENT_OVERHEAD: usize = HEADER_LEN + LENGTH_LEN + 10;
 const IMMEDIATE_ACK_ROOM: usize = frame::IMMEDIATE_ACK_LEN + LENGTH_LEN;
 /// Bytes of an ACK_FREQUENCY frame, at most.
 const ACK_REQUEST_MAX: usize = 34;
+/// Datagrams at the beginning of a batch that bear the confirm message: without it the peer can open none,
+/// and one may be lost, or be overtaken by the next.
+const CONFIRM_COPIES: usize = 2;
 /// Bytes of a PING's body.
 const TOKEN_LEN: usize = 8;
 
@@ -72,11 +75,13 @@ impl Connection {
         // after a probe timeout has the base size: the path may have become narrower.
         let base = self.search.base();
         let mut segment = if self.probes > 0 { base } else { self.mtu };
-        let mut left = max_datagrams.clamp(1, SEGMENTS_MAX);
+        let most = max_datagrams.clamp(1, SEGMENTS_MAX);
+        let mut left = most;
         while left > 0 && buf.len() + segment <= UDP_PAYLOAD_MAX {
             left -= 1;
             let start = buf.len();
-            if !self.write_datagram(now, segment, start == 0, buf) {
+            let confirms = most - left <= CONFIRM_COPIES;
+            if !self.write_datagram(now, segment, confirms, buf) {
                 break;
             }
             let length = buf.len() - start;
@@ -114,20 +119,20 @@ impl Connection {
         }
     }
 
-    /// Writes one datagram of at most `limit` bytes: a packet, and in front of the first one the
-    /// confirm message while it may be missing, if there is room for both.
+    /// Writes one datagram of at most `limit` bytes: a packet, and in front of it, if it `confirms`, the
+    /// confirm message while that may be missing, if there is room for both.
     fn write_datagram(
         &mut self,
         now: Instant,
         limit: usize,
-        first: bool,
+        confirms: bool,
         buf: &mut Vec<u8>,
     ) -> bool {
         let start = buf.len();
         if self.skipped.take(self.sent.next_number()) {
             self.sent.skip();
         }
-        if let Some(confirm) = self.confirm.as_ref().filter(|_| first) {
+        if let Some(confirm) = self.confirm.as_ref().filter(|_| confirms) {
             let mut header = Header::new(PacketType::Ack, self.remote_ids.current());
             header.sequence = self.sent.next_number().truncated();
             write_plain(buf, header, confirm);
@@ -137,7 +142,13 @@ impl Connection {
             // The plain profile opens it like any packet, and counts its mark.
             self.ecn.on_sent();
             self.trace_confirm(number, &buf[start..]);
-            if self.write_next_packet(now, limit - used, buf)
+            // What has to be acknowledged shows as well as a PING does that this arrived.
+            let spared = self.has_data() && core::mem::take(&mut self.ping);
+            if self.write_next_packet(now, limit - used, buf) {
+                return true;
+            }
+            self.ping |= spared;
+            if (spared && self.write_control_due(now, limit - used, buf))
                 || self.write_probe_ping(now, limit - used, buf)
             {
                 return true;
