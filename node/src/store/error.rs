@@ -56,8 +56,23 @@ pub enum StoreError {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new(Exit::Local, error.to_string())
+        let advice = match &error {
+            StoreError::Sqlite { source, .. } if is_full(source) => {
+                "; make room there, then start again"
+            }
+            _ => "",
+        };
+        Self::new(Exit::Local, format!("{error}{advice}"))
     }
+}
+
+/// Whether the disk takes no more. A file that may not grow counts: SQLite tells it as a failure of the
+/// disk.
+fn is_full(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure)
+    )
 }
 
 /// Whether the file itself is not what SQLite wrote.
