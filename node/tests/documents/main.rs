@@ -8,12 +8,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod book;
+#[cfg(unix)]
 mod commands;
 mod links;
 mod markdown;
+#[cfg(unix)]
 mod openapi;
+#[cfg(unix)]
 mod packaging;
 #[expect(dead_code, reason = "the tests of the program use more of it")]
 #[path = "../program/process.rs"]
 mod process;
+#[cfg(unix)]
 mod session;

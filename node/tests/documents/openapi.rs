@@ -339,7 +339,7 @@ fn what_the_document_does_not_name_is_not_there() {
     for path in &paths {
         // `HEAD` is what `GET` has; the rest is not named for any path.
         for method in ["PATCH", "TRACE", "OPTIONS", "PUT", "DELETE", "POST", "GET"] {
-            let path = path.replace('{', "").replace('}', "");
+            let path = path.replace(['{', '}'], "");
             if document.operation(method, &path).is_none() {
                 let answer = node.ask(method, &path, None);
                 assert_eq!(answer.status, 405, "{method} {path}: {answer:?}");

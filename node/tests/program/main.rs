@@ -12,6 +12,7 @@ mod control;
 mod controller;
 mod dashboard;
 mod faults;
+#[cfg(unix)]
 mod full_disk;
 mod identity;
 mod kill;
