@@ -20,6 +20,7 @@
 //! | [`access`] | who is denied, and what is told about refusals |
 //! | [`store`] | what outlives the process: SQLite (`docs/operations.md`) |
 //! | [`known_peers`] | trust on first use |
+//! | [`supervisor`] | what a service manager is told (`sd_notify`) |
 //! | [`failure`] | the one error type a person sees, and the exit codes (`docs/cli.md`) |
 
 pub mod access;
@@ -42,6 +43,7 @@ pub mod relay;
 pub mod signals;
 pub mod stack;
 pub mod store;
+pub mod supervisor;
 pub mod telemetry;
 pub mod trace;
 pub mod transfer;

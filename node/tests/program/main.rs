@@ -12,6 +12,8 @@ mod control;
 mod controller;
 mod dashboard;
 mod faults;
+#[cfg(unix)]
+mod full_disk;
 mod identity;
 mod kill;
 mod lab;
