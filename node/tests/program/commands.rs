@@ -108,7 +108,7 @@ fn lists_of_peers_have_the_fields_of_the_peer_plan() {
     assert_eq!(sorted(fields(&top["peers"][0])), sorted(peer_fields.into()));
 }
 
-fn sorted<'a>(mut names: Vec<&'a str>) -> Vec<&'a str> {
+fn sorted(mut names: Vec<&str>) -> Vec<&str> {
     names.sort_unstable();
     names
 }

@@ -117,7 +117,11 @@ fn on_a_terminal_it_ends_by_itself_when_it_is_told_to() {
     let (_ours, theirs) = terminal();
     let mut command = dunlin();
     command.args(["simulate", "--count", "3", "--once"]);
-    let ended = command.stdout(theirs).stderr(Stdio::null()).status().unwrap();
+    let ended = command
+        .stdout(theirs)
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
     assert_eq!(ended.code(), Some(0));
 }
 
