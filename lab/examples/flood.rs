@@ -46,8 +46,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             run.before_ms.p99
         });
         figure("p99 in the flood, ms", &|run| run.flood_ms.p99);
-        figure("… over that before", &|run| {
-            run.flood_ms.p99 / run.before_ms.p99
+        figure("… over that before", &Flooded::slower);
+        figure("most that a node's gossip grew by, KiB", &|run| {
+            count(run.grown_by as u64 / 1024)
         });
     }
     Ok(())

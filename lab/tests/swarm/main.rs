@@ -4,6 +4,7 @@
 mod gossip;
 mod heal;
 mod peers;
+mod topics;
 
 use std::time::Duration;
 

@@ -3,12 +3,16 @@
 //! A heartbeat in which a neighbour was relied upon counts as one observation, by the share of what it
 //! did well: so neither a flood of small broadcasts nor a single one changes what withholding costs.
 
+use core::time::Duration;
+
 use crate::Instant;
 use crate::bucket::TokenBucket;
 use crate::limits::{GIVEN_MAX, MUTE_MAX, TRUST_PER_MINUTE};
 use crate::reputation::Evidence;
 use crate::reputation::evidence::{BROKEN, MUTE, WITHHELD};
 
+/// How long a row of copies has to last at least to count as long.
+const GIVEN_FOR: Duration = Duration::from_secs(2);
 /// Tokens of a message about trust: the bucket counts whole tokens a second.
 const TRUST_COST: u64 = 60;
 
@@ -20,8 +24,9 @@ pub(crate) struct Conduct {
     mute: u32,
     /// Announcements to it since it last said something of a broadcast.
     told: u32,
-    /// Copies to it since then.
+    /// Copies to it since then, and when the first of them went.
     given: u32,
+    given_since: Option<Instant>,
     /// When it was last relied upon.
     pub(crate) relied_at: Option<Instant>,
     /// Messages about trust that it may still send.
@@ -50,6 +55,7 @@ impl Conduct {
             mute: 0,
             told: 0,
             given: 0,
+            given_since: None,
             relied_at: None,
             trust: TokenBucket::new(now, TRUST_PER_MINUTE, TRUST_PER_MINUTE * TRUST_COST),
             trust_asked: None,
@@ -81,7 +87,7 @@ impl Conduct {
 
     /// It said something of a broadcast: had it, wanted it, brought it.
     pub(crate) const fn on_word(&mut self) {
-        (self.told, self.given) = (0, 0);
+        (self.told, self.given, self.given_since) = (0, 0, None);
     }
 
     /// It was told of so many broadcasts.
@@ -93,12 +99,14 @@ impl Conduct {
         }
     }
 
-    /// It was pushed one more. True: it has said nothing for so long that it is to be announced to.
-    pub(crate) const fn on_given(&mut self) -> bool {
-        self.given += 1;
-        let is_long = self.given >= GIVEN_MAX;
+    /// It was pushed one more. True: it has said nothing for so long that it is to be announced to. A burst
+    /// is no long time.
+    pub(crate) fn on_given(&mut self, now: Instant) -> bool {
+        self.given = self.given.saturating_add(1);
+        let since = *self.given_since.get_or_insert(now);
+        let is_long = self.given >= GIVEN_MAX && now >= since + GIVEN_FOR;
         if is_long {
-            self.given = 0;
+            (self.given, self.given_since) = (0, None);
         }
         is_long
     }
@@ -133,8 +141,6 @@ impl Conduct {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
 
     #[test]
@@ -164,8 +170,12 @@ mod tests {
                 .take()
                 .is_some_and(|heartbeat| heartbeat.against >= MUTE)
         );
-        assert!((1..GIVEN_MAX).all(|_| !conduct.on_given()));
-        assert!(conduct.on_given() && !conduct.on_given());
+        let (begun, later) = (Instant::ZERO, Instant::ZERO + GIVEN_FOR);
+        assert!((0..2 * GIVEN_MAX).all(|_| !conduct.on_given(begun)));
+        assert!(conduct.on_given(later) && !conduct.on_given(later));
+        conduct.on_word();
+        assert!((1..GIVEN_MAX).all(|n| !conduct.on_given(begun + GIVEN_FOR * n)));
+        assert!(conduct.on_given(begun + GIVEN_FOR * GIVEN_MAX));
     }
 
     #[test]

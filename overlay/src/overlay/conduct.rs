@@ -388,7 +388,7 @@ impl Overlay {
         let parent = tree.parent.filter(|_| is_owed)?;
         let culprit = neighbours.holder(parent).filter(|&of| of != peer)?;
         let neighbour = neighbours.get_mut(&culprit)?;
-        if neighbour.is_silent() {
+        if neighbour.is_silent() || neighbour.is_spent(now) {
             return None;
         }
         neighbour.conduct.on_withheld(now);
@@ -428,6 +428,7 @@ impl Overlay {
             if !is_strained
                 && let Some(neighbour) = self.gossip.neighbours.get_mut(&peer)
                 && !neighbour.is_silent()
+                && !neighbour.is_spent(now)
             {
                 neighbour.conduct.on_broken(now);
             }
