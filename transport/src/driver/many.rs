@@ -32,7 +32,7 @@ pub(super) fn send(
     let to = vec![Some(SockaddrStorage::from(destination)); slices.len()];
     let mut headers = MultiHeaders::preallocate(slices.len(), None);
     let flags = MsgFlags::empty();
-    let taken = sendmmsg(io.as_raw_fd(), &mut headers, &slices, to, &[], flags);
+    let taken = sendmmsg(io.as_raw_fd(), &mut headers, &slices, to, [], flags);
     let bytes = |count: usize| contents.len().min(count * segment);
     Some(
         taken

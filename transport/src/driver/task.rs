@@ -163,17 +163,7 @@ impl<L: Link> EndpointTask<L> {
                 false => turns.saturating_sub(1),
             };
             if !blocked && *turns == 0 {
-                link.fill(|buffer| {
-                    let transmit = state.core.poll_transmit(now, most, buffer);
-                    if let (Some(tap), Some(sent)) = (&mut *tap, transmit) {
-                        let way = (Flow::Outgoing, shared.local_addr(), sent.destination);
-                        let segment = sent.segment_size.unwrap_or(sent.size).max(1);
-                        for datagram in buffer.chunks(segment) {
-                            see(&mut **tap, now, way, sent.ecn, datagram);
-                        }
-                    }
-                    transmit
-                });
+                fill(link, (state, tap, now), shared.local_addr(), most);
             }
             if let Some(membership) = membership {
                 membership.observe(datagrams, state.core.connection_count() > 0);
@@ -266,6 +256,26 @@ fn feed<L: Link>(
         state.core.handle_datagram(now, from, ecn, bytes);
     });
     (fed, datagrams)
+}
+
+/// Takes from the core what may leave, `most` datagrams in a batch.
+fn fill<L: Link>(
+    link: &mut L,
+    (state, tap, now): (&mut State, &mut Option<Box<dyn Tap>>, Instant),
+    bound: SocketAddr,
+    most: usize,
+) {
+    link.fill(|buffer| {
+        let transmit = state.core.poll_transmit(now, most, buffer);
+        if let (Some(tap), Some(sent)) = (&mut *tap, transmit) {
+            let way = (Flow::Outgoing, bound, sent.destination);
+            let segment = sent.segment_size.unwrap_or(sent.size).max(1);
+            for datagram in buffer.chunks(segment) {
+                see(&mut **tap, now, way, sent.ecn, datagram);
+            }
+        }
+        transmit
+    });
 }
 
 fn see(
