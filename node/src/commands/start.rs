@@ -273,9 +273,13 @@ impl Running {
             .cloned()
             .collect();
         let new = places(&new).await.unwrap_or_default();
+        let topics = (config.gossip != self.config.gossip).then(|| config.gossip.taken());
         self.node
             .with_overlay(move |overlay, now| {
                 overlay.set_peer_limits(min, target, max);
+                if let Some(Err(error)) = topics.map(|topics| overlay.set_topics(now, topics)) {
+                    tracing::warn!("the topics stay as they were: {error}");
+                }
                 for (address, id) in new {
                     if let Err(error) = overlay.add_bootstrap(now, address, id) {
                         tracing::warn!("cannot use {address}: {error}");

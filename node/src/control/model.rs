@@ -412,6 +412,15 @@ pub struct Told {
     pub peers: usize,
 }
 
+/// Of which topics this node takes broadcasts. It passes those of all topics on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TopicList {
+    /// Their names, at most 64, each of 1 to 64 bytes; missing: all topics.
+    #[serde(default)]
+    pub topics: Option<std::collections::BTreeSet<String>>,
+}
+
 /// A way to the dashboard, for one browser.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DashboardLink {

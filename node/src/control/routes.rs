@@ -17,7 +17,7 @@ use super::extract::{Asked, Named, Taken};
 use super::model::{
     AddPeer, AddedPeer, BanList, BanRequest, Changed, Code, DashboardLink, EventList, Imported,
     LogFilter, LogLayer, LogLevel, LogList, NetworkMap, PeerDetail, PeerFile, PeerFilter, PeerList,
-    Problem, Proof, Status, Story, Telling, Told, TrustList,
+    Problem, Proof, Status, Story, Telling, Told, TopicList, TrustList,
 };
 use super::operations::Operations;
 use super::{logs, stream};
@@ -119,6 +119,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(M::GET, "/api/v1/trust/events", "listTrustEvents", "The last events that concern trust", trust_events)
             .asks::<Option<usize>>("count", "How many; 20 if missing").answers::<EventList>(),
         Route::new(M::POST, "/api/v1/broadcasts", "broadcast", "Tell something to every node of the network", broadcast).takes::<Telling>().answers::<Told>(),
+        Route::new(M::GET, "/api/v1/topics", "getTopics", "Of which topics broadcasts are taken", topics).answers::<TopicList>(),
+        Route::new(M::PUT, "/api/v1/topics", "setTopics", "Take broadcasts of these topics from now on", set_topics).takes::<TopicList>().answers::<TopicList>(),
         Route::new(M::GET, "/api/v1/events", "streamEvents", "What happens from now on, as server-sent events; with `Last-Event-ID`, after that one", stream::events)
             .asks::<Option<String>>("kinds", "Kinds of events, with commas between them; all if missing")
             .asks::<Option<u64>>("samples", "Milliseconds between events `sample` with the numbers of the dashboard, 250 to 60,000; none if missing")
@@ -243,6 +245,17 @@ async fn recent(State(node): State<Shared>, Asked(asked): Asked<Count>) -> Json<
 
 async fn broadcast(State(node): State<Shared>, Taken(what): Taken<Telling>) -> Answered<Told> {
     node.broadcast(what).await.map(Json)
+}
+
+async fn topics(State(node): State<Shared>) -> Answered<TopicList> {
+    node.topics().await.map(Json)
+}
+
+async fn set_topics(
+    State(node): State<Shared>,
+    Taken(list): Taken<TopicList>,
+) -> Answered<TopicList> {
+    node.set_topics(list).await.map(Json)
 }
 
 async fn dashboard(State(node): State<Shared>) -> Answered<DashboardLink> {

@@ -148,6 +148,7 @@ async fn every_route_answers_and_every_answer_fits_its_schema() {
         ("broadcast", told.clone()),
         ("sendMessage", told),
         ("ban", json!({ "subject": peer, "reason": "a test" })),
+        ("setTopics", json!({ "topics": ["prices", "weather"] })),
     ];
     let mut answered = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
