@@ -6,7 +6,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`write`] | the laboratory's network of overlays, written down as it goes |
+//! | [`mod@write`] | the laboratory's network of overlays, written down as it goes |
 //! | [`read`] | frames of a file, checked |
 //! | [`scene`] | the network at one moment |
 //! | [`play`] | the dashboard of a recording |
