@@ -16,11 +16,11 @@ use serde::Deserialize;
 use super::extract::{Asked, Named, Taken};
 use super::model::{
     AddPeer, AddedPeer, BanList, BanRequest, Changed, Code, DashboardLink, EventList, Imported,
-    LogFilter, PeerDetail, PeerFile, PeerFilter, PeerList, Problem, Status, Story, Telling, Told,
-    TopicList, TrustList,
+    LogFilter, LogLayer, LogLevel, LogList, NetworkMap, PeerDetail, PeerFile, PeerFilter, PeerList,
+    Problem, Proof, Status, Story, Telling, Told, TopicList, TrustList,
 };
 use super::operations::Operations;
-use super::stream;
+use super::{logs, stream};
 use crate::metrics::text::{CLASSIC, OPENMETRICS, classic};
 
 /// What every handler has.
@@ -128,6 +128,16 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(M::GET, "/api/v1/events/recent", "listEvents", "The last events", recent)
             .asks::<Option<usize>>("count", "How many; 20 if missing").answers::<EventList>(),
         Route::new(M::POST, "/api/v1/dashboard", "openDashboard", "A link for one browser to the dashboard, which is opened on loopback if need be", dashboard).answers::<DashboardLink>(),
+        Route::new(M::GET, "/api/v1/logs", "listLog", "The last lines of the log", logs::recent)
+            .asks::<Option<usize>>("count", "How many; 20 if missing")
+            .asks::<Option<LogLevel>>("level", "Only lines that matter at least so much")
+            .asks::<Option<LogLayer>>("layer", "Only lines of this layer").answers::<LogList>(),
+        Route::new(M::GET, "/api/v1/logs/stream", "streamLog", "The last lines of the log and those that come, as server-sent events", logs::follow)
+            .asks::<Option<usize>>("count", "How many of the past; 20 if missing")
+            .asks::<Option<LogLevel>>("level", "Only lines that matter at least so much")
+            .asks::<Option<LogLayer>>("layer", "Only lines of this layer")
+            .answers_with("text/event-stream"),
+        Route::new(M::GET, "/api/v1/network", "getNetwork", "The nodes that this process sees, and the links between them", network).answers::<NetworkMap>(),
         Route::new(M::PUT, "/api/v1/log", "setLogFilter", "Change what the log says", log).takes::<LogFilter>().answers::<LogFilter>(),
         Route::new(M::GET, "/api/v1/openapi.json", "getOpenApi", "This document", openapi).answers_with("application/json"),
         Route::new(M::GET, "/metrics", "getMetrics", "Metrics for Prometheus: OpenMetrics when asked for by `Accept`, the older text format else", metrics).answers_with("text/plain"),
@@ -137,7 +147,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 #[rustfmt::skip]
-fn peer_routes() -> [Route; 12] {
+fn peer_routes() -> [Route; 13] {
     use Method as M;
     [
         Route::new(M::GET, "/api/v1/peers", "listPeers", "The known peers", peers)
@@ -152,6 +162,7 @@ fn peer_routes() -> [Route; 12] {
             .asks::<Option<bool>>("ban", "Ban it, too").answers::<Changed>(),
         Route::new(M::GET, "/api/v1/peers/{peer}/story", "getStory", "What happened to one peer", story).answers::<Story>(),
         Route::new(M::POST, "/api/v1/peers/{peer}/messages", "sendMessage", "Tell something to one connected peer", message).takes::<Telling>().answers::<Told>(),
+        Route::new(M::POST, "/api/v1/peers/{peer}/challenge", "challengePeer", "Have a connected peer prove its identity again", challenge).answers::<Proof>(),
         Route::new(M::GET, "/api/v1/bans", "listBans", "The bans in force", bans).answers::<BanList>(),
         Route::new(M::POST, "/api/v1/bans", "ban", "Ban a peer", ban).takes::<BanRequest>().answers::<Changed>(),
         Route::new(M::DELETE, "/api/v1/bans/{subject}", "unban", "End a ban", unban).answers::<Changed>(),
@@ -253,6 +264,14 @@ async fn dashboard(State(node): State<Shared>) -> Answered<DashboardLink> {
 
 async fn log(State(node): State<Shared>, Taken(filter): Taken<LogFilter>) -> Answered<LogFilter> {
     node.set_log_filter(filter).map(Json)
+}
+
+async fn network(State(node): State<Shared>) -> Answered<NetworkMap> {
+    node.network().await.map(Json)
+}
+
+async fn challenge(State(node): State<Shared>, Named(name): Named) -> Answered<Proof> {
+    node.challenge(&name).await.map(Json)
 }
 
 async fn openapi() -> Json<serde_json::Value> {
