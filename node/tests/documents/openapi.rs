@@ -222,6 +222,12 @@ fn requests(peer: &str, address: &str) -> Vec<Request> {
             200,
         ),
         ("POST", of("/broadcasts"), Some(telling), 200),
+        (
+            "PUT",
+            of("/topics"),
+            Some(json!({ "topics": ["news", "prices"] })),
+            200,
+        ),
         ("GET", of("/trust/events?count=5"), None, 200),
         ("GET", of("/events?kinds=peer_up&samples=250"), None, 200),
         ("GET", of("/events/recent?count=5"), None, 200),
