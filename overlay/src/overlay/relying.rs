@@ -17,7 +17,6 @@ use crate::Instant;
 use crate::gossip::conduct::Heartbeat;
 use crate::gossip::mask::Slot;
 use crate::limits::AUDIT_EVERY;
-use crate::planted::{self, Bug};
 use crate::reputation::evidence::{self, Component, Evidence};
 use crate::types::ShortId;
 use crate::wire::{Announce, Message, Want, joined_announced, joined_ids};
@@ -102,7 +101,7 @@ impl Overlay {
         let culprit = neighbours.holder(parent).filter(|&of| of != peer)?;
         let neighbour = neighbours.get_mut(&culprit)?;
         let is_excused = neighbour.conduct.has_announced(&key);
-        if neighbour.is_silent() || is_excused || planted::is(Bug::WithheldNotCounted) {
+        if neighbour.is_silent() || is_excused {
             return None;
         }
         neighbour.conduct.on_withheld(now);
@@ -168,9 +167,6 @@ impl Overlay {
 
     /// The parent that was blamed for a broadcast turns out to have lacked it as well.
     pub(super) fn excuse(&mut self, peer: NodeId, key: ShortId) {
-        if planted::is(Bug::ParentNeverExcused) {
-            return;
-        }
         let gossip = &mut self.gossip;
         let neighbour = gossip.neighbours.get_mut(&peer);
         if let (Some(held), Some(neighbour)) = (gossip.store.get_mut(&key), neighbour)
@@ -195,10 +191,10 @@ impl Overlay {
         for peer in peers {
             self.counters.promises_broken += 1;
             self.gossip.audits.on_alarm();
-            let mut is_strained = planted::is(Bug::BrokenPromiseForgiven);
+            let mut is_strained = false;
             if let Some(live) = self.live.get_mut(&peer) {
                 live.counters.promises_broken += 1;
-                is_strained |= live.meter.is_strained(now);
+                is_strained = live.meter.is_strained(now);
             }
             if !is_strained
                 && let Some(neighbour) = self.gossip.neighbours.get_mut(&peer)

@@ -8,7 +8,6 @@ use super::tally::Tally;
 use super::trust::Hearsay;
 use crate::Instant;
 use crate::limits::VIOLATIONS_MAX;
-use crate::planted::{self, Bug};
 
 /// Most of what may speak for a peer, in observations: in relaying less, so that nobody can save up
 /// good conduct for a day of withholding.
@@ -190,9 +189,6 @@ impl Standing {
     }
 
     fn fade_hours(&mut self, hours: u64, config: &ReputationConfig) {
-        if planted::is(Bug::EvidenceNeverFades) {
-            return;
-        }
         let keep = 1.0 - f64::from(config.decay_percent) / 2400.0;
         let keep = power(keep, hours);
         for tally in &mut self.tallies {
