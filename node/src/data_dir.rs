@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Exit, Failure, plain_reason};
@@ -96,10 +96,16 @@ impl DataDir {
     pub fn lock(&self) -> Result<DataLock, Failure> {
         let path = self.0.join("dunlin.lock");
         let unusable = |error: &std::io::Error| {
+            let advice = match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                    "make room there"
+                }
+                _ => "check the permissions of its folder",
+            };
             Failure::new(
                 Exit::Local,
                 format!(
-                    "cannot lock {} ({}); check the permissions of its folder",
+                    "cannot lock {} ({}); {advice}, or name another folder with --data-dir",
                     path.display(),
                     plain_reason(error)
                 ),

@@ -10,6 +10,7 @@
 //! | [`commands`] | what each command does |
 //! | [`control`] | how a running node is watched and steered: HTTP over a Unix socket (`docs/api.md`) |
 //! | [`dashboard`] | a page that shows a running node (`docs/dashboard.md`) |
+//! | [`recording`] | simulated networks in files, for the dashboard |
 //! | [`metrics`] | metrics for Prometheus |
 //! | [`config`] | the settings of a node, from file, environment and command line (`docs/config.md`) |
 //! | [`network`] | a node of the gossip network: the overlay on real connections |
@@ -20,6 +21,7 @@
 //! | [`access`] | who is denied, and what is told about refusals |
 //! | [`store`] | what outlives the process: SQLite (`docs/operations.md`) |
 //! | [`known_peers`] | trust on first use |
+//! | [`supervisor`] | what a service manager is told (`sd_notify`) |
 //! | [`failure`] | the one error type a person sees, and the exit codes (`docs/cli.md`) |
 
 pub mod access;
@@ -38,10 +40,12 @@ pub mod metrics;
 pub mod network;
 pub mod open_files;
 pub mod progress_bar;
+pub mod recording;
 pub mod relay;
 pub mod signals;
 pub mod stack;
 pub mod store;
+pub mod supervisor;
 pub mod telemetry;
 pub mod trace;
 pub mod transfer;

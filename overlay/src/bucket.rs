@@ -43,6 +43,12 @@ impl TokenBucket {
         self.filled_at = self.filled_at.max(now);
     }
 
+    /// Takes `tokens`, or all that there are when there are fewer.
+    pub(crate) fn drain(&mut self, now: Instant, tokens: u64) {
+        self.fill(now);
+        self.level = self.level.saturating_sub(u128::from(tokens) * NANOS);
+    }
+
     /// Whether less than half is left: who sends so much that not all of it may be taken.
     pub(crate) fn is_strained(&mut self, now: Instant) -> bool {
         !self.has(now, self.burst / 2)
@@ -79,6 +85,15 @@ mod tests {
         assert!(bucket.take(later, 1) && !bucket.take(later, 1));
         let much_later = Instant::ZERO + Duration::from_secs(1000);
         assert!(bucket.take(much_later, 5) && !bucket.take(much_later, 1));
+    }
+
+    #[test]
+    fn draining_takes_what_there_is() {
+        let mut bucket = TokenBucket::new(Instant::ZERO, 10, 5);
+        bucket.drain(Instant::ZERO, 3);
+        assert!(bucket.has(Instant::ZERO, 2) && !bucket.has(Instant::ZERO, 3));
+        bucket.drain(Instant::ZERO, u64::MAX);
+        assert!(!bucket.has(Instant::ZERO, 1));
     }
 
     #[test]

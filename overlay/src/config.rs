@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use crate::Instant;
+use crate::bucket::TokenBucket;
 use crate::limits;
 use crate::peers::groups::Admission;
 use crate::peers::health::HealthThresholds;
 use crate::reputation::ReputationConfig;
+use crate::topics::Topics;
 use crate::types::{Capabilities, Roles};
 
 /// The relation between the driver's clock and the calendar. Signed objects carry calendar time.
@@ -73,6 +75,11 @@ impl Rate {
     pub const fn new(per_second: u64, burst: u64) -> Self {
         Self { per_second, burst }
     }
+
+    /// A full bucket of this rate.
+    pub(crate) fn bucket(self, now: Instant) -> TokenBucket {
+        TokenBucket::new(now, self.per_second, self.burst)
+    }
 }
 
 /// The settings of an overlay. Numbers above a bound of [`limits`] are cut to it.
@@ -94,6 +101,8 @@ pub struct OverlayConfig {
     pub listen: Vec<SocketAddr>,
     /// Which names reach the application. Default: any.
     pub handlers: Handlers,
+    /// Of which topics broadcasts reach it. Default: those that the handlers let through.
+    pub topics: Topics,
     /// Below this the bootstraps are dialled again. Default 4 (chosen).
     pub min_peers: usize,
     /// Below this known peers are dialled. Default 8: a random graph of that degree stays connected
@@ -162,6 +171,11 @@ pub struct OverlayConfig {
     pub explorations: Rate,
     /// Broadcasts that one origin may bring. Default 128/s, burst 512: twice what it may send.
     pub origin_rate: Rate,
+    /// What of an origin's broadcasts comes before the excess of others on every link; each 16 KiB count
+    /// as one. Default 16/s, burst 64: an eighth of what is sent to a neighbour (chosen).
+    pub origin_share: Rate,
+    /// The same of all that one neighbour brings first. Default 64/s, burst 256: a half (chosen).
+    pub link_share: Rate,
     /// Broadcasts held for neighbours that lack them. Default 4,096 (chosen), at most
     /// [`limits::STORE_MESSAGES_MAX`].
     pub store_messages: usize,
@@ -198,6 +212,7 @@ impl OverlayConfig {
             roles: Roles::FULL,
             listen: Vec::new(),
             handlers: Handlers::Any,
+            topics: Topics::All,
             min_peers: 4,
             target_peers: 8,
             max_peers: 32,
@@ -226,6 +241,8 @@ impl OverlayConfig {
             announce_above: 16 * 1024,
             explorations: Rate::new(32, 128),
             origin_rate: Rate::new(128, 512),
+            origin_share: Rate::new(16, 64),
+            link_share: Rate::new(64, 256),
             store_messages: 4_096,
             store_bytes: 16 << 20,
             validation: Validation::None,
@@ -270,6 +287,7 @@ impl OverlayConfig {
                 names.pop_last();
             }
         }
+        self.topics = self.topics.bounded();
         self.max_peers = self.max_peers.min(limits::PEERS_MAX);
         self.target_peers = self.target_peers.min(self.max_peers);
         self.min_peers = self.min_peers.min(self.target_peers);
@@ -281,7 +299,8 @@ impl OverlayConfig {
         self.store_bytes = self.store_bytes.min(limits::STORE_BYTES_MAX);
         self.gossip_fanout = self.gossip_fanout.max(1);
         self.reputation = self.reputation.bounded();
-        if self.validation != Validation::None && self.handlers == Handlers::Any {
+        let takes_all = self.handlers == Handlers::Any && self.topics == Topics::All;
+        if self.validation != Validation::None && takes_all {
             self.capabilities = self.capabilities.union(Capabilities::VALIDATES);
         }
         if self.roles.contains(Roles::RELAY) {

@@ -128,6 +128,9 @@ pub enum OverlayError {
     /// [`limits::HANDLERS_MAX`] names are registered already.
     #[error("at most {} handlers", limits::HANDLERS_MAX)]
     TooManyHandlers,
+    /// [`limits::TOPICS_MAX`] topics are taken already, or more are to be.
+    #[error("at most {} topics", limits::TOPICS_MAX)]
+    TooManyTopics,
     /// No connected neighbour relays messages.
     #[error("no neighbour relays messages to {0}")]
     NoRelay(NodeId),

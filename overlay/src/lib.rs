@@ -28,6 +28,7 @@ mod reputation;
 mod requests;
 mod rng;
 pub mod saved;
+mod topics;
 mod types;
 mod wire;
 mod words;
@@ -52,6 +53,7 @@ pub use crate::prefix::{IpPrefix, PrefixError};
 pub use crate::reputation::{
     Component, Evidence, Interaction, Reputation, ReputationConfig, Weights, WeightsError,
 };
+pub use crate::topics::Topics;
 pub use crate::types::{
     AddedPeer, BroadcastId, Capabilities, DisconnectReason, HintSource, LinkId, PeerPriority,
     Priority, Refusal, RequestId, RequestRefusal, Roles, Verdict, is_valid_name,

@@ -15,6 +15,9 @@ pub const PAYLOAD_LEN_MAX: usize = 256 * 1024;
 pub const BROADCAST_PAYLOAD_LEN_MAX: usize = 64 * 1024;
 /// UTF-8 bytes of a handler or topic name; at least 1.
 pub const HANDLER_NAME_LEN_MAX: usize = 64;
+/// Topics that a node takes, unless it takes all. One more: `OverlayError::TooManyTopics`; of a peer's
+/// message: malformed.
+pub const TOPICS_MAX: usize = 64;
 /// Names that an application may register. One more: `OverlayError::TooManyHandlers`.
 pub const HANDLERS_MAX: usize = 64;
 /// UTF-8 bytes of a user agent. A longer one of ours is cut; a peer's is a violation.
@@ -78,10 +81,18 @@ pub const RECONCILE_STEPS_MAX: u8 = 8;
 pub const RECONCILE_PER_SECOND: u64 = 8;
 /// As many may come at once.
 pub const RECONCILE_BURST: u64 = 32;
+/// Of the room for broadcasts that are held, in number and in bytes, the part that one origin keeps when
+/// others need it: one past it, when there is no room, the origin's own oldest one leaves.
+pub const STORE_SHARE: usize = 8;
+/// Broadcasts remembered that were not taken for their origin's rate. One more: the older half of them
+/// is forgotten.
+pub const DECLINED_MAX: usize = 4_096;
 /// Broadcasts that wait for the application's verdict. One more is dropped as if it had not come.
 pub const VALIDATIONS_MAX: usize = 1_024;
 /// Of these, from one peer. One more is dropped likewise.
 pub const VALIDATIONS_PER_PEER_MAX: usize = 256;
+/// Of these, of one origin. One more is dropped likewise.
+pub const VALIDATIONS_PER_ORIGIN_MAX: usize = 128;
 
 /// Peers known by ID. One more evicts the least promising one that has no link, or is refused.
 pub const KNOWN_PEERS_MAX: usize = 1024;
@@ -181,7 +192,7 @@ pub const MUTE_MAX: u32 = 32;
 pub const OWED_MAX: u32 = 16;
 /// Announcements of a neighbour that are remembered; one more takes the place of the oldest.
 pub const ANNOUNCED_MAX: usize = 64;
-/// Copies in a row to such a neighbour, after which it is announced to instead.
+/// Copies in a row to such a neighbour, in two seconds or more, after which it is announced to instead.
 pub const GIVEN_MAX: u32 = 64;
 /// UTF-8 bytes of the reason of a ban. A longer one is cut.
 pub const BAN_REASON_LEN_MAX: usize = 256;

@@ -48,6 +48,17 @@ pub struct Flooded {
     pub before_ms: Distribution,
     /// The same in the flood.
     pub flood_ms: Distribution,
+    /// Most by which what a node keeps of broadcasts grew in the flood, in bytes
+    /// (`Overlay::gossip_bytes`), looked at ten times a second.
+    pub grown_by: usize,
+}
+
+impl Flooded {
+    /// How many times as long the slowest hundredth of the honest deliveries took in the flood.
+    #[must_use]
+    pub fn slower(&self) -> f64 {
+        self.flood_ms.p99 / self.before_ms.p99
+    }
 }
 
 /// A network of `nodes` with one more that floods.
@@ -82,6 +93,8 @@ pub fn overload(nodes: usize, kind: FloodKind, seed: u64) -> Result<Flooded, Swa
         numbers: 0,
         honest: Vec::new(),
         sent: 0,
+        kept: vec![0; nodes],
+        grown_by: 0,
     };
     // Everybody speaks once, so that there are trees.
     for node in 0..nodes {
@@ -93,6 +106,8 @@ pub fn overload(nodes: usize, kind: FloodKind, seed: u64) -> Result<Flooded, Swa
     study.measure(None)?;
     let before_ms = study.latencies();
     study.honest.clear();
+    study.kept = study.keeps().collect();
+    study.grown_by = 0;
     study.measure(Some(kind))?;
     study.swarm.run_for(10 * SECOND)?;
     Ok(study.finish(before_ms))
@@ -118,12 +133,28 @@ struct Study {
     /// Broadcasts of the others, by the judge's numbers.
     honest: Vec<usize>,
     sent: u64,
+    /// What each honest node kept before, in bytes.
+    kept: Vec<usize>,
+    grown_by: usize,
 }
 
 impl Study {
     fn payload(&mut self) -> Bytes {
         self.numbers += 1;
         self.numbers.to_be_bytes().repeat(PAYLOAD / 8).into()
+    }
+
+    /// What each honest node keeps of broadcasts, in bytes.
+    fn keeps(&self) -> impl Iterator<Item = usize> {
+        (0..self.flooder).map(|node| self.swarm.overlay(node).gossip_bytes())
+    }
+
+    fn weigh(&mut self) {
+        let growths = self.keeps().zip(&self.kept);
+        let most = growths
+            .map(|(now, before)| now.saturating_sub(*before))
+            .max();
+        self.grown_by = self.grown_by.max(most.unwrap_or(0));
     }
 
     fn speak(&mut self, node: usize) -> Result<(), SwarmFailure> {
@@ -147,6 +178,7 @@ impl Study {
                 }
                 self.swarm.run_for(INTERVAL / 10)?;
             }
+            self.weigh();
         }
         Ok(())
     }
@@ -227,6 +259,7 @@ impl Study {
             delivered: expected - missing as u64,
             before_ms,
             flood_ms,
+            grown_by: self.grown_by,
         }
     }
 }

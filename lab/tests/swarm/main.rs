@@ -5,6 +5,7 @@ mod byzantine;
 mod gossip;
 mod heal;
 mod peers;
+mod topics;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::values;
-use crate::control::model::{PeerFilter, PeerPriority};
+use crate::control::model::{LogLayer, LogLevel, PeerFilter, PeerPriority};
 
 /// Commands for a running node.
 #[derive(Subcommand, Debug)]
@@ -29,7 +29,7 @@ pub enum NodeCommand {
     Stats(StatsArgs),
     /// Print the metrics of the running node for Prometheus
     Metrics(MetricsArgs),
-    /// Show what happened lately, or follow it
+    /// Show the last lines of the node's log, or follow it
     Logs(LogsArgs),
     /// Print a link that shows the running node in one browser
     Dashboard(DashboardArgs),
@@ -91,6 +91,8 @@ pub enum PeerAction {
     Info(OnePeerArgs),
     /// Tell what happened to a peer, and why
     Why(OnePeerArgs),
+    /// Have a connected peer prove its identity again
+    Challenge(OnePeerArgs),
     /// List the connected peers that are trusted most
     Top(CountArgs),
     /// Write the known peers into a file
@@ -331,15 +333,29 @@ pub struct MetricsArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  dunlin logs -f                               follow what happens
-  dunlin logs --set dunlin_transport=debug     change what the log of the node says")]
+  dunlin logs -f                               follow the log of the running node
+  dunlin logs --level warn --layer overlay     what went wrong in the gossip network
+  dunlin logs --events -f                      peers, bans, broadcasts: what happens, as the API tells it
+  dunlin logs --set dunlin_transport=debug     change what the log says, until the node is restarted
+
+What is shown is what the node's own filter lets pass (`log.level` and `log.filter` of its
+configuration, or --set); the last 1024 lines are kept.")]
 pub struct LogsArgs {
-    /// How many of the last events to print
+    /// How many of the last lines to print
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     pub count: usize,
-    /// Go on with what happens from now on, until Ctrl-C
+    /// Go on with what comes from now on, until Ctrl-C
     #[arg(long, short)]
     pub follow: bool,
+    /// Only lines that matter at least so much
+    #[arg(long, value_enum)]
+    pub level: Option<LogLevel>,
+    /// Only lines of this layer
+    #[arg(long, value_enum)]
+    pub layer: Option<LogLayer>,
+    /// Show what happens to peers and what they send, in place of the log
+    #[arg(long, conflicts_with_all = ["level", "layer"])]
+    pub events: bool,
     /// Change what the log of the node says: a level or a filter
     #[arg(long, value_name = "FILTER")]
     pub set: Option<String>,

@@ -34,6 +34,32 @@ pub enum LabAction {
     Compare(CompareArgs),
     /// Join the outputs of shards into the results of the whole
     Merge(MergeArgs),
+    /// Record a network of overlays for the dashboard: `dunlin simulate --recorded` plays it
+    Record(RecordArgs),
+}
+
+/// `dunlin lab record`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  dunlin lab record net.jsonl --nodes 1000 --seconds 30
+  dunlin simulate --recorded net.jsonl
+
+Nodes join during the first half, one broadcasts each second, and after three quarters of the time one
+node in fifty is gone.")]
+pub struct RecordArgs {
+    /// The file to write
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How many nodes, 2 to 100000
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub nodes: u32,
+    /// Seconds of simulated time, 2 to 3600
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=3_600))]
+    pub seconds: u32,
+    /// The seed; the same one gives the same file
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// `dunlin lab show`.
@@ -300,6 +326,7 @@ mod tests {
             "dunlin lab shrink f.toml --seed 7 --set loss=1% --runs 9 --out g.toml",
             "dunlin lab compare a b c --seeds 3",
             "dunlin lab merge a b --out c",
+            "dunlin lab record f --nodes 10 --seconds 5 --seed 3",
         ] {
             let parsed = Cli::try_parse_from(line.split_whitespace());
             assert!(parsed.is_ok(), "{line}: {parsed:?}");

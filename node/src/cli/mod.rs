@@ -87,8 +87,13 @@ pub enum Command {
 /// `dunlin simulate`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Example:
-  dunlin simulate --count 8 --base-port 47000")]
+Examples:
+  dunlin simulate                          8 nodes; on a terminal they stay until Ctrl-C
+  dunlin simulate --count 40 --once        ends when broadcast and file have arrived
+  dunlin simulate --recorded net.jsonl     plays what `dunlin lab record` has written
+
+The link of the dashboard is printed at once; it works for one browser. Where stdout is no terminal
+the network ends by itself unless --forever is given.")]
 pub struct SimulateArgs {
     /// Number of nodes, 2 to 512
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=512))]
@@ -96,9 +101,18 @@ pub struct SimulateArgs {
     /// Port of the first node, the next ones follow; 0 lets the system choose
     #[arg(long, value_name = "P", default_value_t = 0)]
     pub base_port: u16,
-    /// Keep the network running until Ctrl-C, with a dashboard of the first node
+    /// Keep the network running until Ctrl-C, whether or not this is a terminal
     #[arg(long)]
     pub forever: bool,
+    /// End by itself, even on a terminal
+    #[arg(long, conflicts_with = "forever")]
+    pub once: bool,
+    /// Play a recorded network in the dashboard instead, again and again, until Ctrl-C
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "base_port", "forever", "once"])]
+    pub recorded: Option<PathBuf>,
+    /// How much faster than it was, 0.1 to 100
+    #[arg(long, value_name = "TIMES", requires = "recorded", default_value = "1", value_parser = values::times)]
+    pub speed: f64,
 }
 
 /// `dunlin recv`.
@@ -367,6 +381,9 @@ mod tests {
         for line in [
             "dunlin start --host 127.0.0.1 --port 0 --bootstrap h:1 --bootstrap h:2 --data-dir d",
             "dunlin simulate --count 4 --base-port 47000",
+            "dunlin simulate --once",
+            "dunlin simulate --recorded net.jsonl --speed 4",
+            "dunlin lab record net.jsonl --nodes 10000 --seconds 30 --seed 7",
             "dunlin recv --listen 127.0.0.1:0 --out d --once",
             "dunlin send file 127.0.0.1:4600",
             "dunlin send file 127.0.0.1:4600 --carrier race",
@@ -416,6 +433,9 @@ mod tests {
             "dunlin stats -o json",
             "dunlin metrics --openmetrics",
             "dunlin logs -f --set info",
+            "dunlin logs --level warn --layer overlay -n 5",
+            "dunlin logs --events -f --json",
+            "dunlin peer challenge abc",
             "dunlin dashboard --json",
             "dunlin completions bash",
             "dunlin man",

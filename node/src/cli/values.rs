@@ -175,6 +175,16 @@ pub fn seconds(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
+/// Reads how much faster or slower something goes, from 0.1 to 100, such as `4` or `0.5`.
+///
+/// # Errors
+/// When it is no such number.
+pub fn times(text: &str) -> Result<f64, ValueError> {
+    decimal(text)
+        .filter(|times| (0.1..=100.0).contains(times))
+        .ok_or_else(|| ValueError::Times(text.to_owned()))
+}
+
 /// Why a value was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ValueError {
@@ -194,6 +204,9 @@ pub enum ValueError {
     /// Not a number of seconds.
     #[error("\"{0}\" is not a number of seconds from 0.1 to 3600; write for example 5")]
     Seconds(String),
+    /// Not a factor.
+    #[error("\"{0}\" is not a number from 0.1 to 100; write for example 4")]
+    Times(String),
     /// A period of zero.
     #[error("a period of zero never ends; write for example 5s")]
     Period,

@@ -26,8 +26,12 @@ pub(super) fn run(args: &GenerateConfigArgs) -> Result<(), Failure> {
     }
     // One that is there holds somebody's decisions.
     let file = std::fs::File::create_new(&args.file);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| refused(&args.file, &error))?;
+    let mut file = file.map_err(|error| refused(&args.file, &error))?;
+    file.write_all(text.as_bytes()).map_err(|error| {
+        // Half a file would be in the way of the next try; what failed is told already.
+        let _ = std::fs::remove_file(&args.file);
+        refused(&args.file, &error)
+    })?;
     note(&format!(
         "wrote {}; use it with `dunlin start --config {}`",
         args.file.display(),

@@ -1,9 +1,11 @@
 //! `dunlin simulate`: real nodes with sockets of their own on loopback, in this process.
 //!
 //! They find each other from one bootstrap node, one of them sends a broadcast, and one sends a
-//! file to a neighbour. Each step has a deadline; the summary says what came of it. With `--forever` the
-//! first node has a dashboard, and after the summary the nodes take turns to broadcast.
+//! file to a neighbour. Each step has a deadline; a line on stdout says what came of it. The first node
+//! has a dashboard with a map of all. On a terminal (and with `--forever`) the network then goes on, so
+//! that there is time to look, and the nodes take turns to broadcast.
 
+use std::io::IsTerminal;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -22,6 +24,7 @@ use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure, plain_reason};
 use crate::network::{Node, NodeOptions};
 use crate::progress_bar::rate;
+use crate::recording::play::Player;
 use crate::signals::Shutdown;
 use crate::stack::Keys;
 use crate::transfer::{Manifest, Quiet, send};
@@ -34,79 +37,81 @@ const TOPIC: &str = "simulate";
 /// A node is well connected with this many peers (or all there are).
 const WELL_CONNECTED: usize = 4;
 
-/// Runs the network; ends by itself unless `--forever`.
+/// Runs the network; ends by itself unless somebody is there to look at it.
 pub(super) async fn run(args: SimulateArgs, shutdown: Shutdown) -> Result<(), Failure> {
+    if let Some(path) = &args.recorded {
+        return play(path, args.speed, &shutdown).await;
+    }
     let folder = tempfile::tempdir().map_err(|error| no_folder(&error))?;
     let mut network = Network::start(&args, folder.path(), &shutdown)?;
     let result = tokio::select! {
         result = network.exercise(folder.path()) => result,
-        () = shutdown.requested() => Err(shutdown.interrupted("stopped before the summary")),
+        () = shutdown.requested() => Err(shutdown.interrupted("stopped before the network was tried")),
     };
-    if args.forever && result.is_ok() {
-        network.stay(&shutdown).await;
+    let stays = args.forever || !args.once && std::io::stdout().is_terminal();
+    if stays && result.is_ok() {
+        network.stay(folder.path(), &shutdown).await;
     }
     network.stop().await;
     result
+}
+
+/// Shows a recorded network until a signal comes.
+async fn play(path: &Path, speed: f64, shutdown: &Shutdown) -> Result<(), Failure> {
+    let mut player = Player::start(path, speed).await?;
+    note(&format!(
+        "the dashboard, for one browser: {}",
+        player.link().url
+    ));
+    let header = player.header();
+    note(&format!(
+        "{}, seed {}, again and again; Ctrl-C ends it",
+        header.title.escape_debug(),
+        header.seed
+    ));
+    tokio::select! {
+        failure = player.failed() => Err(failure),
+        () = shutdown.requested() => Ok(()),
+    }
 }
 
 struct Network {
     nodes: Vec<Node>,
     /// Which node heard which broadcast, and over how many hops.
     heard: mpsc::Receiver<(NodeId, BroadcastId, u8)>,
-    /// Of the first node, with `--forever`.
-    _control: Option<Arc<Control>>,
+    /// Of the first node.
+    _control: Arc<Control>,
 }
 
 impl Network {
     fn start(args: &SimulateArgs, folder: &Path, shutdown: &Shutdown) -> Result<Self, Failure> {
-        let count = usize::from(args.count);
-        let mut control = None;
-        let (hearing, heard) = mpsc::channel(4_096);
-        let mut nodes: Vec<Node> = Vec::with_capacity(count);
+        let mut started: Vec<(Node, mpsc::Receiver<Event>)> = Vec::new();
         for index in 0..args.count {
-            let port = match args.base_port {
-                0 => 0,
-                base => base.checked_add(index).ok_or_else(|| {
-                    let highest = u16::MAX - (args.count - 1);
-                    Failure::new(
-                        Exit::Usage,
-                        format!("{count} ports from {base} on go past 65535; choose --base-port up to {highest}"),
-                    )
-                })?,
-            };
+            let first = started.first().map(|(node, _)| node);
+            let bootstrap = first.map(|node| (node.address(), Some(node.id())));
             let options = NodeOptions {
-                bootstrap: nodes
-                    .first()
-                    .map(|node| (node.address(), Some(node.id())))
-                    .into_iter()
-                    .collect(),
+                bootstrap: bootstrap.into_iter().collect(),
                 inbox: Some(inbox(folder, index)),
                 // A second socket for each of hundreds of nodes would be for nothing here.
                 carriers: CarrierChoice::UdpOnly,
-                ..NodeOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+                ..NodeOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port(args, index)?)))
             };
-            let (node, events) = Node::start(&Keys::throwaway(), options)?;
-            let mut watching = None;
-            if index == 0 && args.forever {
-                let watched = Arc::new(watch(&node, folder, shutdown)?);
-                watching = Some(Arc::downgrade(&watched));
-                control = Some(watched);
-            }
-            tokio::spawn(listen(node.id(), events, hearing.clone(), watching));
-            nodes.push(node);
+            started.push(Node::start(&Keys::throwaway(), options)?);
         }
+        let (nodes, events): (Vec<_>, Vec<_>) = started.into_iter().unzip();
         note(&format!(
-            "{count} nodes with sockets of their own, the first on {}",
+            "{} nodes in this process, each with a socket of its own, the first at {}",
+            nodes.len(),
             first(&nodes)?.address()
         ));
-        if let Some(link) = control
-            .as_ref()
-            .and_then(|control| control.dashboard_link())
-        {
-            note(&format!(
-                "the dashboard of the first, for one browser: {}",
-                link.url
-            ));
+        let control = Arc::new(watch(&nodes, folder, shutdown)?);
+        if let Some(link) = control.dashboard_link() {
+            note(&format!("the dashboard, for one browser: {}", link.url));
+        }
+        let (hearing, heard) = mpsc::channel(4_096);
+        let mut watched = Some(Arc::downgrade(&control));
+        for (node, events) in nodes.iter().zip(events) {
+            tokio::spawn(listen(node.id(), events, hearing.clone(), watched.take()));
         }
         Ok(Self {
             nodes,
@@ -116,12 +121,9 @@ impl Network {
     }
 
     async fn exercise(&mut self, folder: &Path) -> Result<(), Failure> {
-        let connected = self.connect().await?;
-        let broadcast = self.broadcast().await?;
-        let file = self.send_file(folder).await?;
-        print_line(&format!(
-            "nodes:     {connected}\nbroadcast: {broadcast}\nfile:      {file}"
-        ))
+        print_line(&format!("nodes:     {}", self.connect().await?))?;
+        print_line(&format!("broadcast: {}", self.broadcast().await?))?;
+        print_line(&format!("file:      {}", self.send_file(folder).await?))
     }
 
     /// Waits until every node has its peers.
@@ -136,20 +138,20 @@ impl Network {
                 links += connected;
                 up += usize::from(connected >= wanted);
             }
-            if up != told {
-                note(&format!(
-                    "{up} of {} nodes have {wanted} peers or more",
-                    self.nodes.len()
-                ));
-                told = up;
-            }
             let elapsed = stopwatch.elapsed();
             if up == self.nodes.len() {
                 return Ok(format!(
-                    "{up} up after {} ms, {} links",
+                    "{up} up after {} ms, {} links, at least {wanted} each",
                     elapsed.as_millis(),
                     links / 2
                 ));
+            }
+            if up != told {
+                note(&format!(
+                    "{up} of {} nodes have found {wanted} peers or more",
+                    self.nodes.len()
+                ));
+                told = up;
             }
             if elapsed > UP_DEADLINE {
                 return Err(failed(&format!(
@@ -194,7 +196,6 @@ impl Network {
             reached.len(),
             stopwatch.elapsed().as_secs_f64() * 1e3
         );
-        note(&summary);
         if reached.len() == others {
             Ok(summary)
         } else {
@@ -251,20 +252,27 @@ impl Network {
         ))
     }
 
-    async fn stay(&mut self, shutdown: &Shutdown) {
-        note("the network keeps running; stop with Ctrl-C");
+    async fn stay(&mut self, folder: &Path, shutdown: &Shutdown) {
+        note(&format!(
+            "the network keeps running: open the dashboard above, or ask the first node, for example with\n  \
+             dunlin peer list --data-dir {}\nCtrl-C ends it",
+            folder.display()
+        ));
         let mut period = tokio::time::interval(Duration::from_secs(5));
         let mut turns = 0..usize::MAX;
+        let mut told = None;
         loop {
             tokio::select! {
                 () = shutdown.requested() => return,
                 heard = self.heard.recv() => if heard.is_none() { return },
                 _ = period.tick() => {
-                    let mut links = 0;
+                    let mut ends = 0;
                     for node in &self.nodes {
-                        links += node.stats().await.connected;
+                        ends += node.stats().await.connected;
                     }
-                    note(&format!("{} nodes, {} links", self.nodes.len(), links / 2));
+                    if told.replace(ends) != Some(ends) {
+                        note(&format!("{} nodes, {} links", self.nodes.len(), ends / 2));
+                    }
                     // So that there is something to see.
                     let turn = turns.next().map(|turn| turn % self.nodes.len());
                     if let Some(node) = turn.and_then(|turn| self.nodes.get(turn)) {
@@ -323,14 +331,33 @@ async fn listen(
     }
 }
 
-/// The control interface of a node, with a dashboard on a port of the system's choice.
-fn watch(node: &Node, folder: &Path, shutdown: &Shutdown) -> Result<Control, Failure> {
+/// The port of a node.
+fn port(args: &SimulateArgs, index: u16) -> Result<u16, Failure> {
+    match args.base_port {
+        0 => Ok(0),
+        base => base.checked_add(index).ok_or_else(|| {
+            let highest = u16::MAX - (args.count - 1);
+            Failure::new(
+                Exit::Usage,
+                format!(
+                    "{} ports from {base} on go past 65535; choose --base-port up to {highest}",
+                    args.count
+                ),
+            )
+        }),
+    }
+}
+
+/// The control interface of the first node, with a dashboard on a port of the system's choice that has
+/// a map of all.
+fn watch(nodes: &[Node], folder: &Path, shutdown: &Shutdown) -> Result<Control, Failure> {
     let options = ControlOptions {
         http: Some((Ipv4Addr::LOCALHOST, 0).into()),
         network: TOPIC.to_owned(),
+        others: nodes.iter().skip(1).map(Node::handle).collect(),
         ..ControlOptions::new(DataDir::open(Some(folder))?)
     };
-    Control::start(node.handle(), &options, shutdown.clone())
+    Control::start(first(nodes)?.handle(), &options, shutdown.clone())
 }
 
 fn inbox(folder: &Path, index: u16) -> PathBuf {

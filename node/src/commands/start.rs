@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use dunlin_overlay::Event;
+use tokio::sync::mpsc;
 
 use crate::cli::StartArgs;
 use crate::cli::address::PeerAddress;
@@ -20,6 +21,7 @@ use crate::open_files;
 use crate::signals::{Hangup, Shutdown};
 use crate::stack::Keys;
 use crate::store::{Store, ban_columns};
+use crate::supervisor::Supervisor;
 use crate::telemetry::{Logs, level};
 use crate::trace::Traces;
 
@@ -72,25 +74,10 @@ pub(super) async fn run(
         config,
         logs,
         node,
+        supervisor: Supervisor::from_environment(),
     };
     let _discovery = running.node.discover(running.config.discovery());
-    let mut hangup = Hangup::listen()?;
-    let mut tell_left_out = tokio::time::interval(TELL_EVERY);
-    loop {
-        tokio::select! {
-            // Ctrl-C is how a node is meant to end.
-            () = shutdown.requested() => break,
-            () = hangup.next() => running.reload().await,
-            _ = tell_left_out.tick() => running.logs.tell_left_out(),
-            event = events.recv() => match event {
-                Some(event) => {
-                    control.on_event(&event);
-                    tell(&event);
-                }
-                None => break,
-            },
-        }
-    }
+    running.watch(&mut events, &control, &shutdown).await?;
     let stats = running.node.stats().await;
     running.node.shutdown().await;
     note(&format!(
@@ -215,9 +202,54 @@ struct Running {
     config: Config,
     logs: Logs,
     node: Node,
+    supervisor: Supervisor,
 }
 
 impl Running {
+    /// Takes what comes until the node is to end.
+    async fn watch(
+        &mut self,
+        events: &mut mpsc::Receiver<Event>,
+        control: &Control,
+        shutdown: &Shutdown,
+    ) -> Result<(), Failure> {
+        let mut hangup = Hangup::listen()?;
+        let mut tell_left_out = tokio::time::interval(TELL_EVERY);
+        self.tell_ready();
+        loop {
+            tokio::select! {
+                // Ctrl-C is how a node is meant to end.
+                () = shutdown.requested() => break,
+                () = hangup.next() => {
+                    self.supervisor.reloading();
+                    self.reload().await;
+                    self.tell_ready();
+                }
+                _ = tell_left_out.tick() => self.logs.tell_left_out(),
+                () = self.supervisor.due() => {
+                    // An answer of the task that does the work is the sign of life.
+                    if self.node.with_overlay(|_, _| ()).await.is_some() {
+                        self.supervisor.alive();
+                    }
+                }
+                event = events.recv() => match event {
+                    Some(event) => {
+                        control.on_event(&event);
+                        tell(&event);
+                    }
+                    None => break,
+                },
+            }
+        }
+        self.supervisor.stopping();
+        Ok(())
+    }
+
+    fn tell_ready(&self) {
+        let (id, address) = (self.node.id(), self.node.address());
+        self.supervisor.ready(&format!("{id}@{address}"));
+    }
+
     /// Reads the configuration again and takes what can change in a running node.
     async fn reload(&mut self) {
         let config = match configuration(&self.args, self.verbosity) {
@@ -241,9 +273,13 @@ impl Running {
             .cloned()
             .collect();
         let new = places(&new).await.unwrap_or_default();
+        let topics = (config.gossip != self.config.gossip).then(|| config.gossip.taken());
         self.node
             .with_overlay(move |overlay, now| {
                 overlay.set_peer_limits(min, target, max);
+                if let Some(Err(error)) = topics.map(|topics| overlay.set_topics(now, topics)) {
+                    tracing::warn!("the topics stay as they were: {error}");
+                }
                 for (address, id) in new {
                     if let Err(error) = overlay.add_bootstrap(now, address, id) {
                         tracing::warn!("cannot use {address}: {error}");

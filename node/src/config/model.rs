@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dunlin_overlay::{Instant, IpPrefix, OverlayConfig, WallClock};
+use dunlin_overlay::{Instant, IpPrefix, OverlayConfig, Topics, WallClock};
 use dunlin_session::SessionConfig;
 
 use crate::cli::address::PeerAddress;
@@ -120,6 +120,19 @@ pub struct GossipConfig {
     pub store_messages: usize,
     /// Their bytes.
     pub store_bytes: usize,
+    /// Of which topics broadcasts are taken; empty: of all.
+    pub topics: Vec<String>,
+}
+
+impl GossipConfig {
+    /// Of which topics broadcasts are taken.
+    #[must_use]
+    pub fn taken(&self) -> Topics {
+        match self.topics.as_slice() {
+            [] => Topics::All,
+            names => Topics::Named(names.iter().cloned().collect()),
+        }
+    }
 }
 
 /// What is logged, and how.
@@ -199,6 +212,7 @@ impl Default for Config {
                 message_ttl: overlay.hop_limit,
                 store_messages: overlay.store_messages,
                 store_bytes: overlay.store_bytes,
+                topics: Vec::new(),
             },
             log: LogConfig {
                 level: LogLevel::Info,
@@ -281,6 +295,7 @@ impl Config {
         overlay.hop_limit = self.gossip.message_ttl;
         overlay.store_messages = self.gossip.store_messages;
         overlay.store_bytes = self.gossip.store_bytes;
+        overlay.topics = self.gossip.taken();
         overlay
     }
 }

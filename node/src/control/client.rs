@@ -234,16 +234,16 @@ async fn read(answer: Response<Incoming>) -> Result<Bytes, Failure> {
     Ok(read.to_bytes())
 }
 
-/// What comes over the event stream.
+/// What comes over a stream of events, or of lines of the log.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Heard {
+pub enum Heard<T = EventRecord> {
     /// Something happened.
-    Event(Box<EventRecord>),
-    /// So many events were missed, because this reader was too slow.
+    Event(Box<T>),
+    /// So many were missed, because this reader was too slow.
     Missed(u64),
 }
 
-/// An open event stream.
+/// An open stream.
 #[derive(Debug)]
 pub struct Events {
     body: Incoming,
@@ -256,6 +256,14 @@ impl Events {
     /// # Errors
     /// When what comes is not understood.
     pub async fn next(&mut self) -> Result<Option<Heard>, Failure> {
+        self.next_as().await
+    }
+
+    /// What comes next on a stream of something else than events.
+    ///
+    /// # Errors
+    /// When what comes is not understood.
+    pub async fn next_as<T: DeserializeOwned>(&mut self) -> Result<Option<Heard<T>>, Failure> {
         let (mut kind, mut data) = (String::new(), None);
         while let Some(line) = self.line().await? {
             if let Some(value) = line.strip_prefix("event: ") {
@@ -294,7 +302,7 @@ impl Events {
     }
 }
 
-fn heard(kind: &str, data: &str) -> Result<Heard, Failure> {
+fn heard<T: DeserializeOwned>(kind: &str, data: &str) -> Result<Heard<T>, Failure> {
     let refused = |error: serde_json::Error| not_understood(&error.to_string());
     if kind == "missed" {
         let missed: serde_json::Value = serde_json::from_str(data).map_err(refused)?;

@@ -92,7 +92,7 @@ impl Guard {
 }
 
 /// Whether a request comes from here, and from no page of another site.
-fn check_place(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn check_place(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name| {
         headers
             .get(name)

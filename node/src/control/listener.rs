@@ -37,7 +37,6 @@ pub(super) fn bind_tcp(address: SocketAddr, path: &Path) -> Result<(Tcp, SocketF
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let bound = listener.local_addr()?;
-        std::fs::write(path, format!("{bound}\n"))?;
         Ok((TcpListener::from_std(listener)?, bound))
     };
     let (listener, bound) = bind().map_err(|error: std::io::Error| {
@@ -45,6 +44,18 @@ pub(super) fn bind_tcp(address: SocketAddr, path: &Path) -> Result<(Tcp, SocketF
             Exit::Local,
             format!(
                 "cannot listen on {address} for the API: {}; choose another address with --api, or port 0 for any",
+                plain_reason(&error)
+            ),
+        )
+    })?;
+    // From here on, however this ends, the file goes.
+    let file = SocketFile(path.to_path_buf());
+    std::fs::write(path, format!("{bound}\n")).map_err(|error| {
+        Failure::new(
+            Exit::Local,
+            format!(
+                "cannot write {}: {}; make room there, or name another folder with --data-dir",
+                path.display(),
                 plain_reason(&error)
             ),
         )
@@ -59,7 +70,7 @@ pub(super) fn bind_tcp(address: SocketAddr, path: &Path) -> Result<(Tcp, SocketF
         listener,
         address: bound,
     };
-    Ok((tcp, SocketFile(path.to_path_buf())))
+    Ok((tcp, file))
 }
 
 /// Listens on a Unix socket that only its owner may open.

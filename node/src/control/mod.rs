@@ -7,6 +7,7 @@
 //! | [`operations`] | what it does |
 //! | [`snapshot`] | what the node knows at one moment |
 //! | [`hub`], [`trail`], [`records`] | what happened: stream, stories, words |
+//! | `logs` | the log of the process |
 //! | [`openapi`] | the document of the API |
 //! | [`token`] | the bearer token |
 //! | [`client`] | the other end, for the command line |
@@ -19,6 +20,7 @@ mod guard;
 pub mod hub;
 pub mod limits;
 mod listener;
+mod logs;
 pub mod model;
 pub mod openapi;
 pub mod operations;
@@ -47,8 +49,10 @@ use crate::network::Handle;
 use crate::signals::Shutdown;
 use crate::store::Store;
 use crate::telemetry::Logs;
+pub(crate) use guard::check_place;
 use listener::SocketFile;
 use operations::{About, Operations};
+pub(crate) use server::serve_router;
 
 /// Between two samples of the peers' latencies.
 const SAMPLE_PERIOD: Duration = Duration::from_secs(10);
@@ -66,6 +70,8 @@ pub struct ControlOptions {
     pub logs: Option<Logs>,
     /// The store of the node, if it has one.
     pub store: Option<Arc<Store>>,
+    /// The other nodes of the process, where it runs a whole network.
+    pub others: Vec<Handle>,
 }
 
 impl ControlOptions {
@@ -78,6 +84,7 @@ impl ControlOptions {
             network: "dunlin".to_owned(),
             logs: None,
             store: None,
+            others: Vec::new(),
         }
     }
 }
@@ -107,6 +114,7 @@ impl Control {
             started_at: crate::clock::unix_millis(),
             logs: options.logs.clone(),
             store: options.store.clone(),
+            others: options.others.clone(),
         };
         let operations = Arc::new(Operations::new(node, about, shutdown));
         let mut tasks = JoinSet::new();

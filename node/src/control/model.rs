@@ -412,6 +412,15 @@ pub struct Told {
     pub peers: usize,
 }
 
+/// Of which topics this node takes broadcasts. It passes those of all topics on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TopicList {
+    /// Their names, at most 64, each of 1 to 64 bytes; missing: all topics.
+    #[serde(default)]
+    pub topics: Option<std::collections::BTreeSet<String>>,
+}
+
 /// A way to the dashboard, for one browser.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DashboardLink {
@@ -427,6 +436,105 @@ pub struct DashboardLink {
 pub struct LogFilter {
     /// A level (`warn`, `info`, `debug`, `trace`) or a filter such as `dunlin_transport=debug`.
     pub filter: String,
+}
+
+/// How much a line of the log matters.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Debug,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something does not work
+    Error,
+    /// Something is not as it should be
+    Warn,
+    /// What an operator wants to know
+    Info,
+    /// What helps to find a mistake
+    Debug,
+    /// Every packet
+    Trace,
+}
+
+/// The layer that a line of the log comes from.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLayer {
+    /// Packets, streams, recovery
+    Transport,
+    /// Identities and handshakes
+    Session,
+    /// Peers and gossip
+    Overlay,
+    /// Sockets, files, commands
+    Node,
+    /// Libraries
+    Other,
+}
+
+/// A line of the log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LogLine {
+    /// Rises by one from line to line of this process, those that were not asked for included.
+    pub sequence: u64,
+    /// When.
+    pub time: String,
+    /// How much it matters.
+    pub level: LogLevel,
+    /// The layer that wrote it.
+    pub layer: LogLayer,
+    /// The module that wrote it.
+    pub target: String,
+    /// What it says, without control characters.
+    pub text: String,
+}
+
+/// The last lines of the log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LogList {
+    /// The oldest first.
+    pub lines: Vec<LogLine>,
+}
+
+/// A proof of identity that was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Proof {
+    /// Whose.
+    pub peer: String,
+    /// When it was given.
+    pub proved_at: String,
+}
+
+/// The nodes that a process sees, and the links between them.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct NetworkMap {
+    /// Whether this is the whole network. A node by itself sees its own links alone.
+    pub is_whole: bool,
+    /// The nodes; the first is the one that was asked.
+    pub nodes: Vec<MapNode>,
+    /// Links, as places in `nodes`; each once.
+    pub links: Vec<(u32, u32)>,
+}
+
+/// A node of a map.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct MapNode {
+    /// Its ID.
+    pub id: String,
+    /// Whether it runs.
+    pub is_up: bool,
 }
 
 /// Why a request failed (RFC 9457, with `code` in place of `type`).

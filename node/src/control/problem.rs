@@ -83,7 +83,8 @@ impl From<OverlayError> for Problem {
             OverlayError::InvalidName => Code::BadRequest,
             OverlayError::TooFast
             | OverlayError::TooManyRequests(_)
-            | OverlayError::TooManyBootstraps => Code::TooMany,
+            | OverlayError::TooManyBootstraps
+            | OverlayError::TooManyTopics => Code::TooMany,
             OverlayError::ShuttingDown => Code::Stopping,
             _ => Code::Refused,
         };

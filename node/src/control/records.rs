@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::limits::EVENT_PAYLOAD_LEN_MAX;
 use super::model::EventRecord;
 use crate::clock::rfc3339;
+use crate::network::{evidence_words, score_words};
 
 /// What an event says, before it has a number and a time.
 pub(super) struct Said {
@@ -149,10 +150,10 @@ fn conduct(event: &Event) -> Said {
             to,
             evidence,
         } => {
-            let why = spaced(&format!("{evidence:?}"));
-            let component = format!("{component:?}").to_lowercase();
-            let words = format!("score {from} → {to} for {component}: {why}");
-            let detail = json!({ "component": component, "from": from, "to": to, "evidence": why });
+            let why = evidence_words(evidence);
+            let words = score_words(*component, *from, *to, &why);
+            let detail =
+                json!({ "component": component.name(), "from": from, "to": to, "evidence": why });
             Said::story("score_changed", *peer, words, detail)
         }
         Event::TrustStatements { peer, entries } => {

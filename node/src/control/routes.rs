@@ -16,11 +16,11 @@ use serde::Deserialize;
 use super::extract::{Asked, Named, Taken};
 use super::model::{
     AddPeer, AddedPeer, BanList, BanRequest, Changed, Code, DashboardLink, EventList, Imported,
-    LogFilter, PeerDetail, PeerFile, PeerFilter, PeerList, Problem, Status, Story, Telling, Told,
-    TrustList,
+    LogFilter, LogLayer, LogLevel, LogList, NetworkMap, PeerDetail, PeerFile, PeerFilter, PeerList,
+    Problem, Proof, Status, Story, Telling, Told, TopicList, TrustList,
 };
 use super::operations::Operations;
-use super::stream;
+use super::{logs, stream};
 use crate::metrics::text::{CLASSIC, OPENMETRICS, classic};
 
 /// What every handler has.
@@ -119,6 +119,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(M::GET, "/api/v1/trust/events", "listTrustEvents", "The last events that concern trust", trust_events)
             .asks::<Option<usize>>("count", "How many; 20 if missing").answers::<EventList>(),
         Route::new(M::POST, "/api/v1/broadcasts", "broadcast", "Tell something to every node of the network", broadcast).takes::<Telling>().answers::<Told>(),
+        Route::new(M::GET, "/api/v1/topics", "getTopics", "Of which topics broadcasts are taken", topics).answers::<TopicList>(),
+        Route::new(M::PUT, "/api/v1/topics", "setTopics", "Take broadcasts of these topics from now on", set_topics).takes::<TopicList>().answers::<TopicList>(),
         Route::new(M::GET, "/api/v1/events", "streamEvents", "What happens from now on, as server-sent events; with `Last-Event-ID`, after that one", stream::events)
             .asks::<Option<String>>("kinds", "Kinds of events, with commas between them; all if missing")
             .asks::<Option<u64>>("samples", "Milliseconds between events `sample` with the numbers of the dashboard, 250 to 60,000; none if missing")
@@ -126,6 +128,16 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(M::GET, "/api/v1/events/recent", "listEvents", "The last events", recent)
             .asks::<Option<usize>>("count", "How many; 20 if missing").answers::<EventList>(),
         Route::new(M::POST, "/api/v1/dashboard", "openDashboard", "A link for one browser to the dashboard, which is opened on loopback if need be", dashboard).answers::<DashboardLink>(),
+        Route::new(M::GET, "/api/v1/logs", "listLog", "The last lines of the log", logs::recent)
+            .asks::<Option<usize>>("count", "How many; 20 if missing")
+            .asks::<Option<LogLevel>>("level", "Only lines that matter at least so much")
+            .asks::<Option<LogLayer>>("layer", "Only lines of this layer").answers::<LogList>(),
+        Route::new(M::GET, "/api/v1/logs/stream", "streamLog", "The last lines of the log and those that come, as server-sent events", logs::follow)
+            .asks::<Option<usize>>("count", "How many of the past; 20 if missing")
+            .asks::<Option<LogLevel>>("level", "Only lines that matter at least so much")
+            .asks::<Option<LogLayer>>("layer", "Only lines of this layer")
+            .answers_with("text/event-stream"),
+        Route::new(M::GET, "/api/v1/network", "getNetwork", "The nodes that this process sees, and the links between them", network).answers::<NetworkMap>(),
         Route::new(M::PUT, "/api/v1/log", "setLogFilter", "Change what the log says", log).takes::<LogFilter>().answers::<LogFilter>(),
         Route::new(M::GET, "/api/v1/openapi.json", "getOpenApi", "This document", openapi).answers_with("application/json"),
         Route::new(M::GET, "/metrics", "getMetrics", "Metrics for Prometheus: OpenMetrics when asked for by `Accept`, the older text format else", metrics).answers_with("text/plain"),
@@ -135,7 +147,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 #[rustfmt::skip]
-fn peer_routes() -> [Route; 12] {
+fn peer_routes() -> [Route; 13] {
     use Method as M;
     [
         Route::new(M::GET, "/api/v1/peers", "listPeers", "The known peers", peers)
@@ -150,6 +162,7 @@ fn peer_routes() -> [Route; 12] {
             .asks::<Option<bool>>("ban", "Ban it, too").answers::<Changed>(),
         Route::new(M::GET, "/api/v1/peers/{peer}/story", "getStory", "What happened to one peer", story).answers::<Story>(),
         Route::new(M::POST, "/api/v1/peers/{peer}/messages", "sendMessage", "Tell something to one connected peer", message).takes::<Telling>().answers::<Told>(),
+        Route::new(M::POST, "/api/v1/peers/{peer}/challenge", "challengePeer", "Have a connected peer prove its identity again", challenge).answers::<Proof>(),
         Route::new(M::GET, "/api/v1/bans", "listBans", "The bans in force", bans).answers::<BanList>(),
         Route::new(M::POST, "/api/v1/bans", "ban", "Ban a peer", ban).takes::<BanRequest>().answers::<Changed>(),
         Route::new(M::DELETE, "/api/v1/bans/{subject}", "unban", "End a ban", unban).answers::<Changed>(),
@@ -234,12 +247,31 @@ async fn broadcast(State(node): State<Shared>, Taken(what): Taken<Telling>) -> A
     node.broadcast(what).await.map(Json)
 }
 
+async fn topics(State(node): State<Shared>) -> Answered<TopicList> {
+    node.topics().await.map(Json)
+}
+
+async fn set_topics(
+    State(node): State<Shared>,
+    Taken(list): Taken<TopicList>,
+) -> Answered<TopicList> {
+    node.set_topics(list).await.map(Json)
+}
+
 async fn dashboard(State(node): State<Shared>) -> Answered<DashboardLink> {
     node.dashboard().open().await.map(Json)
 }
 
 async fn log(State(node): State<Shared>, Taken(filter): Taken<LogFilter>) -> Answered<LogFilter> {
     node.set_log_filter(filter).map(Json)
+}
+
+async fn network(State(node): State<Shared>) -> Answered<NetworkMap> {
+    node.network().await.map(Json)
+}
+
+async fn challenge(State(node): State<Shared>, Named(name): Named) -> Answered<Proof> {
+    node.challenge(&name).await.map(Json)
 }
 
 async fn openapi() -> Json<serde_json::Value> {

@@ -56,11 +56,15 @@ pub(super) async fn serve_socket(listener: tokio::net::UnixListener, operations:
 
 /// Serves TCP.
 pub(super) async fn serve_tcp(tcp: Tcp, token: Token, operations: Arc<Operations>) {
-    let router = service(Entry::Tcp(token), operations);
+    serve_router(tcp.listener, service(Entry::Tcp(token), operations)).await;
+}
+
+/// Serves a router over TCP, with the same bounds.
+pub(crate) async fn serve_router(listener: tokio::net::TcpListener, router: Router) {
     let mut places = Places::default();
     loop {
         let place = places.take().await;
-        match tcp.listener.accept().await {
+        match listener.accept().await {
             Ok((stream, _)) => places.serve(place, stream, &router),
             Err(error) => rest(&error).await,
         }

@@ -31,7 +31,7 @@ use super::trail;
 use crate::dashboard::sample;
 
 /// Between two signs of life on a silent stream.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -33,7 +33,7 @@ impl Token {
     /// When the file cannot be read or made, is open to others, or holds no token.
     pub fn load_or_create(path: &Path) -> Result<Self, Failure> {
         if !path.exists() {
-            create(path).map_err(|error| unusable(path, &plain_reason(&error)))?;
+            create(path).map_err(|error| not_made(path, &error))?;
         }
         Self::load(path)
     }
@@ -77,8 +77,23 @@ fn create(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    writeln!(file, "{}", to_hex(&random))?;
-    file.sync_all()
+    let written = writeln!(file, "{}", to_hex(&random)).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a token would be in the way of the next start; that there is none is told already.
+        let _ = std::fs::remove_file(path);
+    }
+    written
+}
+
+fn not_made(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        Exit::Local,
+        format!(
+            "cannot make the token file {}: {}; make room there or give its folder to this user",
+            path.display(),
+            plain_reason(error)
+        ),
+    )
 }
 
 fn unusable(path: &Path, why: &str) -> Failure {

@@ -34,6 +34,7 @@ files! {
     SCRIPT "dom.js" in "assets";
     SCRIPT "events.js" in "assets";
     SCRIPT "history.js" in "assets";
+    SCRIPT "network.js" in "assets";
     SCRIPT "peers.js" in "assets";
     SCRIPT "plot.js" in "assets";
     SCRIPT "topology.js" in "assets";

@@ -16,7 +16,7 @@ pub mod limits;
 pub mod sample;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -27,7 +27,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::control::model::{Code, DashboardLink, Problem};
-use crate::control::operations::Operations;
 use crate::failure::Failure;
 use doors::Doors;
 use limits::{CODE_LIFE, SESSION_LIFE};
@@ -149,7 +148,7 @@ impl Dashboard {
 }
 
 /// The page and its files.
-pub(crate) fn router() -> Router<Arc<Operations>> {
+pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(assets::page))
         .route("/assets/{name}", get(assets::file))

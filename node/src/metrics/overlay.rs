@@ -53,6 +53,7 @@ rows! {
     seen: Now, "Broadcasts remembered for deduplication";
     silent: Now, "Connected peers that have not answered for a few round trips";
     held: Now, "Broadcasts held for neighbours";
+    held_bytes: Now, "Their bytes";
     origins: Now, "Origins with a tree";
     wanted: Now, "Broadcasts that were announced and have not come";
     validating: Now, "Broadcasts that wait for a verdict";
@@ -64,6 +65,8 @@ rows! {
     broadcasts_stale: Total, "Broadcasts dropped for their age";
     broadcasts_invalid: Total, "Broadcasts that broke a rule";
     broadcasts_over_rate: Total, "Broadcasts dropped for their origin's rate";
+    broadcasts_over_share: Total, "Broadcasts passed on only where there was room, because more than a share came";
+    surplus_withheld: Total, "Broadcasts not pushed for this, and left to comparisons";
     validations_refused: Total, "Broadcasts of which nothing was kept because too many wait for a verdict";
     broadcasts_not_accepted: Total, "Broadcasts that the application rejected or ignored, or did not judge in time";
     announced: Total, "Announcements of broadcasts sent";

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_overlay::{Event, Instant, Overlay};
+use tokio::sync::oneshot;
 
 use super::story;
 use crate::clock::unix_millis;
@@ -88,6 +89,18 @@ impl Recorder {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let times = [self.bans_due, self.reputations_due, self.peers_due];
         times.into_iter().flatten().min()
+    }
+
+    /// Saves the bans now when one was pronounced or ended, ahead of what follows from it. What is
+    /// returned then tells when they are on the disk.
+    pub(super) fn save_verdicts(
+        &mut self,
+        overlay: &Overlay,
+        now: Instant,
+    ) -> Option<oneshot::Receiver<bool>> {
+        self.bans_due.filter(|due| *due <= now)?;
+        self.save_bans(overlay, now);
+        self.store.as_ref().map(|store| store.start_flush())
     }
 
     /// Saves what is due.

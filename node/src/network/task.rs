@@ -1,18 +1,19 @@
 //! The task that owns the overlay of a node: one input, then every output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_overlay::{
-    Action, DialTarget, Direction, Event, LinkEnd, LinkEndCause, LinkId, LinkInfo, Overlay,
+    Action, DialTarget, Direction, Event, Instant, LinkEnd, LinkEndCause, LinkId, LinkInfo,
+    Overlay, PeerState,
 };
 use dunlin_session::{NodeId, PeerInfo};
 use dunlin_transport::driver::{Connection, Endpoint};
 use tokio::sync::{mpsc, oneshot};
 
-use super::link::{self, Input};
+use super::link::{self, Input, Outgoing, Pushed};
 use super::recorder::Recorder;
 use crate::access::Guard;
 use crate::clock::Clock;
@@ -23,9 +24,13 @@ const INPUTS_MAX: usize = 1_024;
 /// How long the goodbyes may take.
 const GOODBYE: Duration = Duration::from_millis(700);
 const CLOSING: Duration = Duration::from_millis(400);
+/// How long a goodbye waits for the disk. A disk that is slower, or full, keeps nobody here.
+const RECORDING: Duration = Duration::from_millis(250);
+/// Bans whose goodbyes wait so at a time. Those of more are said at once.
+const HELD_MAX: usize = 64;
 
 /// Something to be done with the overlay between two inputs.
-pub(super) type WithOverlay = Box<dyn FnOnce(&mut Overlay, dunlin_overlay::Instant) + Send>;
+pub(super) type WithOverlay = Box<dyn FnOnce(&mut Overlay, Instant) + Send>;
 
 /// What the handle of a node asks for.
 pub(super) enum Order {
@@ -41,7 +46,13 @@ pub(super) enum Order {
 struct Link {
     peer: NodeId,
     connection: Connection,
-    outgoing: mpsc::Sender<Bytes>,
+    outgoing: Outgoing,
+}
+
+/// Goodbyes that wait until the ban that they tell of is on the disk.
+struct Held {
+    peers: BTreeSet<NodeId>,
+    actions: Vec<Action>,
 }
 
 pub(super) struct Task {
@@ -53,6 +64,8 @@ pub(super) struct Task {
     inbox: Option<PathBuf>,
     recorder: Recorder,
     links: BTreeMap<LinkId, Link>,
+    /// In the order in which their bans were pronounced.
+    held: VecDeque<Held>,
     next_link: u64,
     inputs: mpsc::Sender<Input>,
     arrived: mpsc::Receiver<Input>,
@@ -81,6 +94,7 @@ impl Task {
             inbox,
             recorder,
             links: BTreeMap::new(),
+            held: VecDeque::new(),
             next_link: 0,
             inputs,
             arrived,
@@ -116,7 +130,7 @@ impl Task {
     }
 
     /// When there is something to do without an input.
-    fn wake_at(&self) -> Option<dunlin_overlay::Instant> {
+    fn wake_at(&self) -> Option<Instant> {
         let times = [self.overlay.poll_timeout(), self.recorder.poll_timeout()];
         times.into_iter().flatten().min()
     }
@@ -130,8 +144,20 @@ impl Task {
             Input::Challenged(peer, link, is_proven) => {
                 self.overlay.handle_challenged(now, peer, link, is_proven);
             }
+            Input::Eased(link) => {
+                if let Some(link) = self.links.get(&link) {
+                    self.overlay
+                        .set_congested(link.peer, link.outgoing.is_congested());
+                }
+            }
+            Input::Recorded => {
+                let held = self.held.pop_front();
+                for action in held.into_iter().flat_map(|held| held.actions) {
+                    self.act(action);
+                }
+            }
             Input::Ended(peer, link, cause) => {
-                self.links.remove(&link);
+                self.forget_link(link);
                 self.overlay
                     .handle_disconnected(now, peer, LinkEnd { link, cause });
             }
@@ -200,22 +226,37 @@ impl Task {
         self.overlay.handle_connected(now, peer, link);
     }
 
-    /// Carries out what the overlay wants and tells what happened.
+    /// Tells what happened and carries out what the overlay wants.
     fn drain(&mut self) {
-        while let Some(action) = self.overlay.poll_action() {
-            match action {
-                Action::Send { peer, link, bytes } => self.send(peer, link, bytes),
-                Action::Dial(target) => self.dial(target),
-                Action::ChallengePeer { peer, link } => self.challenge(peer, link),
-                Action::CloseLink { link, reason, .. } => {
-                    tracing::debug!(?link, ?reason, "closing");
-                    // Its writer closes it after what is queued; its end is told by its reader.
-                    self.links.remove(&link);
-                }
+        let now = self.clock.now();
+        let mut is_done = false;
+        while !is_done {
+            let left = self.tell_events(now);
+            // A kill in between must not leave a peer that was sent away and may come back.
+            if let Some(recorded) = self.recorder.save_verdicts(&self.overlay, now) {
+                self.hold(left, recorded);
+            }
+            is_done = true;
+            while let Some(action) = self.overlay.poll_action() {
+                is_done = false;
+                self.act_or_hold(action);
             }
         }
-        let now = self.clock.now();
+        self.recorder.save(&self.overlay, now);
+    }
+
+    /// Tells the application and the store; the peers that were left.
+    fn tell_events(&mut self, now: Instant) -> BTreeSet<NodeId> {
+        let mut left = BTreeSet::new();
         while let Some(event) = self.overlay.poll_event() {
+            if let Event::PeerStateChanged {
+                peer,
+                to: PeerState::Banned | PeerState::Disconnected,
+                ..
+            } = &event
+            {
+                left.insert(*peer);
+            }
             let place = self.events.try_reserve();
             self.recorder.on_event(now, &event, place.is_ok());
             match place {
@@ -223,23 +264,77 @@ impl Task {
                 Err(_) => tracing::debug!("an event was dropped: nobody takes them"),
             }
         }
-        self.recorder.save(&self.overlay, now);
+        left
+    }
+
+    /// Lets what is to be sent to `peers` wait until `recorded`.
+    fn hold(&mut self, peers: BTreeSet<NodeId>, recorded: oneshot::Receiver<bool>) {
+        if peers.is_empty() || self.held.len() >= HELD_MAX {
+            return;
+        }
+        let actions = Vec::new();
+        self.held.push_back(Held { peers, actions });
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            // Whether it is on the disk, and why not, is told by the store.
+            let _ = tokio::time::timeout(RECORDING, recorded).await;
+            // When the node has ended, there is nobody to send away.
+            let _ = inputs.send(Input::Recorded).await;
+        });
+    }
+
+    fn act_or_hold(&mut self, action: Action) {
+        let of = match &action {
+            Action::Send { peer, .. } | Action::CloseLink { peer, .. } => Some(*peer),
+            Action::Dial(_) | Action::ChallengePeer { .. } => None,
+        };
+        let waits = |held: &&mut Held| of.is_some_and(|peer| held.peers.contains(&peer));
+        match self.held.iter_mut().find(waits) {
+            Some(held) => held.actions.push(action),
+            None => self.act(action),
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Send { peer, link, bytes } => self.send(peer, link, bytes),
+            Action::Dial(target) => self.dial(target),
+            Action::ChallengePeer { peer, link } => self.challenge(peer, link),
+            Action::CloseLink { link, reason, .. } => {
+                tracing::debug!(?link, ?reason, "closing");
+                // Its writer closes it after what is queued; its end is told by its reader.
+                self.forget_link(link);
+            }
+        }
+    }
+
+    /// A link that is gone congests nothing.
+    fn forget_link(&mut self, id: LinkId) -> Option<Link> {
+        let link = self.links.remove(&id)?;
+        if link.outgoing.is_congested() {
+            self.overlay.set_congested(link.peer, false);
+        }
+        Some(link)
     }
 
     fn send(&mut self, peer: NodeId, id: LinkId, bytes: Bytes) {
         let Some(link) = self.links.get(&id) else {
             return;
         };
-        if link.outgoing.try_send(bytes).is_err() {
-            tracing::debug!(?peer, "the link is too slow or gone");
-            link.connection.abort(0, "too slow");
-            self.links.remove(&id);
-            let end = LinkEnd {
-                link: id,
-                cause: LinkEndCause::Failed,
-            };
-            self.overlay
-                .handle_disconnected(self.clock.now(), peer, end);
+        match link.outgoing.push(bytes) {
+            Pushed::Taken => {}
+            Pushed::Congests => self.overlay.set_congested(peer, true),
+            Pushed::Refused => {
+                tracing::debug!(?peer, "the link is too slow or gone");
+                link.connection.abort(0, "too slow");
+                self.forget_link(id);
+                let end = LinkEnd {
+                    link: id,
+                    cause: LinkEndCause::Failed,
+                };
+                self.overlay
+                    .handle_disconnected(self.clock.now(), peer, end);
+            }
         }
     }
 

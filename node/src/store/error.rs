@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use thiserror::Error;
 
 use crate::failure::{Exit, Failure, plain_reason};
@@ -56,8 +56,21 @@ pub enum StoreError {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new(Exit::Local, error.to_string())
+        let advice = match &error {
+            StoreError::Sqlite { source, .. } if is_full(source) => {
+                "; make room there, then start again"
+            }
+            _ => "",
+        };
+        Self::new(Exit::Local, format!("{error}{advice}"))
     }
+}
+
+/// Whether the disk takes no more. When the file that cannot grow is the one with the index of the log,
+/// SQLite calls that a failure of the disk.
+fn is_full(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code.is_some_and(|code| [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE].contains(&code))
 }
 
 /// Whether the file itself is not what SQLite wrote.
@@ -71,7 +84,7 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 /// What SQLite says, in words for an operator.
 pub(super) fn plain(error: &rusqlite::Error) -> String {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "the disk is full".into(),
+        _ if is_full(error) => "the disk is full".into(),
         Some(ErrorCode::SystemIoFailure) => "the disk does not read or write".into(),
         Some(ErrorCode::ReadOnly) => "it may only be read".into(),
         Some(ErrorCode::CannotOpen) => {

@@ -3,9 +3,12 @@
 //! Without anything only warnings appear, of a node information too. `-v` adds information, `-vv`
 //! debugging, `-vvv` every packet. `DUNLIN_LOG`, or else `RUST_LOG`, takes a filter such as
 //! `dunlin_transport=debug` and wins over `-v`. A node reads both from its configuration as well, and
-//! bounds how often one place of the program may write (`limit`).
+//! bounds how often one place of the program may write (`limit`). The last lines of a node stay in memory
+//! ([`book`]).
 
+pub mod book;
 mod limit;
+pub mod limits;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -14,6 +17,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
+use self::book::{Book, Writing};
 use self::limit::{Limit, Limiter};
 use crate::config::{LogConfig, LogFormat};
 
@@ -48,6 +52,7 @@ pub fn level(verbosity: u8) -> Option<&'static str> {
 pub struct Logs {
     filter: reload::Handle<EnvFilter, Registry>,
     limiter: Arc<Limiter>,
+    book: Arc<Book>,
 }
 
 impl Logs {
@@ -61,15 +66,25 @@ impl Logs {
             LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
+        let book = Arc::new(Book::default());
+        // One bound for both: a line that stderr does not get is not kept either.
+        let both = lines.and_then(Writing(Arc::clone(&book)));
         // As above: the first logger stays.
         let _ = Registry::default()
             .with(filter)
-            .with(lines.with_filter(Limit(Arc::clone(&limiter))))
+            .with(both.with_filter(Limit(Arc::clone(&limiter))))
             .try_init();
         Self {
             filter: handle,
             limiter,
+            book,
         }
+    }
+
+    /// The last lines.
+    #[must_use]
+    pub const fn book(&self) -> &Arc<Book> {
+        &self.book
     }
 
     /// Takes another level, filter and bound.

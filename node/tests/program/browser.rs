@@ -8,7 +8,7 @@ use crate::process::{DEADLINE, until};
 use crate::webdriver::{Browser, ENTER};
 
 /// What the console may hold: nothing that a page does wrong.
-fn assert_clean(browser: &Browser) {
+pub(crate) fn assert_clean(browser: &Browser) {
     let console = browser.console();
     let entries = console.as_array().unwrap().iter();
     let bad: Vec<_> = entries.filter(|entry| entry["level"] != "INFO").collect();
@@ -100,7 +100,7 @@ fn tells_of_gossip(browser: &Browser, network: &Network) {
     browser.wait("document.querySelector('#hops-says').innerText.startsWith('1 broadcasts seen')");
     browser
         .wait("document.querySelector('#gossip-says').innerText.includes('1 broadcasts received')");
-    let says = texts(browser, ".says");
+    let says = texts(browser, "section:not([hidden]) .says");
     assert!(
         says.len() >= 11 && says.iter().all(|words| !words.is_empty()),
         "{says:#?}"

@@ -21,7 +21,7 @@ pub(crate) fn start(lab: &Lab, name: &str, more: &[&str]) -> (Running, String, S
     (node, id, address)
 }
 
-fn command(lab: &Lab, name: &str, words: &[&str]) -> Command {
+pub(crate) fn command(lab: &Lab, name: &str, words: &[&str]) -> Command {
     let mut command = dunlin();
     command.args(words).arg("--data-dir").arg(lab.path(name));
     command
@@ -43,18 +43,31 @@ pub(crate) fn json(lab: &Lab, name: &str, words: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error} in {text}"))
 }
 
+/// What the API answers over its Unix socket.
+#[cfg(unix)]
+pub(crate) fn get(socket: &std::path::Path, path: &str) -> Value {
+    use std::io::Read as _;
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error} in {answer}"))
+}
+
 /// Two nodes that are connected: the second has joined through the first.
-struct Pair {
-    lab: Lab,
+pub(crate) struct Pair {
+    pub(crate) lab: Lab,
     first: Running,
-    _second: Running,
-    first_id: String,
-    second_id: String,
-    second_address: String,
+    pub(crate) second: Running,
+    pub(crate) first_id: String,
+    pub(crate) second_id: String,
+    pub(crate) second_address: String,
 }
 
 impl Pair {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let lab = Lab::new();
         let (first, first_id, address) = start(&lab, "first", &[]);
         let at = format!("{first_id}@{address}");
@@ -62,7 +75,7 @@ impl Pair {
         let pair = Self {
             lab,
             first,
-            _second: second,
+            second,
             first_id,
             second_id,
             second_address,
@@ -73,7 +86,7 @@ impl Pair {
         pair
     }
 
-    fn connected(&self, name: &str) -> u64 {
+    pub(crate) fn connected(&self, name: &str) -> u64 {
         let list = json(&self.lab, name, &["peer", "list", "--format", "json"]);
         list["summary"]["connected"].as_u64().unwrap()
     }
@@ -93,6 +106,7 @@ fn every_command_says_that_no_node_runs_and_how_to_start_one() {
         &["peer", "bans"],
         &["peer", "info", "abc"],
         &["peer", "why", "abc"],
+        &["peer", "challenge", "abc"],
         &["peer", "top"],
         &["peer", "export", "-"],
         &["broadcast", "hello"],
@@ -103,6 +117,8 @@ fn every_command_says_that_no_node_runs_and_how_to_start_one() {
         &["stats"],
         &["metrics"],
         &["logs"],
+        &["logs", "-f"],
+        &["logs", "--events"],
         &["dashboard"],
     ] {
         let finished = ask(&lab, "nowhere", words);
@@ -177,8 +193,8 @@ fn two_nodes_are_listed_watched_and_stopped() {
     assert_eq!(trust["peers"][0]["id"], *pair.second_id);
     told(lab, "first", &["trust", "list"]);
     told(lab, "first", &["trust", "events"]);
-    let logs = told(lab, "first", &["logs"]);
-    assert!(logs.contains("connected"), "{logs}");
+    let events = told(lab, "first", &["logs", "--events"]);
+    assert!(events.contains("connected"), "{events}");
 
     let stopped = ask(lab, "first", &["stop"]);
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
@@ -364,7 +380,7 @@ fn messages_and_broadcasts_reach_who_listens() {
     let mut listening = Running::start(&mut command(
         lab,
         "second",
-        &["logs", "-f", "-n", "256", "--json"],
+        &["logs", "--events", "-f", "-n", "256", "--json"],
     ));
     let mut spoken = Chat::open(lab, "second", &[]);
     let said = told(lab, "first", &["broadcast", "to all of you"]);
@@ -532,7 +548,7 @@ fn a_slow_reader_of_the_event_stream_holds_nothing_up() {
     let mut quick = Running::start(&mut command(
         lab,
         "second",
-        &["logs", "-f", "-n", "256", "--json"],
+        &["logs", "--events", "-f", "-n", "256", "--json"],
     ));
     let text = "x".repeat(16_000);
     for number in 0..100 {

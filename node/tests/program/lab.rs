@@ -122,6 +122,9 @@ fn merged_shards_are_the_whole_to_the_byte() {
         let paths = [format!("whole/{file}"), format!("merged/{file}")];
         assert_eq!(text(&lab, &paths[0]), text(&lab, &paths[1]), "{file}");
     }
+    let json = run(merge.args(["--format", "json"]));
+    let whole: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(whole["runs"].as_array().map(Vec::len), Some(8), "{whole}");
     let mut part = dunlin();
     part.args(["lab", "merge"]).arg(lab.path("part-1"));
     let incomplete = run(part.arg("--out").arg(lab.path("x")));

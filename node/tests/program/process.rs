@@ -116,6 +116,12 @@ impl Running {
         );
     }
 
+    /// SIGKILL, at once: without another process in between.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the end; the rest of stdout comes with it.
     pub(crate) fn finish(mut self) -> Finished {
         let status = wait(&mut self.child, DEADLINE).expect("the program ends in time");

@@ -1,6 +1,7 @@
 //! Bodies of the fuzz targets. They live here so that they also run on stable, as unit tests over
 //! seeded inputs; a target calls one of them with the fuzzer's bytes.
 
+mod between_neighbours;
 mod management;
 mod structures;
 mod wire_bodies;
@@ -19,16 +20,15 @@ use bytes::Bytes;
 use dunlin_session::Identity;
 
 use crate::saved::SavedPeer;
-use crate::types::ShortId;
 use crate::wire::{
-    self, Announce, BroadcastBody, BroadcastFrame, Direct, Disconnect, DisconnectAck, GetPeers,
-    Hello, HelloReply, Message, Part, PartKind, Peers, Ping, Reconcile, RecordFields, Request,
-    Response, Tree, VerifiedRecord, Want, joined_announced, joined_ids, sign_broadcast,
+    self, BroadcastBody, BroadcastFrame, Direct, Disconnect, DisconnectAck, GetPeers, Hello,
+    HelloReply, Message, Peers, Ping, RecordFields, Request, Response, VerifiedRecord,
+    sign_broadcast,
 };
 use crate::{
-    Action, BroadcastId, Capabilities, DialTarget, Direction, DisconnectReason, Event, HintSource,
-    Instant, LinkEnd, LinkEndCause, LinkId, LinkInfo, Overlay, OverlayConfig, PeerPriority,
-    RequestId, RequestRefusal, Roles, WallClock, limits,
+    Action, Capabilities, DialTarget, Direction, DisconnectReason, Event, HintSource, Instant,
+    LinkEnd, LinkEndCause, LinkId, LinkInfo, Overlay, OverlayConfig, PeerPriority, RequestId,
+    RequestRefusal, Roles, WallClock, limits,
 };
 
 const START_MILLIS: u64 = 1_800_000_000_000;
@@ -118,6 +118,8 @@ struct World {
     challenged: Vec<(dunlin_session::NodeId, LinkId)>,
     /// The last question for peers that each peer was asked.
     asked: [u64; PEERS as usize],
+    /// The last question whom it trusts that each peer was asked.
+    asked_of_trust: [u64; PEERS as usize],
 }
 
 impl World {
@@ -148,6 +150,7 @@ impl World {
             requests: Vec::new(),
             challenged: Vec::new(),
             asked: [0; PEERS as usize],
+            asked_of_trust: [0; PEERS as usize],
         }
     }
 
@@ -231,7 +234,7 @@ impl World {
                 }
             }
             _ if choice == 255 => self.overlay.shutdown(now),
-            _ => {}
+            _ => self.speak_of_others(choice, id, input),
         }
     }
 
@@ -324,7 +327,7 @@ impl World {
             return self.relay_message(kind, number, (who, about), input);
         }
         if kind >= GOSSIP_KINDS {
-            return self.gossip_message(kind, number, about, input);
+            return self.gossip_message(kind, number, (who, about), input);
         }
         let message = match kind % 12 {
             0 => Message::Hello(Hello {
@@ -370,54 +373,6 @@ impl World {
             _ => Message::DisconnectAck(DisconnectAck {}),
         };
         message.encode()
-    }
-
-    /// An announcement, a question, a change of trees or a comparison. What they name exists in part:
-    /// the IDs begin with those of broadcasts that [`Self::broadcast_of`] makes of empty payloads.
-    fn gossip_message(&self, kind: u8, number: u64, about: u8, input: &mut Input<'_>) -> Vec<u8> {
-        let origin = &self.cast.identities[usize::from(about)];
-        let (body, _) = sign_broadcast(origin, &self.body_of(origin, number, 16, &[]));
-        let known = BroadcastId::of_body(&body).short();
-        let other = ShortId([input.byte(); 16]);
-        let flag = input.byte();
-        match kind % 4 {
-            0 => {
-                let pushed = joined_announced(&[(known, u16::from(flag)), (other, u16::MAX)]);
-                let offered = joined_ids(&[other]);
-                let (pushed, offered) = (pushed.as_slice(), offered.as_slice());
-                Message::Announce(Announce { pushed, offered }).encode()
-            }
-            1 => Message::Want(Want {
-                ids: &joined_ids(&[known, other]),
-                graft: flag < 128,
-            })
-            .encode(),
-            2 => Message::Tree(Tree {
-                prune: origin
-                    .node_id()
-                    .as_bytes()
-                    .get(..32 * usize::from(flag & 1))
-                    .unwrap_or(&[]),
-                graft: origin.node_id().as_bytes(),
-            })
-            .encode(),
-            _ => {
-                let upper = START_MILLIS + u64::from(flag) * 1_000;
-                let list = PartKind::List(vec![known, other]);
-                let parts = match flag % 3 {
-                    0 => vec![Part::fingerprint(upper, number)],
-                    1 => vec![Part { upper, kind: list }],
-                    _ => vec![Part::skip(upper), Part::fingerprint(upper + 1, number)],
-                };
-                Message::Reconcile(Reconcile {
-                    round: number,
-                    step: flag % 10,
-                    after: START_MILLIS - 600_000,
-                    parts,
-                })
-                .encode()
-            }
-        }
     }
 
     fn record(&self, about: u8, sequence: u64) -> VerifiedRecord {
@@ -504,9 +459,12 @@ impl World {
             peer,
             "and to their peers"
         );
-        let decoded = wire::decode(bytes).expect("what we send decodes");
-        if let Some(Message::GetPeers(question)) = decoded {
-            self.asked[usize::from(who)] = question.id;
+        match wire::decode(bytes).expect("what we send decodes") {
+            Some(Message::GetPeers(question)) => self.asked[usize::from(who)] = question.id,
+            Some(Message::TrustedPeersRequest(question)) => {
+                self.asked_of_trust[usize::from(who)] = question.id;
+            }
+            _ => {}
         }
     }
 
@@ -588,6 +546,25 @@ mod tests {
         for input in seeded_inputs(400, 1500) {
             overlay_operations(&input);
         }
+    }
+
+    #[test]
+    fn every_kind_of_message_between_neighbours_is_made() {
+        let world = World::new();
+        let kinds: std::collections::BTreeSet<u8> = (GOSSIP_KINDS..RELAY_KINDS)
+            .map(|kind| {
+                world.well_formed(
+                    0,
+                    &mut Input {
+                        rest: &[kind, 3, 2, 9, 0],
+                    },
+                )[1]
+            })
+            .collect();
+        assert_eq!(
+            kinds.into_iter().collect::<Vec<u8>>(),
+            [13, 14, 15, 16, 17, 18, 19, 21]
+        );
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::bucket::TokenBucket;
 use crate::gossip::seen::{Seen, SeenSet};
 use crate::types::BroadcastId;
 
-/// The set of seen broadcasts against a list that is kept sorted by hand, with eviction and expiry.
+/// The set of seen broadcasts against a list that is kept sorted by hand, with eviction and expiry. What is
+/// let go stays in it.
 /// No broadcast is new twice, except after it expired, when the age check refuses it.
 ///
 /// # Panics
@@ -33,6 +34,11 @@ pub fn seen_set(data: &[u8]) {
             continue;
         }
         let id = BroadcastId::of_body(&[choice % 64]);
+        if choice >= 224 {
+            // It stays known.
+            set.let_go(time, BroadcastId::of_body(&[input.byte() % 64]));
+            continue;
+        }
         let expected = if model.contains(&(time, id)) {
             Seen::Duplicate
         } else if floor.is_some_and(|floor| time <= floor) {

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use core::time::Duration;
+
 use crate::Instant;
 use crate::bucket::TokenBucket;
 use crate::limits::{ANNOUNCED_MAX, GIVEN_MAX, MUTE_MAX, OWED_MAX, TRUST_PER_MINUTE};
@@ -13,6 +15,8 @@ use crate::reputation::Evidence;
 use crate::reputation::evidence::{BROKEN, MUTE, WITHHELD};
 use crate::types::ShortId;
 
+/// How long a row of copies has to last at least to count as long.
+const GIVEN_FOR: Duration = Duration::from_secs(2);
 /// Tokens of a message about trust: the bucket counts whole tokens a second.
 const TRUST_COST: u64 = 60;
 
@@ -34,8 +38,9 @@ pub(crate) struct Conduct {
     past: Occasions,
     /// Announcements to it since it last said something of a broadcast.
     told: u32,
-    /// Copies to it since then.
+    /// Copies to it since then, and when the first of them went.
     given: u32,
+    given_since: Option<Instant>,
     /// Copies and announcements of it since it was last told of anything.
     owed: u32,
     /// What it announced lately, the oldest first.
@@ -98,6 +103,7 @@ impl Conduct {
             past: Occasions::new(now),
             told: 0,
             given: 0,
+            given_since: None,
             owed: 0,
             announced: VecDeque::new(),
             relied_at: None,
@@ -136,7 +142,7 @@ impl Conduct {
 
     /// It said something of a broadcast: had it, wanted it, brought it.
     pub(crate) const fn on_word(&mut self) {
-        (self.told, self.given) = (0, 0);
+        (self.told, self.given, self.given_since) = (0, 0, None);
     }
 
     /// It was told of so many broadcasts.
@@ -170,12 +176,14 @@ impl Conduct {
         self.announced.contains(key)
     }
 
-    /// It was pushed one more. True: it has said nothing for so long that it is to be announced to.
-    pub(crate) const fn on_given(&mut self) -> bool {
-        self.given += 1;
-        let is_long = self.given >= GIVEN_MAX;
+    /// It was pushed one more. True: it has said nothing for so long that it is to be announced to. A burst
+    /// is no long time.
+    pub(crate) fn on_given(&mut self, now: Instant) -> bool {
+        self.given = self.given.saturating_add(1);
+        let since = *self.given_since.get_or_insert(now);
+        let is_long = self.given >= GIVEN_MAX && now >= since + GIVEN_FOR;
         if is_long {
-            self.given = 0;
+            (self.given, self.given_since) = (0, None);
         }
         is_long
     }
@@ -201,8 +209,6 @@ impl Conduct {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
     use crate::types::BroadcastId;
 
@@ -257,8 +263,12 @@ mod tests {
         conduct.take(at(3));
         let heartbeat = conduct.take(at(4));
         assert!(heartbeat.is_some_and(|heartbeat| heartbeat.against >= MUTE));
-        assert!((1..GIVEN_MAX).all(|_| !conduct.on_given()));
-        assert!(conduct.on_given() && !conduct.on_given());
+        let (begun, later) = (Instant::ZERO, Instant::ZERO + GIVEN_FOR);
+        assert!((0..2 * GIVEN_MAX).all(|_| !conduct.on_given(begun)));
+        assert!(conduct.on_given(later) && !conduct.on_given(later));
+        conduct.on_word();
+        assert!((1..GIVEN_MAX).all(|n| !conduct.on_given(begun + GIVEN_FOR * n)));
+        assert!(conduct.on_given(begun + GIVEN_FOR * GIVEN_MAX));
     }
 
     #[test]

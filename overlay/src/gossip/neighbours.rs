@@ -13,12 +13,14 @@ use dunlin_session::NodeId;
 
 use super::conduct::{Conduct, Heartbeat};
 use super::mask::{Mask, Slot};
+use super::shares::Claim;
 use crate::Instant;
 use crate::bucket::TokenBucket;
 use crate::config::OverlayConfig;
 use crate::limits::{ANNOUNCEMENTS_PENDING_MAX, RECONCILE_BURST, RECONCILE_PER_SECOND};
 use crate::planted::{self, Bug};
-use crate::types::{Priority, ShortId};
+use crate::topics::Topics;
+use crate::types::ShortId;
 
 /// Questions in a row without an answer after which a peer is silent.
 const UNANSWERED_MAX: u32 = 3;
@@ -34,6 +36,8 @@ pub(crate) struct Neighbour {
     pub(crate) slot: Slot,
     /// Takes broadcasts.
     pub(crate) gossips: bool,
+    /// Of which topics it wants them for its own application.
+    pub(crate) topics: Topics,
     /// What it is to be told that we have, and whether it is to ask at once.
     pub(crate) announcements: Vec<(ShortId, bool)>,
     /// Something may be missing on either side: compare sets with it next.
@@ -43,6 +47,11 @@ pub(crate) struct Neighbour {
     messages: TokenBucket,
     bytes: TokenBucket,
     burst: (u64, u64),
+    /// The same for what it may send us, if it has our settings.
+    its_messages: TokenBucket,
+    its_bytes: TokenBucket,
+    /// What of the broadcasts that it brings first comes before the excess of others.
+    share: TokenBucket,
     comparisons: TokenBucket,
     heard_at: Instant,
     /// When the answer to the open question is overdue, and how many were not answered before.
@@ -68,15 +77,21 @@ impl Neighbour {
         let half = |number: u64| (number / 2).max(1);
         let (messages, bytes) = (config.messages, config.bytes);
         let burst = (half(messages.burst), half(bytes.burst));
+        let messages = TokenBucket::new(now, half(messages.per_second), burst.0);
+        let bytes = TokenBucket::new(now, half(bytes.per_second), burst.1);
         Self {
             slot,
             gossips,
+            topics: Topics::All,
             announcements: Vec::new(),
             needs_comparison: false,
             is_congested: false,
-            messages: TokenBucket::new(now, half(messages.per_second), burst.0),
-            bytes: TokenBucket::new(now, half(bytes.per_second), burst.1),
+            its_messages: messages.clone(),
+            its_bytes: bytes.clone(),
+            messages,
+            bytes,
             burst,
+            share: config.link_share.bucket(now),
             comparisons: TokenBucket::new(now, RECONCILE_PER_SECOND, RECONCILE_BURST),
             heard_at: now,
             question: None,
@@ -96,21 +111,41 @@ impl Neighbour {
         self.is_silent
     }
 
-    /// Whether a copy of `len` bytes may be sent to it now. What is urgent may use the last of what
-    /// is allowed, the rest leaves an eighth.
-    pub(crate) fn may_send(&mut self, now: Instant, len: usize, priority: Priority) -> bool {
-        let share = match priority {
-            Priority::High => 0,
-            Priority::Normal | Priority::Low => 8,
-        };
-        let kept = |burst: u64| burst.checked_div(share).unwrap_or(0);
+    /// Whether a copy of `len` bytes may be sent to it now; if so, it counts as sent.
+    pub(crate) fn may_send(&mut self, now: Instant, len: usize, claim: Claim) -> bool {
+        let len_tokens = u64::try_from(len).unwrap_or(u64::MAX);
+        self.has_room(now, len, claim)
+            && self.messages.take(now, 1)
+            && self.bytes.take(now, len_tokens)
+    }
+
+    /// The same, and nothing is counted.
+    pub(crate) fn has_room(&mut self, now: Instant, len: usize, claim: Claim) -> bool {
         let len = u64::try_from(len).unwrap_or(u64::MAX);
-        let (messages, bytes) = (kept(self.burst.0), kept(self.burst.1));
+        let (messages, bytes) = (claim.leaves(self.burst.0), claim.leaves(self.burst.1));
         !self.is_congested
             && self.messages.has(now, messages.saturating_add(1))
             && self.bytes.has(now, bytes.saturating_add(len))
-            && self.messages.take(now, 1)
-            && self.bytes.take(now, len)
+    }
+
+    /// It sent a copy of `len` bytes.
+    pub(crate) fn on_copy(&mut self, now: Instant, len: usize) {
+        self.its_messages.drain(now, 1);
+        let len = u64::try_from(len).unwrap_or(u64::MAX);
+        self.its_bytes.drain(now, len);
+    }
+
+    /// Whether it has sent so much lately that it may not have been allowed to send us something else.
+    /// An eighth is for what it takes copies to come here.
+    pub(crate) fn is_spent(&mut self, now: Instant) -> bool {
+        let enough = |burst: u64| Claim::Surplus.leaves(burst) + Claim::Fair.leaves(burst);
+        let (messages, bytes) = (enough(self.burst.0), enough(self.burst.1));
+        !self.its_messages.has(now, messages) || !self.its_bytes.has(now, bytes)
+    }
+
+    /// What it may still bring as its share.
+    pub(crate) fn share(&mut self) -> &mut TokenBucket {
+        &mut self.share
     }
 
     /// Notes that it is to be told of a broadcast; beyond the limit a comparison of sets will tell.
@@ -381,14 +416,34 @@ mod tests {
     }
 
     #[test]
-    fn what_is_urgent_may_use_the_last_of_the_rate() {
+    fn surplus_uses_half_of_the_rate_and_only_what_is_urgent_the_last_of_it() {
         let mut neighbours = one();
         let neighbour = neighbours.get_mut(&peer(1)).unwrap();
         let burst = config().messages.burst / 2;
-        let sent = (0..burst).filter(|_| neighbour.may_send(at(0), 1, Priority::Normal));
-        assert_eq!(sent.count() as u64, burst - burst / 8);
-        assert!(neighbour.may_send(at(0), 1, Priority::High));
+        let mut sent = |claim| {
+            let sent = (0..burst).filter(|_| neighbour.may_send(at(0), 1, claim));
+            u64::try_from(sent.count()).unwrap()
+        };
+        assert_eq!(sent(Claim::Surplus), burst / 2);
+        assert_eq!(sent(Claim::Fair), burst / 2 - burst / 8);
+        assert_eq!(sent(Claim::Surplus), 0);
+        assert!(neighbour.has_room(at(0), 1, Claim::Urgent));
         neighbour.is_congested = true;
-        assert!(!neighbour.may_send(at(0), 1, Priority::High));
+        assert!(!neighbour.may_send(at(0), 1, Claim::Urgent));
+    }
+
+    #[test]
+    fn who_has_sent_what_it_may_is_spent_and_recovers() {
+        let mut neighbours = one();
+        let neighbour = neighbours.get_mut(&peer(1)).unwrap();
+        let burst = config().messages.burst / 2;
+        // Of what it may send, three eighths are spent when surplus of the sender is near its end.
+        (0..burst * 3 / 8).for_each(|_| neighbour.on_copy(at(0), 1));
+        assert!(!neighbour.is_spent(at(0)));
+        neighbour.on_copy(at(0), 1);
+        assert!(neighbour.is_spent(at(0)) && !neighbour.is_spent(at(100)));
+        let bytes = usize::try_from(config().bytes.burst).unwrap();
+        neighbour.on_copy(at(100), bytes);
+        assert!(neighbour.is_spent(at(100)));
     }
 }

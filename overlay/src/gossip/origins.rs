@@ -6,15 +6,19 @@
 //! they come first (the *parent*), and the next best one (the *backup*). An origin costs about 200
 //! bytes; the one unused for longest leaves at the limit.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use dunlin_session::NodeId;
 
 use super::mask::{Mask, Slot};
+use super::shares::OriginRates;
 use crate::Instant;
 use crate::bucket::TokenBucket;
-use crate::config::Rate;
 use crate::limits::ORIGINS_MAX;
+
+/// For so long after an origin sent more than it may, nobody is blamed for dropping some of it.
+const EXCESS_REMEMBERED: Duration = Duration::from_secs(4);
 
 /// What is known of an origin's tree here.
 pub(crate) struct Origin {
@@ -28,6 +32,12 @@ pub(crate) struct Origin {
     pub(crate) settled_until: Instant,
     /// What of it is taken.
     rate: TokenBucket,
+    /// What of it is passed on before what others bring too much of.
+    share: TokenBucket,
+    /// What it may send by the rules, with some room for jitter.
+    lawful: TokenBucket,
+    /// Until when it counts as one that sends more.
+    excessive_until: Option<Instant>,
     used: u64,
 }
 
@@ -36,17 +46,17 @@ pub(crate) struct Origins {
     entries: BTreeMap<NodeId, Origin>,
     by_use: BTreeMap<u64, NodeId>,
     uses: u64,
-    rate: Rate,
+    rates: OriginRates,
 }
 
 impl Origins {
-    /// None yet; each may bring as much as `rate` says.
-    pub(crate) fn new(rate: Rate) -> Self {
+    /// None yet; each may bring as much as `rates` say.
+    pub(crate) fn new(rates: OriginRates) -> Self {
         Self {
             entries: BTreeMap::new(),
             by_use: BTreeMap::new(),
             uses: 0,
-            rate,
+            rates,
         }
     }
 
@@ -73,7 +83,7 @@ impl Origins {
     /// The entry of an origin of which a broadcast was verified; it is used now.
     pub(crate) fn touch(&mut self, now: Instant, id: NodeId) -> &mut Origin {
         self.uses += 1;
-        let (uses, rate) = (self.uses, self.rate);
+        let (uses, rates) = (self.uses, self.rates);
         let is_new = !self.entries.contains_key(&id);
         if is_new
             && self.entries.len() >= ORIGINS_MAX
@@ -86,7 +96,10 @@ impl Origins {
             parent: None,
             backup: None,
             settled_until: now,
-            rate: TokenBucket::new(now, rate.per_second, rate.burst),
+            rate: rates.taken.bucket(now),
+            share: rates.share.bucket(now),
+            lawful: rates.lawful().bucket(now),
+            excessive_until: None,
             used: uses,
         });
         if !is_new {
@@ -138,18 +151,32 @@ impl Origins {
 impl Origin {
     /// Whether one more broadcast is within the origin's rate.
     pub(crate) fn admit(&mut self, now: Instant) -> bool {
+        if !self.lawful.take(now, 1) {
+            self.excessive_until = Some(now + EXCESS_REMEMBERED);
+        }
         self.rate.take(now, 1)
+    }
+
+    /// What it may still have passed on as its share.
+    pub(crate) fn share(&mut self) -> &mut TokenBucket {
+        &mut self.share
     }
 
     /// Whether it speaks so much that somebody may have dropped some of it.
     pub(crate) fn is_strained(&mut self, now: Instant) -> bool {
-        self.rate.is_strained(now)
+        self.rate.is_strained(now) || self.is_excessive(now)
+    }
+
+    /// Whether it has sent more than the rules allow an origin lately.
+    pub(crate) fn is_excessive(&self, now: Instant) -> bool {
+        self.excessive_until.is_some_and(|until| now < until)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Rate;
 
     fn id(n: u64) -> NodeId {
         let mut bytes = [0; 32];
@@ -158,9 +185,9 @@ mod tests {
     }
 
     fn origins() -> Origins {
-        Origins::new(Rate {
-            per_second: 1,
-            burst: 2,
+        Origins::new(OriginRates {
+            taken: Rate::new(1, 2),
+            share: Rate::new(1, 1),
         })
     }
 
@@ -205,5 +232,22 @@ mod tests {
         let origin = origins.touch(Instant::ZERO, id(1));
         assert!(origin.admit(Instant::ZERO) && origin.admit(Instant::ZERO));
         assert!(!origin.admit(Instant::ZERO));
+    }
+
+    #[test]
+    fn who_sends_more_than_it_may_is_known_for_a_while() {
+        let mut origins = Origins::new(OriginRates {
+            taken: Rate::new(1_000, 1_000),
+            share: Rate::new(1, 1),
+        });
+        let origin = origins.touch(Instant::ZERO, id(1));
+        // An origin may send half of what is taken of it; a quarter of that is for jitter.
+        assert!((0..625).all(|_| origin.admit(Instant::ZERO)));
+        let later = Instant::ZERO + Duration::from_secs(2);
+        assert!(!origin.is_strained(later));
+        assert!((0..626).all(|_| origin.admit(later)));
+        assert!(origin.is_strained(later + Duration::from_secs(3)));
+        assert!(origin.is_excessive(later + Duration::from_secs(3)));
+        assert!(!origin.is_excessive(later + EXCESS_REMEMBERED));
     }
 }

@@ -6,6 +6,9 @@
 //! price of a flood above the capacity is that the window of acceptable times shrinks, not that
 //! messages repeat. Entries past the age limit leave without raising the floor, because the age
 //! check refuses their copies already.
+//!
+//! What is not held any more because its origin sent too much ([`super::store`]) is still remembered, but
+//! is no longer compared with neighbours: nobody could get it here.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +19,9 @@ use crate::types::{BroadcastId, ShortId};
 pub(crate) struct SeenSet {
     capacity: usize,
     entries: BTreeSet<(u64, BroadcastId)>,
-    /// The same by the first half of their IDs, as announcements name them.
+    /// Those that are not compared.
+    let_go: BTreeSet<(u64, BroadcastId)>,
+    /// Both by the first half of their IDs, as announcements name them.
     by_id: BTreeSet<ShortId>,
     /// Signed at or before this (milliseconds since the Unix epoch): refused.
     floor: Option<u64>,
@@ -39,6 +44,7 @@ impl SeenSet {
         Self {
             capacity: capacity.max(1),
             entries: BTreeSet::new(),
+            let_go: BTreeSet::new(),
             by_id: BTreeSet::new(),
             floor: None,
         }
@@ -46,7 +52,8 @@ impl SeenSet {
 
     /// Looks a broadcast up; changes nothing.
     pub(crate) fn lookup(&self, unix_millis: u64, id: BroadcastId) -> Seen {
-        if self.entries.contains(&(unix_millis, id)) {
+        let key = (unix_millis, id);
+        if self.entries.contains(&key) || self.let_go.contains(&key) {
             Seen::Duplicate
         } else if self.floor.is_some_and(|floor| unix_millis <= floor) {
             Seen::BelowFloor
@@ -59,7 +66,7 @@ impl SeenSet {
     pub(crate) fn insert(&mut self, unix_millis: u64, id: BroadcastId) {
         self.entries.insert((unix_millis, id));
         self.by_id.insert(id.short());
-        while self.entries.len() > self.capacity {
+        while self.len() > self.capacity {
             let Some(evicted) = self.pop_first() else {
                 break;
             };
@@ -72,7 +79,6 @@ impl SeenSet {
     /// Forgets what was signed before `oldest` (milliseconds since the Unix epoch).
     pub(crate) fn expire(&mut self, oldest: u64) {
         while self
-            .entries
             .first()
             .is_some_and(|&(unix_millis, _)| unix_millis < oldest)
         {
@@ -80,8 +86,24 @@ impl SeenSet {
         }
     }
 
+    /// Remembers one of them without comparing it from now on.
+    pub(crate) fn let_go(&mut self, unix_millis: u64, id: BroadcastId) {
+        if self.entries.remove(&(unix_millis, id)) {
+            self.let_go.insert((unix_millis, id));
+        }
+    }
+
+    fn first(&self) -> Option<&(u64, BroadcastId)> {
+        let firsts = [self.entries.first(), self.let_go.first()];
+        firsts.into_iter().flatten().min()
+    }
+
     fn pop_first(&mut self) -> Option<u64> {
-        let (unix_millis, id) = self.entries.pop_first()?;
+        let first = *self.first()?;
+        if !self.entries.remove(&first) {
+            self.let_go.remove(&first);
+        }
+        let (unix_millis, id) = first;
         self.by_id.remove(&id.short());
         Some(unix_millis)
     }
@@ -91,7 +113,7 @@ impl SeenSet {
         self.by_id.contains(id)
     }
 
-    /// All of them by the time they were signed.
+    /// Those that are compared, by the time they were signed.
     pub(crate) fn by_time(&self) -> &BTreeSet<(u64, BroadcastId)> {
         &self.entries
     }
@@ -103,7 +125,7 @@ impl SeenSet {
 
     /// How many are remembered.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.let_go.len()
     }
 }
 
@@ -159,14 +181,18 @@ mod tests {
         #[test]
         fn nothing_is_new_twice_whatever_the_capacity(
             capacity in 1usize..20,
-            arrivals in prop::collection::vec((0u64..30, 0u64..40), 0..200),
+            arrivals in prop::collection::vec((0u64..30, 0u64..40, any::<bool>()), 0..200),
         ) {
             let mut seen = SeenSet::new(capacity);
             let mut delivered = BTreeSet::new();
-            for (time, n) in arrivals {
+            for (time, n, is_let_go) in arrivals {
                 if seen.lookup(time, id(n)) == Seen::New {
                     prop_assert!(delivered.insert((time, n)), "{n} at {time} twice");
                     seen.insert(time, id(n));
+                }
+                if is_let_go {
+                    seen.let_go(time, id(n));
+                    prop_assert!(!seen.by_time().contains(&(time, id(n))));
                 }
                 prop_assert!(seen.len() <= capacity);
             }

@@ -42,13 +42,14 @@ pub(crate) struct Question {
 }
 
 impl Wants {
-    /// A peer says it has what we lack. False: there is no room to remember it.
+    /// A peer says it has what we lack. False: there is no room to remember it. At most `most` of one peer
+    /// are remembered, and at most [`WANTS_PER_PEER_MAX`].
     pub(crate) fn announced(
         &mut self,
         id: ShortId,
         peer: NodeId,
-        due: Instant,
-        grafts: bool,
+        (due, grafts): (Instant, bool),
+        most: usize,
     ) -> bool {
         if let Some(want) = self.entries.get_mut(&id) {
             let known = want.asked == Some(peer) || want.announcers.contains(&peer);
@@ -58,7 +59,7 @@ impl Wants {
             return true;
         }
         let of_peer = self.per_peer.get(&peer).copied().unwrap_or(0);
-        if of_peer >= WANTS_PER_PEER_MAX || self.entries.len() >= WANTS_MAX {
+        if of_peer >= most.min(WANTS_PER_PEER_MAX) || self.entries.len() >= WANTS_MAX {
             return false;
         }
         *self.per_peer.entry(peer).or_default() += 1;
@@ -180,9 +181,9 @@ mod tests {
     #[test]
     fn announcers_are_asked_one_after_the_other_until_it_comes() {
         let mut wants = Wants::default();
-        assert!(wants.announced(id(1), peer(1), at(200), true));
-        assert!(wants.announced(id(1), peer(2), at(250), true));
-        assert!(wants.announced(id(1), peer(1), at(260), true));
+        assert!(wants.announced(id(1), peer(1), (at(200), true), usize::MAX));
+        assert!(wants.announced(id(1), peer(2), (at(250), true), usize::MAX));
+        assert!(wants.announced(id(1), peer(1), (at(260), true), usize::MAX));
         assert_eq!(wants.next_due(), Some(at(200)));
         assert_eq!(ask(&mut wants, 199), []);
         assert_eq!(ask(&mut wants, 200), [peer(1)]);
@@ -197,8 +198,8 @@ mod tests {
     #[test]
     fn who_is_silent_is_not_asked_and_what_nobody_is_left_for_is_forgotten() {
         let mut wants = Wants::default();
-        wants.announced(id(1), peer(1), at(0), true);
-        wants.announced(id(1), peer(2), at(0), true);
+        wants.announced(id(1), peer(1), (at(0), true), usize::MAX);
+        wants.announced(id(1), peer(2), (at(0), true), usize::MAX);
         let (asked, _) = wants.ask(at(0), PATIENCE, |of| *of == peer(2), |_| true);
         assert_eq!(asked[0].peer, peer(2));
         assert_eq!(ask(&mut wants, 500), []);
@@ -209,7 +210,7 @@ mod tests {
     fn who_is_not_preferred_is_asked_last() {
         let mut wants = Wants::default();
         for n in 1..4 {
-            wants.announced(id(1), peer(n), at(0), true);
+            wants.announced(id(1), peer(n), (at(0), true), usize::MAX);
         }
         let mut asked = Vec::new();
         for millis in [0, 500, 1000, 1500] {
@@ -223,19 +224,21 @@ mod tests {
     fn each_limit_is_reached_and_not_passed() {
         let mut wants = Wants::default();
         for n in 0..WANTS_PER_PEER_MAX {
-            assert!(wants.announced(id(n), peer(1), at(0), false));
+            assert!(wants.announced(id(n), peer(1), (at(0), false), usize::MAX));
         }
-        assert!(!wants.announced(id(WANTS_PER_PEER_MAX), peer(1), at(0), false));
+        assert!(!wants.announced(id(WANTS_PER_PEER_MAX), peer(1), (at(0), false), usize::MAX));
         let mut n = WANTS_PER_PEER_MAX;
         while n < WANTS_MAX {
             let from = u8::try_from(2 + n / WANTS_PER_PEER_MAX).unwrap();
-            assert!(wants.announced(id(n), peer(from), at(0), false));
+            assert!(wants.announced(id(n), peer(from), (at(0), false), usize::MAX));
             n += 1;
         }
-        assert!(!wants.announced(id(n), peer(200), at(0), false));
+        assert!(!wants.announced(id(n), peer(200), (at(0), false), usize::MAX));
         assert_eq!(wants.len(), WANTS_MAX);
+        let listed = Wants::default().announced(id(0), peer(1), (at(0), false), 0);
+        assert!(!listed, "what is allowed is less");
         for from in 2..20 {
-            assert!(wants.announced(id(0), peer(from), at(0), false));
+            assert!(wants.announced(id(0), peer(from), (at(0), false), usize::MAX));
         }
         assert_eq!(wants.entries[&id(0)].announcers.len(), ANNOUNCERS_MAX);
     }

@@ -14,7 +14,9 @@ use crate::config::{Handlers, Validation};
 use crate::error::{OverlayError, PeerViolation};
 use crate::event::Event;
 use crate::gossip::mask::{Mask, Slot};
+use crate::gossip::neighbours::Neighbour;
 use crate::gossip::seen::Seen;
+use crate::gossip::shares;
 use crate::gossip::store::Held;
 use crate::limits::{BROADCAST_AGE_MAX, BROADCAST_PAYLOAD_LEN_MAX};
 use crate::planted::{self, Bug};
@@ -83,16 +85,19 @@ impl Overlay {
         };
         let is_offered = self.is_offered(priority, payload.len());
         self.find_tree(now, self.me);
-        self.gossip.store.insert(Held {
+        let message = Bytes::from(Message::Broadcast(frame).encode());
+        let is_fair = self.is_fair(now, self.me, None, message.len());
+        self.hold(Held {
             id,
             unix_millis,
             origin: self.me,
-            message: Bytes::from(Message::Broadcast(frame).encode()),
+            message,
             arrived: now,
             from: None,
             known_by: Mask::default(),
             blamed: None,
             priority,
+            is_fair,
             is_offered,
             is_pending: false,
         });
@@ -130,6 +135,9 @@ impl Overlay {
     pub(super) fn on_broadcast(&mut self, now: Instant, peer: NodeId, frame: BroadcastFrame<'_>) {
         let unix_millis_now = self.unix_millis(now);
         self.on_word(&peer);
+        if let Some(neighbour) = self.gossip.neighbours.get_mut(&peer) {
+            neighbour.on_copy(now, frame.body.len());
+        }
         let checked = match check_broadcast(frame, &self.config.network, unix_millis_now) {
             Ok(Some(checked)) => checked,
             Ok(None) => {
@@ -171,6 +179,7 @@ impl Overlay {
         } else {
             // Who was asked for it has brought it; that it was not wanted is not its fault.
             self.gossip.wants.arrived(&id.short());
+            self.gossip.declined.insert(now, id.short());
         }
     }
 
@@ -178,7 +187,7 @@ impl Overlay {
     /// if it had not come: it is not seen, and may come later.
     fn is_admitted(&mut self, now: Instant, peer: NodeId, origin: NodeId) -> bool {
         let waits = self.config.validation != Validation::None;
-        if waits && !self.gossip.validations.has_room(peer) {
+        if waits && !self.gossip.validations.has_room(peer, origin) {
             self.counters.validations_refused += 1;
             return false;
         }
@@ -187,6 +196,27 @@ impl Overlay {
             .is_none_or(|tree| tree.admit(now));
         self.counters.broadcasts_over_rate += u64::from(!is_admitted);
         is_admitted
+    }
+
+    /// Whether a broadcast is within the shares of its origin and of the neighbour that brought it first.
+    /// An origin without a tree has no share.
+    fn is_fair(&mut self, now: Instant, origin: NodeId, from: Option<NodeId>, len: usize) -> bool {
+        let gossip = &mut self.gossip;
+        let bringer = from.and_then(|peer| gossip.neighbours.get_mut(&peer));
+        let bringer = bringer.map(Neighbour::share);
+        let is_fair = gossip
+            .origins
+            .get_mut(&origin)
+            .is_some_and(|tree| shares::take(now, len, tree.share(), bringer));
+        self.counters.broadcasts_over_share += u64::from(!is_fair);
+        is_fair
+    }
+
+    /// Holds a broadcast for neighbours that lack it.
+    fn hold(&mut self, held: Held) {
+        for (unix_millis, id) in self.gossip.store.insert(held) {
+            self.seen.let_go(unix_millis, id);
+        }
     }
 
     /// A broadcast that is new here, and genuine.
@@ -211,8 +241,8 @@ impl Overlay {
         let from = self.parent_of_news(peer, slot, asked, origin);
         // Ours, from before a restart: neighbours kept it. It is passed on, not delivered.
         let is_ours = origin == self.me && !planted::is(Bug::OwnDelivered);
-        let is_handled = self.is_handled(body.topic) && !is_ours;
-        let waits = is_handled && self.hold_for_verdict(now, peer, id, origin);
+        let is_taken = self.is_taken(body.topic) && !is_ours;
+        let waits = is_taken && self.hold_for_verdict(now, peer, id, origin);
         let priority = body.priority();
         let is_offered = self.is_offered(priority, body.payload.len());
         if let Some(next) = checked.next_hop() {
@@ -220,16 +250,19 @@ impl Overlay {
             if let Some(slot) = slot.filter(|_| !planted::is(Bug::SentBackToSender)) {
                 known_by.set(slot, true);
             }
-            self.gossip.store.insert(Held {
+            let message = Bytes::from(Message::Broadcast(next).encode());
+            let is_fair = self.is_fair(now, origin, Some(peer), message.len());
+            self.hold(Held {
                 id,
                 unix_millis: body.unix_millis,
                 origin,
-                message: Bytes::from(Message::Broadcast(next).encode()),
+                message,
                 arrived: now,
                 from,
                 known_by,
                 blamed,
                 priority,
+                is_fair,
                 is_offered,
                 is_pending: waits,
             });
@@ -237,7 +270,7 @@ impl Overlay {
                 self.spread(now, id.short());
             }
         }
-        if is_handled {
+        if is_taken {
             self.out.event(Event::Broadcast {
                 id,
                 origin,

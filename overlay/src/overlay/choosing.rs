@@ -55,10 +55,8 @@ impl Overlay {
                 if !self.may_dial(now) || !self.wants_peers(now) {
                     return;
                 }
-                let is_going = self.dials.contains_key(&address)
-                    || self.dials.values().any(|dial| dial.is_to(id));
                 let is_late = is_strict && self.is_of_a_used_group(address);
-                if !is_going && !is_late {
+                if !is_late {
                     self.dial_peer(now, id, address);
                 }
             }

@@ -12,7 +12,10 @@ use dunlin_session::NodeId;
 use super::Overlay;
 use crate::Instant;
 use crate::gossip::reconcile::{fingerprint, members, split};
-use crate::limits::{ANNOUNCE_MAX, BROADCAST_AGE_MAX, RECONCILE_PARTS_MAX, RECONCILE_STEPS_MAX};
+use crate::gossip::shares::Claim;
+use crate::limits::{
+    ANNOUNCE_MAX, BROADCAST_AGE_MAX, RECONCILE_PARTS_MAX, RECONCILE_STEPS_MAX, WANTS_PER_PEER_MAX,
+};
 use crate::planted::{self, Bug};
 use crate::types::ShortId;
 use crate::wire::{Message, Part, PartKind, Reconcile};
@@ -111,23 +114,25 @@ impl Overlay {
             return;
         }
         let after = theirs.after.max(self.comparable_after(now));
-        let mut answer = Answer::default();
-        let mut lower = theirs.after;
-        for part in &theirs.parts {
-            let from = lower.max(after);
-            lower = part.upper;
+        let mut answer = Answer::new(&theirs.parts);
+        let begin = first_place(theirs);
+        for place in (begin..theirs.parts.len()).chain(0..begin) {
+            let Some(part) = theirs.parts.get(place) else {
+                continue;
+            };
+            let before = place.checked_sub(1).and_then(|of| theirs.parts.get(of));
+            let from = before.map_or(theirs.after, |of| of.upper).max(after);
             if part.upper <= from {
+                answer.drop(place);
                 continue;
             }
             match &part.kind {
-                PartKind::Skip => answer.skip(part.upper),
+                PartKind::Skip => {}
                 PartKind::Fingerprint(fingerprint) => {
-                    self.answer_range(&mut answer, (from, part.upper), *fingerprint, theirs.round);
+                    let range = (from, part.upper);
+                    self.answer_range(&mut answer, place, range, (*fingerprint, theirs.round));
                 }
-                PartKind::List(ids) => {
-                    self.on_listed(now, peer, (from, part.upper), ids);
-                    answer.skip(part.upper);
-                }
+                PartKind::List(ids) => self.on_listed(now, peer, (from, part.upper), ids),
             }
         }
         let is_question = |part: &Part| matches!(part.kind, PartKind::Fingerprint(_));
@@ -143,17 +148,23 @@ impl Overlay {
     }
 
     /// What to say of a range of which the other side gave a fingerprint.
-    fn answer_range(&self, answer: &mut Answer, (from, upper): (u64, u64), theirs: u64, salt: u64) {
+    fn answer_range(
+        &self,
+        answer: &mut Answer,
+        place: usize,
+        (from, upper): (u64, u64),
+        (theirs, salt): (u64, u64),
+    ) {
         let seen = self.seen.by_time();
         let ids = members(seen, from, upper).map(|(_, id)| id);
         if fingerprint(ids, salt) == theirs {
-            return answer.skip(upper);
+            return;
         }
         match split(seen, from, upper, salt) {
-            Some(parts) => answer.extend(parts, upper),
+            Some(parts) => answer.say(place, parts),
             None => {
                 let held = self.gossip.store.range(from, upper);
-                answer.list(held.map(|(key, _)| key), upper);
+                answer.list(place, held.map(|(key, _)| key), upper);
             }
         }
     }
@@ -169,7 +180,9 @@ impl Overlay {
         for &key in ids {
             if !self.seen.has(&key) && !planted::is(Bug::DifferencesIgnored) {
                 self.counters.differences += 1;
-                self.on_lacking(peer, key, now + self.config.graft_after, false);
+                let due = now + self.config.graft_after;
+                // Half of what may be asked of it is kept for what it announces.
+                self.on_lacking(now, peer, key, (due, false), WANTS_PER_PEER_MAX / 2);
             }
         }
         let gossip = &mut self.gossip;
@@ -177,7 +190,9 @@ impl Overlay {
             return;
         };
         for (key, held) in gossip.store.range(from, upper) {
-            if held.origin != peer && !ids.contains(&key) {
+            let may_ask =
+                held.is_fair || neighbour.has_room(now, held.message.len(), Claim::Surplus);
+            if held.origin != peer && may_ask && !ids.contains(&key) {
                 neighbour.announce_later(key, true);
                 gossip.flush_at = Some(now);
             }
@@ -185,49 +200,128 @@ impl Overlay {
     }
 }
 
-/// An answer in the making.
-#[derive(Default)]
+/// Where to begin with the parts of a question. There may not be room for all differences in one answer;
+/// this changes with the round and the step, so that differences that stay do not hide others.
+fn first_place(question: &Reconcile) -> usize {
+    let turned = question
+        .round
+        .rotate_right(u32::from(question.step) * u8::BITS);
+    let count = u64::try_from(question.parts.len().max(1)).unwrap_or(1);
+    usize::try_from(turned % count).unwrap_or(0)
+}
+
+/// An answer in the making: for each part of the question what is said of it, at first nothing.
 struct Answer {
-    parts: Vec<Part>,
+    parts: Vec<Vec<Part>>,
     listed: usize,
 }
 
 impl Answer {
-    fn skip(&mut self, upper: u64) {
-        match self.parts.last_mut() {
-            Some(last) if last.kind == PartKind::Skip => last.upper = upper,
-            _ => self.parts.push(Part::skip(upper)),
+    fn new(question: &[Part]) -> Self {
+        let nothing = |part: &Part| vec![Part::skip(part.upper)];
+        Self {
+            parts: question.iter().map(nothing).collect(),
+            listed: 0,
         }
     }
 
-    /// Adds fingerprints, if there is room for them (and for what may follow).
-    fn extend(&mut self, parts: Vec<Part>, upper: u64) {
-        if self.parts.len() + parts.len() < RECONCILE_PARTS_MAX {
-            self.parts.extend(parts);
-        } else {
-            self.skip(upper);
+    /// Nothing is to be said of this part, which we cannot compare.
+    fn drop(&mut self, place: usize) {
+        if let Some(of_place) = self.parts.get_mut(place) {
+            of_place.clear();
         }
     }
 
-    fn list(&mut self, ids: impl Iterator<Item = ShortId>, upper: u64) {
-        if self.parts.len() + 1 >= RECONCILE_PARTS_MAX || self.listed >= ANNOUNCE_MAX {
-            return self.skip(upper);
-        }
-        let ids: Vec<ShortId> = ids.take(ANNOUNCE_MAX - self.listed).collect();
-        self.listed += ids.len();
-        let kind = PartKind::List(ids);
-        self.parts.push(Part { upper, kind });
-    }
-
-    fn finish(mut self) -> Vec<Part> {
-        while self.parts.len() > RECONCILE_PARTS_MAX
-            || self
-                .parts
-                .last()
-                .is_some_and(|last| last.kind == PartKind::Skip)
+    /// Says this of a part, if there is room for it.
+    fn say(&mut self, place: usize, parts: Vec<Part>) {
+        let Some(of_place) = self.parts.get_mut(place) else {
+            return;
+        };
+        let former = core::mem::replace(of_place, parts);
+        if merged(self.parts.iter().flatten().cloned()).len() > RECONCILE_PARTS_MAX
+            && let Some(of_place) = self.parts.get_mut(place)
         {
-            self.parts.pop();
+            *of_place = former;
         }
-        self.parts
+    }
+
+    /// Lists what is held of it.
+    fn list(&mut self, place: usize, ids: impl Iterator<Item = ShortId>, upper: u64) {
+        if self.listed < ANNOUNCE_MAX {
+            let ids: Vec<ShortId> = ids.take(ANNOUNCE_MAX - self.listed).collect();
+            self.listed += ids.len();
+            let kind = PartKind::List(ids);
+            self.say(place, vec![Part { upper, kind }]);
+        }
+    }
+
+    fn finish(self) -> Vec<Part> {
+        merged(self.parts.into_iter().flatten())
+    }
+}
+
+/// The parts with those of which nothing is said joined; at the end nothing needs to be said of them.
+fn merged(all: impl Iterator<Item = Part>) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for part in all {
+        match parts.last_mut() {
+            Some(last) if last.kind == PartKind::Skip && part.kind == PartKind::Skip => {
+                last.upper = part.upper;
+            }
+            _ => parts.push(part),
+        }
+    }
+    parts.pop_if(|last| last.kind == PartKind::Skip);
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(round: u64, step: u8, count: u64) -> Reconcile {
+        Reconcile {
+            round,
+            step,
+            after: 0,
+            parts: (1..=count)
+                .map(|upper| Part::fingerprint(upper * 100, 0))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn every_part_comes_first_in_some_round() {
+        let firsts: std::collections::BTreeSet<usize> = (0..64)
+            .map(|round| first_place(&question(round, 0, 16)))
+            .collect();
+        assert_eq!(firsts.len(), 16);
+        assert_ne!(
+            first_place(&question(0x0305, 0, 16)),
+            first_place(&question(0x0305, 1, 16))
+        );
+        assert_eq!(first_place(&question(7, 0, 0)), 0);
+    }
+
+    #[test]
+    fn an_answer_has_at_most_so_many_parts_wherever_it_begins() {
+        let most = u64::try_from(RECONCILE_PARTS_MAX).unwrap();
+        let asked = question(0, 0, most);
+        for begin in [0, 20, RECONCILE_PARTS_MAX - 1] {
+            let mut answer = Answer::new(&asked.parts);
+            for place in (begin..RECONCILE_PARTS_MAX).chain(0..begin) {
+                let lower = u64::try_from(place).unwrap() * 100;
+                let parts = (1..=10).map(|n| Part::fingerprint(lower + n * 10, 0));
+                answer.say(place, parts.collect());
+            }
+            let parts = answer.finish();
+            assert!((RECONCILE_PARTS_MAX - 12..=RECONCILE_PARTS_MAX).contains(&parts.len()));
+            assert!(parts.is_sorted_by(|a, b| a.upper < b.upper));
+            let first = u64::try_from(begin).unwrap() * 100 + 10;
+            assert!(
+                parts.iter().any(|part| part.upper == first),
+                "where it begins"
+            );
+        }
     }
 }

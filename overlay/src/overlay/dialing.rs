@@ -333,9 +333,11 @@ impl Overlay {
 
     /// Known peers worth a dial, apart from the time.
     fn candidates(&self) -> impl Iterator<Item = (NodeId, &Entry)> {
-        self.table.iter().filter(|(_, entry)| {
+        self.table.iter().filter(|&(id, entry)| {
             entry.may_be_dialled()
                 && entry.is_choosable()
+                // At another of its addresses, while a link that it opened came and went.
+                && !self.dials.values().any(|dial| dial.is_to(id))
                 && entry.next_address().is_some_and(|address| {
                     !self.dials.contains_key(&address) && !self.is_banned_address(address.ip())
                 })

@@ -5,9 +5,10 @@ use dunlin_session::NodeId;
 use super::Overlay;
 use crate::Instant;
 use crate::error::{DecodeError, PeerViolation};
-use crate::limits::WANT_MAX;
+use crate::gossip::shares::Claim;
+use crate::limits::{WANT_MAX, WANTS_PER_PEER_MAX};
 use crate::planted::{self, Bug};
-use crate::types::{Priority, ShortId};
+use crate::types::ShortId;
 use crate::wire::{Announce, Message, Want, announced, joined_ids, short_ids};
 
 impl Overlay {
@@ -26,22 +27,33 @@ impl Overlay {
                 self.consider_shortcut(now, peer, key, age_millis);
                 self.audit_perhaps(now, peer, key);
             } else {
-                self.on_lacking(peer, key, graft_at, true);
+                self.on_lacking(now, peer, key, (graft_at, true), WANTS_PER_PEER_MAX);
             }
         }
         for key in offered {
-            self.on_lacking(peer, key, now, false);
+            self.on_lacking(now, peer, key, (now, false), WANTS_PER_PEER_MAX);
         }
         self.ask_for_missing(now);
     }
 
-    /// A neighbour has this; if it is new here, it is asked for at `due`, should it not come before.
-    pub(super) fn on_lacking(&mut self, peer: NodeId, key: ShortId, due: Instant, grafts: bool) {
+    /// A neighbour has this; if it is new here, it is asked for at `due`, should it not come before, unless
+    /// `most` are to be asked of that neighbour already.
+    pub(super) fn on_lacking(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+        key: ShortId,
+        (due, grafts): (Instant, bool),
+        most: usize,
+    ) {
         let gossip = &mut self.gossip;
         let slot = gossip.neighbours.get(&peer).map(|of| of.slot);
         if let (Some(held), Some(slot)) = (gossip.store.get_mut(&key), slot) {
             held.known_by.set(slot, true);
-        } else if !self.seen.has(&key) && !gossip.wants.announced(key, peer, due, grafts) {
+        } else if !self.seen.has(&key)
+            && (gossip.declined.has(now, &key)
+                || !gossip.wants.announced(key, peer, (due, grafts), most))
+        {
             self.counters.announcements_ignored += 1;
         }
     }
@@ -101,7 +113,12 @@ impl Overlay {
             {
                 tree.lazy.set(neighbour.slot, false);
             }
-            if !neighbour.may_send(now, held.message.len(), Priority::High) {
+            let claim = match (held.is_fair, held.is_offered) {
+                (true, false) => Claim::Urgent,
+                (true, true) => Claim::Fair,
+                (false, _) => Claim::Surplus,
+            };
+            if !neighbour.may_send(now, held.message.len(), claim) {
                 continue;
             }
             held.known_by.set(neighbour.slot, true);

@@ -63,6 +63,10 @@ impl Overlay {
             ),
             (self.gossip.wants.len() <= limits::WANTS_MAX, "WANTS_MAX"),
             (
+                self.gossip.declined.len() <= limits::DECLINED_MAX,
+                "DECLINED_MAX",
+            ),
+            (
                 self.gossip.validations.len() <= limits::VALIDATIONS_MAX,
                 "VALIDATIONS_MAX",
             ),

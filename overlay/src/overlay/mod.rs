@@ -6,7 +6,7 @@
 //! vouches for), [`saving`] (across restarts), [`exchange`] (learning of peers), [`roving`] (a link that
 //! wanders), [`broadcasting`] (ours and new ones),
 //! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
-//! [`validating`] (verdicts), [`conduct`] (what counts for and against peers), [`trusting`] (what they
+//! [`validating`] (verdicts), [`subscribing`] (topics), [`conduct`] (what counts for and against peers), [`trusting`] (what they
 //! say of each other), [`silence`] (who does not answer), [`messaging`] (direct messages and
 //! requests), [`parting`] (goodbyes), [`admission`] (who is taken and who goes for it), [`banning`],
 //! [`proving`] (identities once more), [`through`] (messages through a third node), [`restoring`] (what was
@@ -36,6 +36,7 @@ mod restoring;
 mod roving;
 mod saving;
 mod silence;
+mod subscribing;
 mod through;
 mod timers;
 mod trusting;

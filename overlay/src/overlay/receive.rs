@@ -81,6 +81,7 @@ impl Overlay {
                 self.on_trusted_peers_response(now, peer, &answer);
             }
             Message::Relay(relay) => self.on_relay(now, peer, &relay),
+            Message::Topics(topics) => self.on_topics(now, peer, &topics),
             Message::Direct(direct) => self.on_direct(now, peer, &direct),
             Message::Request(request) => self.on_request(now, peer, &request),
             Message::Response(response) => self.on_response(now, peer, &response),
@@ -107,7 +108,8 @@ fn needed(message: &Message<'_>) -> Capabilities {
         | Message::Announce(_)
         | Message::Want(_)
         | Message::Tree(_)
-        | Message::Reconcile(_) => Capabilities::GOSSIP,
+        | Message::Reconcile(_)
+        | Message::Topics(_) => Capabilities::GOSSIP,
         Message::Direct(_) => Capabilities::DIRECT,
         Message::Request(_) => Capabilities::REQUESTS,
         Message::Hello(_)

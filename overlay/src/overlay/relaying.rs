@@ -3,7 +3,8 @@
 //! A tree is what is left of a flood: the first broadcast of an origin goes to all neighbours, and
 //! whoever gets a second copy says so to its sender (*prune*), who announces to it from then on. So
 //! the tree consists of the fastest ways. Announcements carry how long their sender has had the
-//! broadcast; a neighbour that was faster than the parent takes its place (*graft*).
+//! broadcast; a neighbour that was faster than the parent takes its place (*graft*). How much of a link an
+//! origin may use up [`crate::gossip::shares`] says.
 
 use core::time::Duration;
 
@@ -14,10 +15,21 @@ use crate::Instant;
 use crate::event::Direction;
 use crate::gossip::mask::{Mask, Slot};
 use crate::gossip::origins::Origin;
+use crate::gossip::shares::Claim;
+use crate::gossip::store::Held;
 use crate::limits::{ANNOUNCE_MAX, TREE_ORIGINS_MAX};
 use crate::planted::{self, Bug};
-use crate::types::{Capabilities, ShortId};
+use crate::types::{Capabilities, Priority, ShortId};
 use crate::wire::{Announce, Message, Tree, joined_announced, joined_ids, joined_nodes, node_ids};
+
+/// How much of a link a broadcast that is pushed may use up.
+const fn push_claim(held: &Held) -> Claim {
+    match (held.is_fair, held.priority) {
+        (false, _) => Claim::Surplus,
+        (true, Priority::High) => Claim::Urgent,
+        (true, Priority::Normal | Priority::Low) => Claim::Fair,
+    }
+}
 
 /// By so much a neighbour must have been faster than the parent to take its place: above the jitter
 /// of most links.
@@ -40,6 +52,9 @@ impl Overlay {
         gossip.origins.on_slot_taken(slot);
         gossip.store.on_slot_taken(slot);
         self.on_conduct_known(now, peer);
+        if gossips {
+            self.tell_topics_to(peer);
+        }
         if opened && gossips && !planted::is(Bug::NewLinkNotCompared) {
             self.compare_with(now, peer, u64::MAX);
         }
@@ -98,7 +113,9 @@ impl Overlay {
         let Some(origin) = held.map(|held| held.origin) else {
             return;
         };
-        let lazy = match self.gossip.origins.get(&origin) {
+        let tree = self.gossip.origins.get(&origin);
+        let is_excessive = tree.is_some_and(|tree| tree.is_excessive(now));
+        let lazy = match tree {
             Some(tree) => tree.lazy,
             None => self.all_but_a_few(),
         };
@@ -107,8 +124,14 @@ impl Overlay {
             return;
         };
         let is_ours = held.origin == self.me;
-        let (mut pushes, mut mute) = (Vec::new(), Vec::new());
-        let mut announces = false;
+        let claim = push_claim(held);
+        if claim == Claim::Surplus && is_excessive {
+            // Who sends more than it may has its share and no more.
+            self.counters.surplus_withheld += 1;
+            return;
+        }
+        let (mut pushes, mut mute, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        let mut is_withheld = false;
         for (peer, neighbour) in gossip.neighbours.iter_mut() {
             if !neighbour.takes_broadcasts() {
                 neighbour.needs_comparison = true;
@@ -118,36 +141,58 @@ impl Overlay {
                 continue;
             }
             let is_pushed = !held.is_offered && !lazy.has(neighbour.slot) && !neighbour.is_barred;
-            if is_pushed && neighbour.may_send(now, held.message.len(), held.priority) {
+            if is_pushed && neighbour.may_send(now, held.message.len(), claim) {
                 held.known_by.set(neighbour.slot, true);
-                if neighbour.conduct.on_given() {
+                if held.is_fair && neighbour.conduct.on_given(now) {
                     mute.push(neighbour.slot);
                 }
                 pushes.push(peer);
+                continue;
+            }
+            let asks_at_once = is_pushed || held.is_offered;
+            // Surplus for which there is no room would not be brought to who asks for it either.
+            let is_surplus = claim == Claim::Surplus && !neighbour.is_congested;
+            if asks_at_once && is_surplus && !neighbour.has_room(now, held.message.len(), claim) {
+                is_withheld = true;
             } else {
-                neighbour.announce_later(key, held.is_offered || is_pushed);
-                announces = true;
+                told.push((peer, asks_at_once));
             }
         }
-        if announces && !planted::is(Bug::NothingAnnounced) {
-            let wait = if held.is_offered {
+        if is_withheld {
+            self.counters.surplus_withheld += 1;
+            told.retain(|&(_, asks_at_once)| asks_at_once);
+        }
+        // Who takes and says nothing is announced to. Whoever depends on us asks, and is pushed to again.
+        for slot in mute {
+            gossip.origins.on_slot_taken(slot);
+        }
+        let (message, is_offered) = (held.message.clone(), held.is_offered);
+        self.tell(now, key, &told, is_offered);
+        if !is_ours {
+            self.counters.copies_relayed += pushes.len() as u64;
+        }
+        for peer in pushes {
+            self.send_bytes(peer, message.clone());
+        }
+    }
+
+    /// Tells neighbours of a broadcast, with those of which they are told at the same time; whether they are to
+    /// ask at once.
+    fn tell(&mut self, now: Instant, key: ShortId, told: &[(NodeId, bool)], is_offered: bool) {
+        let gossip = &mut self.gossip;
+        for &(peer, asks_at_once) in told {
+            if let Some(neighbour) = gossip.neighbours.get_mut(&peer) {
+                neighbour.announce_later(key, asks_at_once);
+            }
+        }
+        if !told.is_empty() && !planted::is(Bug::NothingAnnounced) {
+            let wait = if is_offered {
                 Duration::ZERO
             } else {
                 self.config.announce_interval
             };
             let at = now + wait;
             gossip.flush_at = Some(gossip.flush_at.map_or(at, |due| due.min(at)));
-        }
-        // Who takes and says nothing is announced to. Whoever depends on us asks, and is pushed to again.
-        for slot in mute {
-            gossip.origins.on_slot_taken(slot);
-        }
-        let message = held.message.clone();
-        if !is_ours {
-            self.counters.copies_relayed += pushes.len() as u64;
-        }
-        for peer in pushes {
-            self.send_bytes(peer, message.clone());
         }
     }
 
@@ -167,6 +212,7 @@ impl Overlay {
             }
             for some in announcements.chunks(ANNOUNCE_MAX) {
                 let (mut pushed, mut offered) = (Vec::new(), Vec::new());
+                let mut is_told = false;
                 for &(key, ask_at_once) in some {
                     let held = gossip.store.get(&key);
                     let held = held.filter(|held| !held.known_by.has(neighbour.slot));
@@ -174,11 +220,13 @@ impl Overlay {
                     let age = now.saturating_duration_since(held.arrived).as_millis();
                     match ask_at_once {
                         true => offered.push(key),
-                        false => pushed.push((key, u16::try_from(age).unwrap_or(u16::MAX))),
+                        false => {
+                            is_told |= held.is_fair;
+                            pushed.push((key, u16::try_from(age).unwrap_or(u16::MAX)));
+                        }
                     }
                 }
-                let told = u32::try_from(pushed.len()).unwrap_or(u32::MAX);
-                neighbour.conduct.on_told(told);
+                neighbour.conduct.on_told(u32::from(is_told));
                 if !pushed.is_empty() || !offered.is_empty() {
                     messages.push((peer, pushed, offered));
                 }

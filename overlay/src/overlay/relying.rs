@@ -101,7 +101,7 @@ impl Overlay {
         let culprit = neighbours.holder(parent).filter(|&of| of != peer)?;
         let neighbour = neighbours.get_mut(&culprit)?;
         let is_excused = neighbour.conduct.has_announced(&key);
-        if neighbour.is_silent() || is_excused {
+        if neighbour.is_silent() || neighbour.is_spent(now) || is_excused {
             return None;
         }
         neighbour.conduct.on_withheld(now);
@@ -199,6 +199,7 @@ impl Overlay {
             if !is_strained
                 && let Some(neighbour) = self.gossip.neighbours.get_mut(&peer)
                 && !neighbour.is_silent()
+                && !neighbour.is_spent(now)
             {
                 neighbour.conduct.on_broken(now);
             }

@@ -15,9 +15,10 @@ use crate::Instant;
 use crate::error::{OverlayError, PeerViolation};
 use crate::event::{Event, RequestFailure};
 use crate::gossip::seen::Seen;
+use crate::gossip::shares::Claim;
 use crate::limits::{RELAY_AGE_MAX, RELAYED_PAYLOAD_LEN_MAX, RELAYS_TRIED_MAX};
 use crate::relayed::Waiting;
-use crate::types::{BroadcastId, Capabilities, Priority, RequestId, RequestRefusal};
+use crate::types::{BroadcastId, Capabilities, RequestId, RequestRefusal};
 use crate::wire::{CheckedRelay, Message, Relay, RelayBody, RelayKind, check_relay, sign_relay};
 
 /// How long a relay may take to give a message back.
@@ -224,7 +225,7 @@ impl Overlay {
         let message = Bytes::from(Message::Relay(relay.message()).encode());
         let neighbour = self.gossip.neighbours.get_mut(&relay.target);
         let has_room = neighbour
-            .is_some_and(|of| !of.is_silent() && of.may_send(now, message.len(), Priority::Normal));
+            .is_some_and(|of| !of.is_silent() && of.may_send(now, message.len(), Claim::Fair));
         if has_room {
             self.counters.relayed += 1;
             self.send_bytes(relay.target, message);

@@ -10,12 +10,15 @@ use crate::Instant;
 use crate::address::HostPort;
 use crate::book::Shelf;
 use crate::event::Direction;
+use crate::gossip::neighbours::Neighbour;
+use crate::gossip::origins::Origin;
+use crate::gossip::store::Held;
 use crate::peers::health::PeerHealth;
 use crate::peers::kind::ConnectionKind;
 use crate::peers::live::{Live, PeerCounters};
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::PeerSource;
-use crate::types::{Capabilities, PeerPriority, Roles};
+use crate::types::{BroadcastId, Capabilities, PeerPriority, Roles, ShortId};
 use crate::wire::VerifiedRecord;
 
 /// A known peer, as of now.
@@ -101,6 +104,8 @@ pub struct OverlayStats {
     pub silent: usize,
     /// Broadcasts held for neighbours (now).
     pub held: usize,
+    /// Their bytes (now).
+    pub held_bytes: usize,
     /// Origins with a tree (now).
     pub origins: usize,
     /// Broadcasts that were announced and have not come (now).
@@ -123,6 +128,11 @@ pub struct OverlayStats {
     pub broadcasts_invalid: u64,
     /// Broadcasts dropped for their origin's rate.
     pub broadcasts_over_rate: u64,
+    /// Broadcasts passed on only where there was room, because their origin, or who brought them, brings
+    /// more than its share.
+    pub broadcasts_over_share: u64,
+    /// Broadcasts not pushed for this, and left to comparisons.
+    pub surplus_withheld: u64,
     /// Broadcasts of which nothing was kept because too many wait for a verdict.
     pub validations_refused: u64,
     /// Broadcasts that the application rejected or ignored, or did not judge in time.
@@ -273,6 +283,30 @@ impl Overlay {
             .filter(|(_, health)| !health.is_healthy())
     }
 
+    /// Bytes of what is kept of broadcasts, that peers could make grow: those held, and the entries of those
+    /// remembered, missing, refused, announced and waiting, and of the trees. It is counted by the sizes of
+    /// the entries, so what containers and allocators add is not in it.
+    #[must_use]
+    pub fn gossip_bytes(&self) -> usize {
+        let gossip = &self.gossip;
+        let to_tell = |neighbour: &Neighbour| neighbour.announcements.len();
+        let announcements: usize = gossip.neighbours.iter().map(|(_, of)| to_tell(of)).sum();
+        let entries = [
+            (self.seen.len(), size_of::<(u64, BroadcastId, ShortId)>()),
+            (gossip.store.len(), size_of::<(Held, NodeId)>()),
+            (gossip.origins.len(), size_of::<(NodeId, Origin)>()),
+            (gossip.wants.len(), size_of::<(ShortId, [NodeId; 6])>()),
+            (gossip.declined.len(), size_of::<ShortId>()),
+            (
+                gossip.validations.len(),
+                size_of::<(BroadcastId, [NodeId; 2])>(),
+            ),
+            (announcements, size_of::<(ShortId, bool)>()),
+        ];
+        let entries: usize = entries.iter().map(|(count, each)| count * each).sum();
+        gossip.store.bytes() + entries
+    }
+
     /// Counters and sizes.
     #[must_use]
     pub fn stats(&self) -> OverlayStats {
@@ -287,6 +321,7 @@ impl Overlay {
             seen: self.seen.len(),
             silent: self.gossip.neighbours.silent(),
             held: self.gossip.store.len(),
+            held_bytes: self.gossip.store.bytes(),
             origins: self.gossip.origins.len(),
             wanted: self.gossip.wants.len(),
             validating: self.gossip.validations.len(),

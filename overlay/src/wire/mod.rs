@@ -9,6 +9,7 @@ mod gossip;
 pub(crate) mod profile;
 mod record;
 mod relay;
+mod topics;
 mod trust;
 
 use minicbor::{Decode, Decoder, Encode};
@@ -25,6 +26,7 @@ pub(crate) use self::record::{
     CheckedRecord, RECORD_CONTEXT, RecordError, RecordFields, SignedRecord, VerifiedRecord,
 };
 pub(crate) use self::relay::{CheckedRelay, Relay, RelayBody, RelayKind, check_relay, sign_relay};
+pub(crate) use self::topics::TopicList;
 pub(crate) use self::trust::{
     TrustUpdate, TrustedPeersRequest, TrustedPeersResponse, joined_trust, trust_entries,
 };
@@ -235,6 +237,8 @@ messages! {
     TrustedPeersResponse(TrustedPeersResponse<'b>) = 19,
     /// A message through a third node.
     Relay(Relay<'b>) = 20,
+    /// The topics that the sender takes.
+    Topics(TopicList<'b>) = 21,
 }
 
 /// `[type, body]`.

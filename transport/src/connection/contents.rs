@@ -60,6 +60,15 @@ impl Contents {
         }
     }
 
+    /// The stream of which a piece of `len` bytes, not its last one, is all there is.
+    pub(super) fn only_piece(&self, len: usize) -> Option<StreamId> {
+        let Some(Item::Stream { id, range, fin }) = &self.first else {
+            return None;
+        };
+        let is_only = self.more.is_empty() && self.reported.is_none() && !fin;
+        (is_only && range.end - range.start == len as u64).then_some(*id)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
         self.first.iter().chain(&self.more)
     }

@@ -10,6 +10,7 @@
 //! | `draft` | a packet under construction |
 //! | `size` | how large packets are |
 //! | `fill` | what a packet is filled with |
+//! | `train` | packets that are like the one before them |
 //! | `timers` | when to wake, and what then |
 //! | `closing` | FIN, RST and their echoes |
 //! | `rest` | what an idle connection gives back |
@@ -42,6 +43,7 @@ pub mod state;
 mod statistics;
 mod timers;
 mod tracing;
+mod train;
 mod transmit;
 #[cfg(test)]
 mod wraps;

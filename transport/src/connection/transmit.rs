@@ -34,6 +34,9 @@ pub(super) const FRAGMENT_OVERHEAD: usize = HEADER_LEN + LENGTH_LEN + 10;
 const IMMEDIATE_ACK_ROOM: usize = frame::IMMEDIATE_ACK_LEN + LENGTH_LEN;
 /// Bytes of an ACK_FREQUENCY frame, at most.
 const ACK_REQUEST_MAX: usize = 34;
+/// Datagrams at the beginning of a batch that bear the confirm message: without it the peer can open none,
+/// and one may be lost, or be overtaken by the next.
+const CONFIRM_COPIES: usize = 2;
 /// Bytes of a PING's body.
 const TOKEN_LEN: usize = 8;
 
@@ -72,12 +75,13 @@ impl Connection {
         // after a probe timeout has the base size: the path may have become narrower.
         let base = self.search.base();
         let mut segment = if self.probes > 0 { base } else { self.mtu };
-        for _ in 0..max_datagrams.clamp(1, SEGMENTS_MAX) {
-            if buf.len() + segment > UDP_PAYLOAD_MAX {
-                break;
-            }
+        let most = max_datagrams.clamp(1, SEGMENTS_MAX);
+        let mut left = most;
+        while left > 0 && buf.len() + segment <= UDP_PAYLOAD_MAX {
+            left -= 1;
             let start = buf.len();
-            if !self.write_datagram(now, segment, start == 0, buf) {
+            let confirms = most - left <= CONFIRM_COPIES;
+            if !self.write_datagram(now, segment, confirms, buf) {
                 break;
             }
             let length = buf.len() - start;
@@ -90,6 +94,7 @@ impl Connection {
             if length == self.mtu {
                 self.search.on_full_packet();
             }
+            left -= self.write_alike(now, segment, left, buf);
         }
         if self.streams.is_blocked() {
             self.wake_writers();
@@ -114,20 +119,20 @@ impl Connection {
         }
     }
 
-    /// Writes one datagram of at most `limit` bytes: a packet, and in front of the first one the
-    /// confirm message while it may be missing, if there is room for both.
+    /// Writes one datagram of at most `limit` bytes: a packet, and in front of it, if it `confirms`, the
+    /// confirm message while that may be missing, if there is room for both.
     fn write_datagram(
         &mut self,
         now: Instant,
         limit: usize,
-        first: bool,
+        confirms: bool,
         buf: &mut Vec<u8>,
     ) -> bool {
         let start = buf.len();
         if self.skipped.take(self.sent.next_number()) {
             self.sent.skip();
         }
-        if let Some(confirm) = self.confirm.as_ref().filter(|_| first) {
+        if let Some(confirm) = self.confirm.as_ref().filter(|_| confirms) {
             let mut header = Header::new(PacketType::Ack, self.remote_ids.current());
             header.sequence = self.sent.next_number().truncated();
             write_plain(buf, header, confirm);
@@ -137,7 +142,13 @@ impl Connection {
             // The plain profile opens it like any packet, and counts its mark.
             self.ecn.on_sent();
             self.trace_confirm(number, &buf[start..]);
-            if self.write_next_packet(now, limit - used, buf)
+            // What has to be acknowledged shows as well as a PING does that this arrived.
+            let spared = self.has_data() && core::mem::take(&mut self.ping);
+            if self.write_next_packet(now, limit - used, buf) {
+                return true;
+            }
+            self.ping |= spared;
+            if (spared && self.write_control_due(now, limit - used, buf))
                 || self.write_probe_ping(now, limit - used, buf)
             {
                 return true;
@@ -427,26 +438,54 @@ impl Connection {
     /// Completes the packet that begins at `start` (header space and body are there) and counts it
     /// as sent.
     fn seal_packet(&mut self, now: Instant, draft: &mut Draft, start: usize, buf: &mut Vec<u8>) {
-        let mut number = self.sent.next_number();
-        if planted::is(Bug::RetransmissionSameNumber) && self.loss.probe_count() > 0 {
-            number = self.sent.iter().next().map_or(number, |(first, _)| first);
-        }
-        let Some(protection) = &mut self.protection else {
-            return;
-        };
-        if !draft.frames.is_empty() {
+        let is_extended = !draft.frames.is_empty();
+        if is_extended {
             buf.extend_from_slice(&draft.frames);
             let length = u16::try_from(draft.frames.len()).unwrap_or(u16::MAX);
             buf.extend_from_slice(&length.to_be_bytes());
         }
-        buf.resize(buf.len() + protection.trailer_len(), 0);
         let header = &mut draft.header;
+        let Some((number, size)) = self.seal_behind_header(header, is_extended, start, buf) else {
+            return;
+        };
+        self.note_sent(
+            now,
+            (number, &draft.header),
+            (size, &draft.frames),
+            &draft.contents,
+        );
+        if planted::is(Bug::IdleRestartedBySending) {
+            self.timers.on_received(now);
+        }
+        if draft.ack_eliciting {
+            let contents = core::mem::take(&mut draft.contents);
+            self.tail_ends = draft.ends;
+            self.on_eliciting_sent(now, (number, size), contents);
+        } else if !planted::is(Bug::AckOnlyTakesNoNumber) {
+            self.sent.skip();
+        }
+    }
+
+    /// Gives the packet that begins at `start` its header and its trailer: number and size.
+    pub(super) fn seal_behind_header(
+        &mut self,
+        header: &mut Header,
+        is_extended: bool,
+        start: usize,
+        buf: &mut Vec<u8>,
+    ) -> Option<(PacketNumber, usize)> {
+        let mut number = self.sent.next_number();
+        if planted::is(Bug::RetransmissionSameNumber) && self.loss.probe_count() > 0 {
+            number = self.sent.iter().next().map_or(number, |(first, _)| first);
+        }
+        let protection = self.protection.as_mut()?;
+        buf.resize(buf.len() + protection.trailer_len(), 0);
         let largest = self.received.largest();
         header.flags = header
             .flags
             .with_if(largest.is_some(), Flags::ACK)
             .with_if(protection.is_sealed(), Flags::SEALED)
-            .with_if(!draft.frames.is_empty(), Flags::EXTENSION)
+            .with_if(is_extended, Flags::EXTENSION)
             .with_if(protection.key_phase(), Flags::KEY_PHASE);
         header.sequence = number.truncated();
         header.acknowledgment = largest.map_or(0, PacketNumber::truncated);
@@ -457,37 +496,30 @@ impl Connection {
             header.emit(bytes, protection.checksum_salt(Flow::Outgoing));
         }
         protection.seal(number, packet);
-        let size = packet.len();
-        self.on_packet_sent(now, number, size, draft);
+        Some((number, packet.len()))
     }
 
-    fn on_packet_sent(
+    /// Counts a packet that leaves, and tells who looks.
+    pub(super) fn note_sent(
         &mut self,
         now: Instant,
-        number: PacketNumber,
-        size: usize,
-        draft: &mut Draft,
+        packet: (PacketNumber, &Header),
+        (size, frames): (usize, &[u8]),
+        contents: &Contents,
     ) {
         self.stats.packets_sent += 1;
         self.ecn.on_sent();
-        self.trace_sent(
-            now,
-            (number, &draft.header),
-            (size, &draft.frames),
-            &draft.contents,
-        );
-        if planted::is(Bug::IdleRestartedBySending) {
-            self.timers.on_received(now);
-        }
-        if !draft.ack_eliciting {
-            if !planted::is(Bug::AckOnlyTakesNoNumber) {
-                self.sent.skip();
-            }
-            return;
-        }
-        let mut contents = core::mem::take(&mut draft.contents);
+        self.trace_sent(now, packet, (size, frames), contents);
+    }
+
+    /// A packet leaves that has to be acknowledged.
+    pub(super) fn on_eliciting_sent(
+        &mut self,
+        now: Instant,
+        (number, size): (PacketNumber, usize),
+        mut contents: Contents,
+    ) {
         contents.ecn = self.ecn.is_usable();
-        self.tail_ends = draft.ends;
         let was_idle = !self.sent.is_any_in_flight();
         let idle = was_idle.then(|| self.loss.time_since_sent(now));
         let size = u32::try_from(size).unwrap_or(u32::MAX);

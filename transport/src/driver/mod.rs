@@ -60,6 +60,7 @@ mod endpoint;
 mod error;
 mod incoming;
 mod link;
+mod many;
 mod options;
 mod records;
 mod socket;

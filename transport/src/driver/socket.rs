@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::many;
 use crate::io::{EcnMark, Transmit};
 use crate::limits;
 
@@ -29,6 +30,8 @@ pub(super) struct Socket {
     io: UdpSocket,
     udp: UdpSocketState,
     gso: bool,
+    /// The mark that datagrams get which are given none.
+    mark: Option<EcnMark>,
     buffer: Vec<u8>,
     meta: [RecvMeta; RECEIVE_BUFFERS],
     /// Buffers that the next receive call may fill.
@@ -59,6 +62,7 @@ impl Socket {
                 tracing::debug!(%error, "the system refused a socket buffer size");
             }
         }
+        let mark = mark_as_capable(&socket, address).then_some(EcnMark::Ect0);
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         let io = UdpSocket::from_std(socket.into())?;
@@ -68,6 +72,7 @@ impl Socket {
             io,
             udp,
             gso,
+            mark,
             buffer: vec![0; RECEIVE_BUFFERS * RECEIVE_BUFFER_SIZE],
             meta: [RecvMeta::default(); RECEIVE_BUFFERS],
             wanted: RECEIVE_BUFFERS_MIN.min(RECEIVE_BUFFERS),
@@ -163,11 +168,15 @@ impl Socket {
     ) -> Poll<io::Result<()>> {
         while let Some(batch) = outgoing.front() {
             ready!(self.io.poll_send_ready(cx))?;
-            let result = self.io.try_io(Interest::WRITABLE, || {
-                batch.send(&mut self.gso, |transmit| {
-                    self.udp.try_send(UdpSockRef::from(&self.io), transmit)
-                })
-            });
+            let Self {
+                io, udp, gso, mark, ..
+            } = &mut *self;
+            let kernel = Kernel {
+                io,
+                udp,
+                mark: mark.map(to_codepoint),
+            };
+            let result = io.try_io(Interest::WRITABLE, || batch.send(gso, kernel));
             match result {
                 Ok(()) => outgoing.pop_front(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -175,6 +184,55 @@ impl Socket {
             }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Lets datagrams that are given no mark say that they are ECN-capable (RFC 3168); false: the system does
+/// not, or not for all that leave from `address`.
+fn mark_as_capable(socket: &socket2::Socket, address: SocketAddr) -> bool {
+    let ect0 = EcnCodepoint::Ect0 as u32;
+    let by_ipv4 = socket.set_tos_v4(ect0).is_ok();
+    by_ipv4 && (address.is_ipv4() || socket.set_tclass_v6(ect0).is_ok())
+}
+
+/// Takes datagrams.
+trait Sink {
+    /// Takes a datagram or a train of them.
+    fn take(&mut self, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()>;
+
+    /// Takes datagrams of `segment` bytes, and a shorter one at the end, without making a train of
+    /// them; as many bytes as are returned. None: it does not take these together.
+    fn take_many(
+        &mut self,
+        _transmit: &quinn_udp::Transmit<'_>,
+        _segment: usize,
+    ) -> Option<io::Result<usize>> {
+        None
+    }
+}
+
+/// The socket's side of the system.
+struct Kernel<'a> {
+    io: &'a UdpSocket,
+    udp: &'a UdpSocketState,
+    /// The mark of what is given none.
+    mark: Option<EcnCodepoint>,
+}
+
+impl Sink for Kernel<'_> {
+    fn take(&mut self, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()> {
+        self.udp.try_send(UdpSockRef::from(self.io), transmit)
+    }
+
+    fn take_many(
+        &mut self,
+        transmit: &quinn_udp::Transmit<'_>,
+        segment: usize,
+    ) -> Option<io::Result<usize>> {
+        if transmit.ecn.is_none() || transmit.ecn != self.mark {
+            return None;
+        }
+        many::send(self.io, transmit.destination, transmit.contents, segment)
     }
 }
 
@@ -256,16 +314,12 @@ struct Batch {
 }
 
 impl Batch {
-    /// Hands the rest to the kernel through `send`.
+    /// Hands the rest to `sink`.
     ///
     /// # Errors
     /// Only [`io::ErrorKind::WouldBlock`]; what was not sent is kept. A datagram that the kernel
     /// refuses on its own for any other reason counts as lost on the way.
-    fn send(
-        &mut self,
-        gso: &mut bool,
-        mut send: impl FnMut(&quinn_udp::Transmit<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn send(&mut self, gso: &mut bool, mut sink: impl Sink) -> io::Result<()> {
         let Some(transmit) = self.transmit else {
             return Ok(());
         };
@@ -273,17 +327,31 @@ impl Batch {
         let segment = transmit.segment_size.unwrap_or(size).max(1);
         let train = segment * (limits::UDP_PAYLOAD_MAX / segment).clamp(1, limits::SEGMENTS_MAX);
         while self.sent < size {
-            let rest = size - self.sent;
-            let as_train = *gso && !self.one_by_one && rest > segment;
-            let length = rest.min(if as_train { train } else { segment });
-            let result = send(&quinn_udp::Transmit {
+            let rest = &self.bytes[self.sent..size];
+            let as_train = *gso && !self.one_by_one && rest.len() > segment;
+            let of = |length: usize| quinn_udp::Transmit {
                 destination: transmit.destination,
                 ecn: transmit.ecn.map(to_codepoint),
-                contents: &self.bytes[self.sent..self.sent + length],
+                contents: &rest[..length.min(rest.len())],
                 segment_size: as_train.then_some(segment),
                 src_ip: None,
-            });
-            match result {
+            };
+            if !as_train && rest.len() > segment {
+                match sink.take_many(&of(rest.len()), segment) {
+                    Some(Ok(taken)) if taken > 0 => {
+                        self.sent += taken;
+                        *gso = *gso && !self.one_by_one;
+                        continue;
+                    }
+                    Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Err(error);
+                    }
+                    // The first one is the problem: it is tried alone.
+                    _ => {}
+                }
+            }
+            let length = rest.len().min(if as_train { train } else { segment });
+            match sink.take(&of(length)) {
                 Ok(()) => {
                     self.sent += length;
                     // The same bytes pass one by one: it was the train that the kernel, the
@@ -325,6 +393,80 @@ const fn from_codepoint(codepoint: EcnCodepoint) -> EcnMark {
 mod tests {
     use super::*;
 
+    impl<F: FnMut(&quinn_udp::Transmit<'_>) -> io::Result<()>> Sink for F {
+        fn take(&mut self, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()> {
+            self(transmit)
+        }
+    }
+
+    /// Takes as many datagrams together as it has room for, and none that begins with `refused`.
+    struct Many {
+        room: usize,
+        refused: u8,
+        calls: Vec<Vec<u8>>,
+    }
+
+    impl Sink for &mut Many {
+        fn take(&mut self, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()> {
+            self.calls.push(transmit.contents.to_vec());
+            match transmit.contents[0] == self.refused {
+                true => Err(io::Error::from_raw_os_error(libc_error::EMSGSIZE)),
+                false => Ok(()),
+            }
+        }
+
+        fn take_many(
+            &mut self,
+            transmit: &quinn_udp::Transmit<'_>,
+            segment: usize,
+        ) -> Option<io::Result<usize>> {
+            assert_eq!(transmit.segment_size, None, "no train");
+            let mut taken = Vec::new();
+            for datagram in transmit.contents.chunks(segment).take(self.room) {
+                if datagram[0] == self.refused {
+                    break;
+                }
+                taken.extend_from_slice(datagram);
+            }
+            if self.room == 0 {
+                return Some(Err(io::ErrorKind::WouldBlock.into()));
+            }
+            if taken.is_empty() {
+                return Some(Err(io::Error::from_raw_os_error(libc_error::EMSGSIZE)));
+            }
+            self.calls.push(taken.clone());
+            Some(Ok(taken.len()))
+        }
+    }
+
+    #[test]
+    fn without_offload_many_datagrams_go_in_one_call_and_a_refused_one_costs_only_itself() {
+        let mut many = Many {
+            room: 10,
+            refused: 3,
+            calls: Vec::new(),
+        };
+        batch().send(&mut false, &mut many).unwrap();
+        let expected: [&[u8]; 3] = [&[0, 1, 2], &[3, 4, 5], &[6, 7, 8, 9]];
+        assert_eq!(many.calls, expected, "the second one was tried alone");
+    }
+
+    #[test]
+    fn what_the_socket_has_no_room_for_in_one_call_is_kept() {
+        let mut many = Many {
+            room: 2,
+            refused: 255,
+            calls: Vec::new(),
+        };
+        let mut batch = batch();
+        batch.send(&mut false, &mut many).unwrap();
+        assert_eq!(many.calls, [(0..6).collect::<Vec<u8>>(), (6..10).collect()]);
+        batch.sent = 3;
+        many.room = 0;
+        assert!(batch.send(&mut false, &mut many).is_err());
+        assert_eq!(batch.sent, 3);
+    }
+
     /// Ten bytes in segments of three: 012 345 678 9.
     fn batch() -> Batch {
         Batch {
@@ -354,7 +496,7 @@ mod tests {
     fn sends_a_train_in_one_call_when_the_kernel_takes_it() {
         let (mut gso, mut calls) = (true, Vec::new());
         batch()
-            .send(&mut gso, |transmit| {
+            .send(&mut gso, |transmit: &quinn_udp::Transmit<'_>| {
                 calls.push((transmit.contents.to_vec(), transmit.segment_size));
                 Ok(())
             })
@@ -368,7 +510,7 @@ mod tests {
         for kind in [libc_error::EIO, libc_error::EINVAL, libc_error::EMSGSIZE] {
             let (mut gso, mut sent) = (true, Vec::new());
             batch()
-                .send(&mut gso, |transmit| {
+                .send(&mut gso, |transmit: &quinn_udp::Transmit<'_>| {
                     if transmit.segment_size.is_some() {
                         return Err(io::Error::from_raw_os_error(kind));
                     }
@@ -385,7 +527,7 @@ mod tests {
     fn keeps_offload_when_the_destination_is_the_problem() {
         let mut gso = true;
         batch()
-            .send(&mut gso, |_| {
+            .send(&mut gso, |_: &quinn_udp::Transmit<'_>| {
                 Err(io::Error::from_raw_os_error(libc_error::EINVAL))
             })
             .unwrap();
@@ -425,7 +567,7 @@ mod tests {
         });
         let (mut gso, mut lengths) = (true, Vec::new());
         large
-            .send(&mut gso, |transmit| {
+            .send(&mut gso, |transmit: &quinn_udp::Transmit<'_>| {
                 lengths.push(transmit.contents.len());
                 Ok(())
             })

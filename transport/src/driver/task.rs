@@ -23,6 +23,10 @@ use crate::tap::{Tap, Tapped};
 /// what the rounds bring. Guess: sixteen full batches are about 3 ms of work.
 const ROUNDS_PER_POLL: usize = 16;
 
+/// Turns of other tasks after a handshake before anything leaves: who accepts, and who serves what was
+/// accepted, may answer a request that came with its end in the same datagram.
+const TURNS_AFTER_HANDSHAKE: u8 = 2;
+
 /// Drives one core: that of UDP until the endpoint's handles are gone and its connections are over,
 /// that of a TCP stream until its one connection is over.
 pub(super) struct EndpointTask<L> {
@@ -33,6 +37,8 @@ pub(super) struct EndpointTask<L> {
     armed: Option<Instant>,
     wakes: Wakes,
     busy: BusyPoll,
+    /// Turns that other tasks get before anything leaves.
+    turns: u8,
     /// Sees every datagram.
     tap: Option<Box<dyn Tap>>,
     /// Of a TCP stream.
@@ -45,7 +51,7 @@ struct Round {
     idle: bool,
     /// The task is idle and looks again instead of sleeping.
     look: bool,
-    /// Somebody was woken, and has something to do before the next round.
+    /// Others have something to do before the next round: somebody was woken.
     woke: bool,
     /// The task ends.
     finished: bool,
@@ -69,6 +75,7 @@ impl<L: Link> EndpointTask<L> {
             armed: None,
             wakes: Wakes::default(),
             busy: BusyPoll::new(Duration::ZERO),
+            turns: 0,
             tap,
             membership: None,
         }
@@ -105,7 +112,10 @@ impl<L: Link> EndpointTask<L> {
         if let Poll::Ready(result) = self.link.poll_send(cx) {
             result?;
         }
-        round.map(|round| Round { woke, ..round })
+        round.map(|round| Round {
+            woke: woke || round.woke,
+            ..round
+        })
     }
 
     /// The endpoint was bound to another address: what leaves from now on leaves from there.
@@ -130,6 +140,7 @@ impl<L: Link> EndpointTask<L> {
             tap,
             membership,
             busy,
+            turns,
             ..
         } = self;
         let now = shared.clock.now();
@@ -147,24 +158,18 @@ impl<L: Link> EndpointTask<L> {
                 state.core.handle_timeout(now);
             }
             let blocked = !link.is_clear();
-            if !blocked {
-                link.fill(|buffer| {
-                    let transmit = state.core.poll_transmit(now, most, buffer);
-                    if let (Some(tap), Some(sent)) = (&mut *tap, transmit) {
-                        let way = (Flow::Outgoing, shared.local_addr(), sent.destination);
-                        let segment = sent.segment_size.unwrap_or(sent.size).max(1);
-                        for datagram in buffer.chunks(segment) {
-                            see(&mut **tap, now, way, sent.ecn, datagram);
-                        }
-                    }
-                    transmit
-                });
+            *turns = match state.core.take_established() {
+                true => TURNS_AFTER_HANDSHAKE,
+                false => turns.saturating_sub(1),
+            };
+            if !blocked && *turns == 0 {
+                fill(link, (state, tap, now), shared.local_addr(), most);
             }
             if let Some(membership) = membership {
                 membership.observe(datagrams, state.core.connection_count() > 0);
             }
             let incoming = state.dispatch_events(shared, now, wakes);
-            let mut idle = received == 0 && (blocked || link.is_clear());
+            let mut idle = received == 0 && *turns == 0 && (blocked || link.is_clear());
             let over = idle && is_over(state, membership.as_ref(), blocked);
             let expired = membership.as_ref().is_some_and(|it| it.is_expired(now));
             let finished = state.stop || over || expired;
@@ -181,7 +186,7 @@ impl<L: Link> EndpointTask<L> {
             let round = Round {
                 idle,
                 look,
-                woke: false,
+                woke: *turns > 0,
                 finished,
                 deadline,
             };
@@ -251,6 +256,26 @@ fn feed<L: Link>(
         state.core.handle_datagram(now, from, ecn, bytes);
     });
     (fed, datagrams)
+}
+
+/// Takes from the core what may leave, `most` datagrams in a batch.
+fn fill<L: Link>(
+    link: &mut L,
+    (state, tap, now): (&mut State, &mut Option<Box<dyn Tap>>, Instant),
+    bound: SocketAddr,
+    most: usize,
+) {
+    link.fill(|buffer| {
+        let transmit = state.core.poll_transmit(now, most, buffer);
+        if let (Some(tap), Some(sent)) = (&mut *tap, transmit) {
+            let way = (Flow::Outgoing, bound, sent.destination);
+            let segment = sent.segment_size.unwrap_or(sent.size).max(1);
+            for datagram in buffer.chunks(segment) {
+                see(&mut **tap, now, way, sent.ecn, datagram);
+            }
+        }
+        transmit
+    });
 }
 
 fn see(

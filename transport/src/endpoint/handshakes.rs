@@ -155,6 +155,7 @@ impl Endpoint {
         } else if surplus {
             connection.refuse_for(now, PeerViolation::TooManyConnections);
         }
+        self.established = true;
         let handle = self.add(now, cid, connection);
         if let Some(slot) = self.connections.get_mut(&handle) {
             slot.released = refusal.is_some() || surplus || !are_valid;

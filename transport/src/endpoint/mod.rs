@@ -97,6 +97,8 @@ pub struct Endpoint {
     /// Our own handshakes that nobody has answered yet.
     opening: BTreeSet<ConnectionHandle>,
     next_handle: u64,
+    /// A connection was established since this was asked last.
+    established: bool,
     /// Connections that may have something to send, in turn.
     ready: VecDeque<ConnectionHandle>,
     /// Connections that may have events, in turn.
@@ -133,6 +135,7 @@ impl Endpoint {
             resets: Resets::default(),
             opening: BTreeSet::new(),
             next_handle: 0,
+            established: false,
             ready: VecDeque::new(),
             eventful: VecDeque::new(),
             timers: BTreeSet::new(),
@@ -388,6 +391,13 @@ impl Endpoint {
         self.connections.len() <= 8 && self.connections.values().all(|slot| alone(slot))
     }
 
+    /// Whether a connection was established since this was last asked. Who waits for it has something to
+    /// say, most likely, and it had better leave together with the end of the handshake.
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn take_established(&mut self) -> bool {
+        core::mem::replace(&mut self.established, false)
+    }
+
     /// Half-open handshakes held.
     #[must_use]
     pub fn half_open_count(&self) -> usize {
@@ -439,9 +449,11 @@ impl Endpoint {
                 return 0;
             };
             let random = &mut *self.random;
+            let was_opening = slot.connection.state() == State::SynSent;
             let taken = slot
                 .connection
                 .handle_packet(now, (from, ecn), rest, random);
+            self.established |= was_opening && slot.connection.state() == State::Established;
             slot.connection.trace_settled(now);
             slot.touch(handle, &mut self.ready, &mut self.eventful);
             return taken;

@@ -145,6 +145,17 @@ impl SendBuffer {
             || (self.end == End::Pending && self.next == self.written())
     }
 
+    /// How many pieces of exactly `len` bytes can be polled next, all new, below `limit`, and none of
+    /// them the last one of the bytes that may go.
+    #[must_use]
+    pub fn full_pieces(&self, len: usize, limit: u64) -> usize {
+        if !self.lost.is_empty() || len == 0 {
+            return 0;
+        }
+        let new = self.written().min(limit).saturating_sub(self.next);
+        usize::try_from(new.saturating_sub(1) / len as u64).unwrap_or(usize::MAX)
+    }
+
     /// The next piece of at most `max` bytes: lost ones first. New bytes stay below `limit`.
     /// The piece counts as sent.
     pub fn poll(&mut self, max: usize, limit: u64) -> Option<Piece> {

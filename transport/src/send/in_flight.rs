@@ -84,6 +84,15 @@ impl<C> SentPackets<C> {
         self.outstanding
     }
 
+    /// The packet before the next one, unless nobody has to acknowledge that.
+    #[must_use]
+    pub fn last(&self) -> Option<&SentPacket<C>> {
+        match self.slots.back()? {
+            Slot::Packet(packet) => Some(packet),
+            Slot::Gone(_) => None,
+        }
+    }
+
     /// Adds the packet with number [`Self::next_number`].
     pub fn push(&mut self, packet: SentPacket<C>) {
         self.bytes_in_flight += u64::from(packet.size);

@@ -11,7 +11,7 @@ use crate::ids::StreamId;
 use crate::io::Event;
 use crate::limits::STREAM_BACKLOG_MAX;
 use crate::planted::{self, Bug};
-use crate::send::buffer::Piece;
+use crate::send::buffer::{Piece, SendBuffer};
 use crate::time::Instant;
 
 impl Streams {
@@ -90,6 +90,43 @@ impl Streams {
             return Some((id, piece));
         }
         None
+    }
+
+    /// Whether, as long as it has bytes that may go, all next pieces are of stream `id`.
+    #[must_use]
+    pub(crate) fn goes_on(&self, id: StreamId, credit: u64) -> bool {
+        let queue = self.urgency(credit).map(|urgency| &self.ready[urgency]);
+        let Some(queue) = queue.filter(|queue| queue.front() == Some(&id)) else {
+            return false;
+        };
+        let keeps = |stream: &SendStream| !stream.priority.is_incremental();
+        queue.len() == 1 || self.send.get(&id).is_some_and(keeps)
+    }
+
+    /// Lends the buffer of a stream, with the offset below which new bytes of it may go, to who takes
+    /// several pieces. Until it is taken back the stream must not be asked for anything.
+    pub(crate) fn lend_buffer(&mut self, id: StreamId, credit: u64) -> Option<(SendBuffer, u64)> {
+        let stream = self.send.get_mut(&id)?;
+        let limit = stream.new_limit(credit);
+        Some((core::mem::take(&mut stream.buffer), limit))
+    }
+
+    /// Takes a lent buffer back, of which `count` pieces of `len` bytes were taken.
+    pub(crate) fn take_buffer_back(
+        &mut self,
+        id: StreamId,
+        buffer: SendBuffer,
+        (count, len): (usize, usize),
+    ) {
+        let Some(stream) = self.send.get_mut(&id) else {
+            return;
+        };
+        stream.buffer = buffer;
+        for _ in 0..count {
+            if !stream.keeps_turn(len as u64) {
+                stream.turn = 0;
+            }
+        }
     }
 
     /// Appends the bytes of a polled piece.

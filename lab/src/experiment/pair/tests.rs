@@ -62,7 +62,9 @@ fn clients_with_access_lines_share_the_bottleneck() {
     let two = two.replace("access = {}", "access = { forward = [] }");
     let result = result(&two);
     let all = figure(&result, "goodput");
-    assert!((8_500_000..9_600_000).contains(&all), "{all}");
+    // More than headers leave of the line: what came out of order before the measurement counts when
+    // the gap before it is filled.
+    assert!((8_500_000..10_000_000).contains(&all), "{all}");
     for name in ["goodput.up.1", "goodput.up.2", "goodput.far"] {
         assert!(figure(&result, name) > 500_000, "{name}: {result:?}");
     }

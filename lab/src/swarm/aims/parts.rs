@@ -212,9 +212,12 @@ fn flood(nodes: usize, kind: FloodKind, seed: u64) -> Result<Figures, SwarmFailu
     };
     let mut figures = Figures::default();
     let of = |what: &str| format!("one peer at 100 × its rate, {name}: {what}");
-    let growth = run.flood_ms.p99 / run.before_ms.p99;
     let what = of("p99 of honest deliveries over that before");
-    figures.add(&what, Unit::Times, Bound::at_most(1.25, 1.1), growth);
+    let bound = Bound::at_most(1.25, 1.1);
+    figures.add(&what, Unit::Times, bound, run.slower());
+    let kib = count(run.grown_by as u64) / 1_024.0;
+    let what = of("most that a node's gossip grew by, KiB");
+    figures.add(&what, Unit::Number, Bound::at_most(16_384.0, 16_384.0), kib);
     let missing = count(run.expected - run.delivered);
     let none = Bound::at_most(0.0, 0.0);
     figures.add(

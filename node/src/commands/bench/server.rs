@@ -69,7 +69,9 @@ async fn serve(connection: Connection) {
         while let Ok(received) = connection.receive_message().await {
             match parse(&received.data) {
                 Some((kind::REQUEST, _)) => {
-                    if connection.send_message(received.data).await.is_err() {
+                    // Apart, so that a task that waits for a request has no room for an answer.
+                    let answer = Box::pin(connection.send_message(received.data));
+                    if answer.await.is_err() {
                         return;
                     }
                 }
@@ -81,7 +83,7 @@ async fn serve(connection: Connection) {
                 expected = None;
                 let answer = message(kind::COMPLETE, counted);
                 counted = 0;
-                if connection.send_message(answer).await.is_err() {
+                if Box::pin(connection.send_message(answer)).await.is_err() {
                     return;
                 }
             }

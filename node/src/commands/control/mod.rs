@@ -1,24 +1,24 @@
 //! Commands for a running node: they ask its API and show the answer.
 
 mod chat;
+mod logs;
 mod manual;
 mod peer;
 mod show;
 mod table;
 
-use hyper::Method;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::cli::control::{
-    BroadcastArgs, Format, LogsArgs, MessageArgs, MetricsArgs, NodeArgs, NodeCommand, ShowArgs,
-    StatsArgs, TrustAction, TrustArgs,
+    BroadcastArgs, Format, MessageArgs, MetricsArgs, NodeArgs, NodeCommand, ShowArgs, StatsArgs,
+    TrustAction, TrustArgs,
 };
 use crate::commands::stopwatch::Stopwatch;
 use crate::commands::{note, print_line};
-use crate::control::client::{Client, Heard, segment};
+use crate::control::client::{Client, segment};
 use crate::control::model::{
-    Changed, DashboardLink, EventList, LogFilter, Status, Telling, Told, TrustEntry, TrustList,
+    Changed, DashboardLink, EventList, Status, Telling, Told, TrustEntry, TrustList,
 };
 use crate::control::snapshot::shorten;
 use crate::failure::{Exit, Failure};
@@ -44,7 +44,7 @@ pub(super) async fn run(command: NodeCommand, shutdown: Shutdown) -> Result<(), 
         NodeCommand::Trust(args) => trust(&args).await,
         NodeCommand::Stats(args) => stats(&args).await,
         NodeCommand::Metrics(args) => metrics(&args).await,
-        NodeCommand::Logs(args) => logs(args, shutdown).await,
+        NodeCommand::Logs(args) => logs::run(args, shutdown).await,
         NodeCommand::Dashboard(args) => dashboard(&args.show).await,
     }
 }
@@ -230,57 +230,6 @@ async fn metrics(args: &MetricsArgs) -> Result<(), Failure> {
     let accept = args.openmetrics.then_some(OPENMETRICS);
     let text = client(&args.node)?.text("/metrics", accept).await?;
     print_line(text.trim_end())
-}
-
-/// `dunlin logs`.
-async fn logs(args: LogsArgs, shutdown: Shutdown) -> Result<(), Failure> {
-    let client = client(&args.show.node)?;
-    if let Some(filter) = args.set {
-        let filter = LogFilter { filter };
-        let set: LogFilter = client
-            .call(Method::PUT, "/api/v1/log", Some(&filter))
-            .await?;
-        note(&format!("the log of the node says now: {}", set.filter));
-        return Ok(());
-    }
-    // First listen, then look back, so that nothing falls between.
-    let following = match args.follow {
-        true => Some(client.events("/api/v1/events").await?),
-        false => None,
-    };
-    let path = format!("/api/v1/events/recent?count={}", args.count);
-    let recent: EventList = client.get(&path).await?;
-    let last = recent.events.last().map_or(0, |event| event.sequence);
-    let Some(mut following) = following else {
-        return show_events(&recent, args.show.json, "nothing has happened yet");
-    };
-    for event in &recent.events {
-        print_event(event, args.show.json)?;
-    }
-    loop {
-        let heard = tokio::select! {
-            heard = following.next() => heard?,
-            () = shutdown.requested() => return Ok(()),
-        };
-        match heard {
-            Some(Heard::Event(event)) if event.sequence > last => {
-                print_event(&event, args.show.json)?;
-            }
-            Some(Heard::Event(_)) => {}
-            Some(Heard::Missed(count)) => note(&format!("{count} events were missed")),
-            None => return Err(ended()),
-        }
-    }
-}
-
-fn print_event(event: &crate::control::model::EventRecord, json: bool) -> Result<(), Failure> {
-    if json {
-        let line = serde_json::to_string(event)
-            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        print_line(&line)
-    } else {
-        print_line(&show::event(event, true))
-    }
 }
 
 /// The failure when the node ends while it is listened to.

@@ -16,7 +16,7 @@ use crate::control::client::{Client, file_failure, segment};
 use crate::control::limits::BODY_LEN_MAX;
 use crate::control::model::{
     AddPeer, AddedPeer, BanList, BanRequest, Changed, Imported, Peer, PeerDetail, PeerFile,
-    PeerFilter, PeerList, Story,
+    PeerFilter, PeerList, Proof, Story,
 };
 use crate::control::operations::remembered::stored;
 use crate::control::snapshot::{begins_with, shorten};
@@ -33,6 +33,7 @@ pub(super) async fn run(args: PeerArgs) -> Result<(), Failure> {
         PeerAction::Bans(args) => bans(&args).await,
         PeerAction::Info(args) => info(&args).await,
         PeerAction::Why(args) => why(&args).await,
+        PeerAction::Challenge(args) => challenge(&args).await,
         PeerAction::Top(args) => top(&args).await,
         PeerAction::Export(args) => export(&args).await,
         PeerAction::Import(args) => import(&args).await,
@@ -228,6 +229,7 @@ fn facts(detail: &PeerDetail) -> Vec<(&'static str, String)> {
             "connected",
             opt(peer.connected_since.as_deref().map(show::moment)),
         ),
+        ("proved", opt(detail.proved_at.as_deref().map(show::moment))),
         ("failures", detail.failures.to_string()),
         ("sent", traffic(detail.messages_sent, detail.bytes_sent)),
         (
@@ -277,6 +279,17 @@ fn health(detail: &PeerDetail) -> String {
             words.collect::<Vec<_>>().join(", ")
         }
     }
+}
+
+async fn challenge(args: &OnePeerArgs) -> Result<(), Failure> {
+    let path = format!("/api/v1/peers/{}/challenge", segment(&args.peer));
+    let client = client(&args.show.node)?;
+    let proof: Proof = client.post(&path, &serde_json::Map::new()).await?;
+    if args.show.json {
+        return print_json(&proof);
+    }
+    let at = show::moment(&proof.proved_at);
+    print_line(&format!("{} proved its identity at {at}", proof.peer))
 }
 
 async fn why(args: &OnePeerArgs) -> Result<(), Failure> {

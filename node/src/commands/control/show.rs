@@ -1,7 +1,7 @@
 //! Single values as people read them.
 
 use super::table::Colour;
-use crate::control::model::{EventRecord, PeerStatus};
+use crate::control::model::{EventRecord, LogLayer, LogLevel, LogLine, PeerStatus};
 use crate::control::snapshot::shorten;
 
 /// Characters of an ID that are shown, after `dunlin1`.
@@ -81,7 +81,7 @@ pub(super) fn moment(time: &str) -> String {
 
 /// An event in one line; `with_peer` when it is not clear whom it concerns.
 pub(super) fn event(event: &EventRecord, with_peer: bool) -> String {
-    let time = event.time.get(..23).unwrap_or(&event.time);
+    let time = to_millis(&event.time);
     let peer = event.peer.as_deref().filter(|_| with_peer);
     let peer = peer.map_or_else(String::new, |id| format!("{}  ", shorten(id, ID_LEN)));
     let words: String = event
@@ -89,7 +89,35 @@ pub(super) fn event(event: &EventRecord, with_peer: bool) -> String {
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect();
-    format!("{time}Z  {peer}{words}")
+    format!("{time}  {peer}{words}")
+}
+
+/// A line of the log. Its text has no control characters: the node takes them out.
+pub(super) fn log_line(line: &LogLine) -> String {
+    let level = match line.level {
+        LogLevel::Error => "ERROR",
+        LogLevel::Warn => "WARN",
+        LogLevel::Info => "INFO",
+        LogLevel::Debug => "DEBUG",
+        LogLevel::Trace => "TRACE",
+    };
+    let layer = match line.layer {
+        LogLayer::Transport => "transport",
+        LogLayer::Session => "session",
+        LogLayer::Overlay => "overlay",
+        LogLayer::Node => "node",
+        LogLayer::Other => &line.target,
+    };
+    format!(
+        "{}  {level:<5}  {layer:<9}  {}",
+        to_millis(&line.time),
+        line.text
+    )
+}
+
+/// A time of the API to the millisecond.
+fn to_millis(time: &str) -> String {
+    format!("{}Z", time.get(..23).unwrap_or(time))
 }
 
 #[cfg(test)]
@@ -108,6 +136,18 @@ mod tests {
         );
         assert_eq!(latency(Some(0.251)), "0.3ms");
         assert_eq!(latency(Some(15.2)), "15ms");
+        let line = LogLine {
+            sequence: 7,
+            time: "2026-01-17T10:30:00.123456Z".into(),
+            level: LogLevel::Warn,
+            layer: LogLayer::Overlay,
+            target: "dunlin_overlay".into(),
+            text: "no room".into(),
+        };
+        assert_eq!(
+            log_line(&line),
+            "2026-01-17T10:30:00.123Z  WARN   overlay    no room"
+        );
         assert_eq!(
             moment("2026-01-17T10:30:00.000000Z"),
             "2026-01-17 10:30:00Z"

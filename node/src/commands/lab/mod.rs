@@ -6,6 +6,7 @@ mod files;
 mod list;
 mod merge;
 mod present;
+mod record;
 mod replay;
 mod run;
 mod scenario;
@@ -26,6 +27,7 @@ pub(super) async fn run(action: LabAction, shutdown: Shutdown) -> Result<(), Fai
         LabAction::Shrink(args) => shrink::run(&args, &shutdown),
         LabAction::Compare(args) => compare::run(&args, &shutdown),
         LabAction::Merge(args) => merge::run(&args),
+        LabAction::Record(args) => record::run(&args, &shutdown),
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
         let sentence =

@@ -16,6 +16,7 @@ use crate::commands::{note, print_line};
 use crate::failure::{Exit, Failure};
 
 const TEMPLATE: &str = "{bar:30} {pos}/{len} runs, {elapsed} so far, {eta} left {msg}";
+const SECONDS: &str = "{bar:30} {pos}/{len} s of simulated time, {elapsed} so far, {eta} left";
 
 /// Progress on stderr, if that is a terminal.
 pub(super) struct Bar {
@@ -25,13 +26,23 @@ pub(super) struct Bar {
 }
 
 impl Bar {
+    /// A bar of so many runs.
     pub(super) fn new(runs: u64) -> Self {
+        Self::with(TEMPLATE, runs)
+    }
+
+    /// A bar of so many seconds of one simulation.
+    pub(super) fn of_seconds(seconds: u32) -> Self {
+        Self::with(SECONDS, seconds.into())
+    }
+
+    fn with(template: &str, steps: u64) -> Self {
         let bar = if std::io::stderr().is_terminal() {
-            ProgressBar::with_draw_target(Some(runs), ProgressDrawTarget::stderr_with_hz(8))
+            ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(8))
         } else {
             ProgressBar::hidden()
         };
-        let style = ProgressStyle::with_template(TEMPLATE);
+        let style = ProgressStyle::with_template(template);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self {
             bar,
@@ -47,6 +58,11 @@ impl Bar {
             let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
             self.bar.set_message(format!("({failed} failed)"));
         }
+        self.bar.inc(1);
+    }
+
+    /// A second is over.
+    pub(super) fn step(&self) {
         self.bar.inc(1);
     }
 
@@ -172,5 +188,6 @@ mod tests {
     #[test]
     fn the_template_of_the_bar_is_valid() {
         assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+        assert!(ProgressStyle::with_template(SECONDS).is_ok());
     }
 }

@@ -3,8 +3,10 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use dunlin_overlay::is_valid_name;
 use dunlin_overlay::limits::{
     ALLOWED_MAX, BOOTSTRAP_MAX, HOP_LIMIT_MAX, PEERS_MAX, STORE_BYTES_MAX, STORE_MESSAGES_MAX,
+    TOPICS_MAX,
 };
 
 use super::{Key, key};
@@ -343,6 +345,22 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
     ),
+    key(
+        "network.gossip.topics",
+        Shape::List(TOPICS_MAX, "prices"),
+        "Topics of which broadcasts are taken; of all without it. Those of others are passed on.",
+        |config| Setting::List(config.gossip.topics.clone()),
+        |config, value| {
+            let topics = value.list()?;
+            if let Some(topic) = topics.iter().find(|topic| !is_valid_name(topic)) {
+                let topic = topic.escape_debug();
+                return Err(format!("has \"{topic}\": a topic has 1 to 64 bytes and no control characters"));
+            }
+            config.gossip.topics = topics;
+            Ok(())
+        },
+    )
+    .live(),
 ];
 
 fn of_limit(limit: Option<usize>) -> Setting {

@@ -1,7 +1,9 @@
 //! What the API does, whoever asks: a request over the Unix socket, over TCP, or a test.
 
 mod bans;
+mod map;
 mod peers;
+mod proving;
 pub mod remembered;
 mod telling;
 
@@ -24,6 +26,7 @@ use crate::network::Handle;
 use crate::signals::Shutdown;
 use crate::store::Store;
 use crate::telemetry::Logs;
+use crate::telemetry::book::Book;
 
 /// What a node says of itself.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct About {
     pub logs: Option<Logs>,
     /// Its store, if it has one.
     pub store: Option<Arc<Store>>,
+    /// The other nodes of the process, where it runs a whole network.
+    pub others: Vec<Handle>,
 }
 
 /// One node and everything that can be done with it from outside.
@@ -199,18 +204,29 @@ impl Operations {
         }
     }
 
+    fn logs(&self) -> Result<&Logs, Problem> {
+        self.about.logs.as_ref().ok_or_else(|| {
+            Problem::new(
+                Code::Unsupported,
+                "this process has a log of its own; read and change it there",
+            )
+        })
+    }
+
+    /// The last lines of the log.
+    ///
+    /// # Errors
+    /// When the process has a log of its own.
+    pub fn log_book(&self) -> Result<Arc<Book>, Problem> {
+        self.logs().map(|logs| Arc::clone(logs.book()))
+    }
+
     /// Changes what the log says.
     ///
     /// # Errors
-    /// A filter that is none.
+    /// A filter that is none, or a process that has a log of its own.
     pub fn set_log_filter(&self, filter: LogFilter) -> Result<LogFilter, Problem> {
-        let Some(logs) = &self.about.logs else {
-            return Err(Problem::new(
-                Code::Unsupported,
-                "this process has a log of its own; change it there",
-            ));
-        };
-        match logs.set_filter(&filter.filter) {
+        match self.logs()?.set_filter(&filter.filter) {
             Ok(()) => Ok(filter),
             Err(error) => Err(Problem::new(Code::BadRequest, error)),
         }

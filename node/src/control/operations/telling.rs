@@ -1,10 +1,10 @@
-//! Broadcasts and messages of the operator.
+//! Broadcasts and messages of the operator, and the topics that the node takes.
 
-use dunlin_overlay::{PeerState, Priority};
+use dunlin_overlay::{PeerState, Priority, Topics};
 
 use super::Operations;
 use crate::clock::unix_millis;
-use crate::control::model::{Code, PeerPriority, Problem, Telling, Told};
+use crate::control::model::{Code, PeerPriority, Problem, Telling, Told, TopicList};
 use crate::control::records::from_hex;
 use crate::control::snapshot::Snapshot;
 
@@ -32,6 +32,36 @@ impl Operations {
             bytes,
             peers,
         })
+    }
+
+    /// Of which topics the node takes broadcasts.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn topics(&self) -> Result<TopicList, Problem> {
+        let topics = self
+            .node
+            .with_overlay(|overlay, _| overlay.topics().clone())
+            .await
+            .ok_or_else(Problem::stopping)?;
+        let topics = match topics {
+            Topics::All => None,
+            Topics::Named(names) => Some(names),
+        };
+        Ok(TopicList { topics })
+    }
+
+    /// Takes broadcasts of these topics from now on, until the node ends.
+    ///
+    /// # Errors
+    /// What the overlay refuses: a name, or too many.
+    pub async fn set_topics(&self, list: TopicList) -> Result<TopicList, Problem> {
+        let topics = list.topics.clone().map_or(Topics::All, Topics::Named);
+        self.node
+            .with_overlay(move |overlay, now| overlay.set_topics(now, topics))
+            .await
+            .ok_or_else(Problem::stopping)??;
+        Ok(list)
     }
 
     /// Tells something to one connected peer.

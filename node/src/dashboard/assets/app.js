@@ -6,6 +6,7 @@ import { Detail } from "./detail.js";
 import { at, bytes, count, facts, say, seldom, short, span } from "./dom.js";
 import { Events, KINDS } from "./events.js";
 import { History } from "./history.js";
+import { Network } from "./network.js";
 import { Peers } from "./peers.js";
 import { Topology } from "./topology.js";
 
@@ -13,14 +14,18 @@ import { Topology } from "./topology.js";
 const CHANGES_PEERS = ["peer_up", "peer_down", "peer_state", "banned", "unbanned"];
 /** How often peers are asked for when nothing happens, in milliseconds. */
 const REFRESH = 10_000;
-/** How often at most when much happens. */
+/** How often the map of the whole network is asked for, where there is one. */
+const REFRESH_MAP = 2_000;
+/** How often at most when much happens, and for each known peer in addition: a long list is work. */
 const REFRESH_LEAST = 400;
+const REFRESH_EACH = 0.5;
 
 const history = new History();
 const peers = new Peers({ open, change });
 const detail = new Detail({ change, fail, closed: () => peers.select("") });
 const topology = new Topology(open);
 const charts = new Charts(history);
+const network = new Network(open);
 const events = new Events(history);
 let isPaused = false;
 let uptime = 0;
@@ -48,8 +53,16 @@ async function refresh() {
     fail(error);
   }
 }
-const refreshSoon = seldom(REFRESH_LEAST, refresh);
-const drawEvents = seldom(200, () => !isPaused && events.draw());
+/** The map, where the process knows the whole network. */
+async function refreshMap() {
+  try {
+    network.show(await api.network());
+  } catch (error) {
+    fail(error);
+  }
+}
+const refreshSoon = seldom(() => REFRESH_LEAST + REFRESH_EACH * peers.list.length, refresh);
+const drawEvents = seldom(() => 200, () => !isPaused && events.draw());
 
 async function showNode() {
   try {
@@ -148,6 +161,7 @@ api.listen({
     live(true, "live");
     showNode();
     refresh();
+    refreshMap();
   },
   lost(forGood) {
     live(false, forGood ? "not connected" : "connecting again");
@@ -155,3 +169,4 @@ api.listen({
   },
 }, KINDS);
 setInterval(() => !isPaused && refresh(), REFRESH);
+setInterval(() => !isPaused && !document.hidden && network.isWhole && refreshMap(), REFRESH_MAP);

@@ -63,13 +63,13 @@ export function span(seconds) {
 /** The time of day in a time as the API writes it. */
 export const clock = (time) => new Date(time).toLocaleTimeString();
 
-/** At most once in `pause` milliseconds, and once after the last call. */
+/** At most once in as many milliseconds as `pause` says, and once after the last call. */
 export function seldom(pause, what) {
   let timer = 0;
   return () => {
     timer ||= setTimeout(() => {
       timer = 0;
       what();
-    }, pause);
+    }, pause());
   };
 }

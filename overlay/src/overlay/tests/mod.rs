@@ -7,7 +7,9 @@ mod gossip;
 mod messages;
 mod peers;
 mod roving;
+mod shares;
 mod through;
+mod topics;
 mod trees;
 
 use core::time::Duration;

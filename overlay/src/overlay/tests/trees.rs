@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::{
     ANNOUNCE_MAX, RECONCILE_BURST, RECONCILE_LIST_MAX, RECONCILE_STEPS_MAX,
-    VALIDATIONS_PER_PEER_MAX,
+    VALIDATIONS_PER_ORIGIN_MAX, VALIDATIONS_PER_PEER_MAX,
 };
 use crate::types::ShortId;
 use crate::wire::{
@@ -18,14 +18,14 @@ use crate::{
 const MILLI: Duration = Duration::from_millis(1);
 
 /// A bench that compares no sets by itself.
-fn quiet() -> OverlayConfig {
+pub(super) fn quiet() -> OverlayConfig {
     OverlayConfig {
         gossip_interval: 3600 * SECOND,
         ..config()
     }
 }
 
-fn with_peers(config: OverlayConfig, count: u8) -> Bench {
+pub(super) fn with_peers(config: OverlayConfig, count: u8) -> Bench {
     let mut bench = Bench::with(config);
     for n in 1..=count {
         bench.connect(n);
@@ -43,7 +43,7 @@ fn news(number: u64) -> (Vec<u8>, BroadcastId) {
     (frame(2, &body, signature), BroadcastId::of_body(&body))
 }
 
-fn announce(pushed: &[(ShortId, u16)], offered: &[ShortId]) -> Vec<u8> {
+pub(super) fn announce(pushed: &[(ShortId, u16)], offered: &[ShortId]) -> Vec<u8> {
     let (pushed, offered) = (joined_announced(pushed), joined_ids(offered));
     let announce = Announce {
         pushed: &pushed,
@@ -52,12 +52,12 @@ fn announce(pushed: &[(ShortId, u16)], offered: &[ShortId]) -> Vec<u8> {
     Message::Announce(announce).encode()
 }
 
-fn want(ids: &[ShortId], graft: bool) -> Vec<u8> {
+pub(super) fn want(ids: &[ShortId], graft: bool) -> Vec<u8> {
     let ids = joined_ids(ids);
     Message::Want(Want { ids: &ids, graft }).encode()
 }
 
-fn tree(prune: &[NodeId], graft: &[NodeId]) -> Vec<u8> {
+pub(super) fn tree(prune: &[NodeId], graft: &[NodeId]) -> Vec<u8> {
     let (prune, graft) = (joined_nodes(prune), joined_nodes(graft));
     let (prune, graft) = (prune.as_slice(), graft.as_slice());
     Message::Tree(Tree { prune, graft }).encode()
@@ -69,7 +69,7 @@ fn found<T>(bench: &Bench, n: u8, of: impl Fn(Message<'_>) -> Option<T>) -> Vec<
 }
 
 /// How many broadcasts went to `n` in the last call.
-fn copies(bench: &Bench, n: u8) -> usize {
+pub(super) fn copies(bench: &Bench, n: u8) -> usize {
     found(bench, n, |m| {
         matches!(m, Message::Broadcast(_)).then_some(())
     })
@@ -77,7 +77,7 @@ fn copies(bench: &Bench, n: u8) -> usize {
 }
 
 /// The questions for broadcasts to `n` in the last call.
-fn wants(bench: &Bench, n: u8) -> Vec<(Vec<ShortId>, bool)> {
+pub(super) fn wants(bench: &Bench, n: u8) -> Vec<(Vec<ShortId>, bool)> {
     found(bench, n, |message| match message {
         Message::Want(want) => Some((short_ids(want.ids, 64).unwrap(), want.graft)),
         _ => None,
@@ -85,10 +85,10 @@ fn wants(bench: &Bench, n: u8) -> Vec<(Vec<ShortId>, bool)> {
 }
 
 /// Pushed ones with their ages, and offered ones.
-type Told = (Vec<(ShortId, u16)>, Vec<ShortId>);
+pub(super) type Told = (Vec<(ShortId, u16)>, Vec<ShortId>);
 
 /// What `n` was told of in the last call: pushed ones with their ages, and offered ones.
-fn announcements(bench: &Bench, n: u8) -> Vec<Told> {
+pub(super) fn announcements(bench: &Bench, n: u8) -> Vec<Told> {
     found(bench, n, |message| match message {
         Message::Announce(said) => Some((
             announced(said.pushed).unwrap(),
@@ -651,16 +651,27 @@ fn one_peer_has_so_many_verdicts_pending_and_the_next_may_come_again() {
         },
         2,
     );
-    let most = VALIDATIONS_PER_PEER_MAX as u64;
-    for number in 1..=most {
-        bench.deliver(1, &news(number).0);
+    let of_each = VALIDATIONS_PER_ORIGIN_MAX as u64;
+    let of_origin = |origin: u8, number: u64| {
+        let payload = number.to_be_bytes();
+        let (body, signature) = body_of(origin, &payload, |body| body.sequence = number);
+        frame(2, &body, signature)
+    };
+    for number in 1..=of_each {
+        bench.deliver(1, &of_origin(9, number));
         assert_eq!(bench.delivered(), 1);
     }
-    bench.deliver(1, &news(most + 1).0);
+    bench.deliver(2, &of_origin(9, of_each + 1));
+    assert_eq!(bench.delivered(), 0, "of one origin");
+    for number in of_each + 1..=VALIDATIONS_PER_PEER_MAX as u64 {
+        bench.deliver(1, &of_origin(8, number));
+        assert_eq!(bench.delivered(), 1);
+    }
+    bench.deliver(1, &of_origin(7, 1));
     assert_eq!(
         (bench.delivered(), bench.overlay.stats().validations_refused),
-        (0, 1)
+        (0, 2)
     );
-    bench.deliver(2, &news(most + 1).0);
+    bench.deliver(2, &of_origin(7, 1));
     assert_eq!(bench.delivered(), 1, "through another peer");
 }
