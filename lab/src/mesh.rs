@@ -1,6 +1,7 @@
 //! Small networks with a tamperer: overlays in rows, stars and pairs ([`crate::swarm::Swarm`]), with
 //! messages held back, repeated, changed or said in another name, and what each run must come to.
 
+pub mod standing;
 pub mod trees;
 
 use std::time::Duration;

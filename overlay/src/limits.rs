@@ -187,6 +187,11 @@ pub const AUDIT_BURST: u32 = 8;
 /// Announcements in a row to a neighbour that says nothing of any broadcast meanwhile, after which that
 /// counts against it.
 pub const MUTE_MAX: u32 = 32;
+/// Copies and announcements of a neighbour that was told nothing meanwhile, after which it is told of one
+/// that is here. Below what makes a neighbour mute, so that no node that follows this is one.
+pub const OWED_MAX: u32 = 16;
+/// Announcements of a neighbour that are remembered; one more takes the place of the oldest.
+pub const ANNOUNCED_MAX: usize = 64;
 /// Copies in a row to such a neighbour, in two seconds or more, after which it is announced to instead.
 pub const GIVEN_MAX: u32 = 64;
 /// UTF-8 bytes of the reason of a ban. A longer one is cut.

@@ -41,6 +41,25 @@ pub enum Adversary {
     Whitewash(Duration),
 }
 
+impl Adversary {
+    /// What is studied, each with a name.
+    pub const KINDS: [(&'static str, Self); 10] = [
+        ("drop 100 %", Self::Drop(Ppm::ALWAYS)),
+        ("drop 50 %", Self::Drop(Ppm::percent(50))),
+        ("drop 20 %", Self::Drop(Ppm::percent(20))),
+        ("mute", Self::Mute),
+        ("delay 1 s", Self::Delay(Duration::from_secs(1))),
+        ("invalid", Self::Invalid),
+        ("on and off, 5 s each", Self::OnOff(Duration::from_secs(5))),
+        ("collude", Self::Collude),
+        ("slander and drop 50 %", Self::Slander),
+        (
+            "whitewash every 10 s",
+            Self::Whitewash(Duration::from_secs(10)),
+        ),
+    ];
+}
+
 /// An adversary at work.
 pub(super) struct Meddler {
     pub(super) kind: Adversary,
@@ -105,7 +124,7 @@ impl Meddler {
 }
 
 /// A message of type 17: these nodes are trusted so much.
-fn statement(nodes: &[NodeId], permille: u16) -> Vec<u8> {
+pub(crate) fn statement(nodes: &[NodeId], permille: u16) -> Vec<u8> {
     let entries: Vec<u8> = nodes
         .iter()
         .flat_map(|node| [node.as_bytes().as_slice(), &permille.to_be_bytes()].concat())
@@ -117,10 +136,11 @@ fn statement(nodes: &[NodeId], permille: u16) -> Vec<u8> {
 }
 
 impl Swarm {
-    /// From now on a node is hostile.
+    /// From now on a node is hostile, and its deliveries are not measured.
     pub fn corrupt(&mut self, node: usize, kind: Adversary) {
         let rng = self.stream(Stream::Adversary, node, 0);
         let since = self.now();
+        self.judge.ignore(node);
         self.meddlers.insert(node, Meddler { kind, since, rng });
     }
 

@@ -15,9 +15,11 @@
 //! in a node's life, unchanged, with its true origin; a request is answered or fails, once; no
 //! honest node is accused. How soon a broadcast reaches everybody is a figure, not a failure;
 //! [`gossip`] measures it while most nodes die, or half of them are apart. [`churn`] measures how peers
-//! are kept while nodes come and go, [`overload`] what a flooder does to the others.
+//! are kept while nodes come and go, [`overload`] what a flooder does to the others; [`aims`] puts all of
+//! it into one table.
 
 mod adversary;
+pub mod aims;
 pub mod churn;
 pub mod conduct;
 mod director;
@@ -37,6 +39,7 @@ mod violation;
 mod world;
 
 pub use self::adversary::Adversary;
+pub(crate) use self::adversary::statement;
 pub(crate) use self::director::{Director, World};
 pub use self::judge::{Judge, Reaction, TOPIC};
 pub use self::partings::Partings;

@@ -1,6 +1,7 @@
 //! Networks of overlays: convergence, broadcast, gossip under faults, crash, partition, churn, goodbyes,
 //! replay.
 
+mod byzantine;
 mod gossip;
 mod heal;
 mod peers;

@@ -3,7 +3,8 @@
 //! A neighbour is relied upon only where it is the parent or the first to announce what is missing. Of
 //! the others nothing would be learnt until they are needed. So one of [`AUDIT_EVERY`] broadcasts is
 //! asked for again, of a neighbour that announces it and of which least was seen lately. It cannot tell
-//! such a question from an earnest one.
+//! such a question from an earnest one. Each time that a tree fails or a promise is broken one test more
+//! is paid for: where somebody withholds, others may as well, and where nobody does tests stay rare.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,11 @@ impl Audits {
     /// One more broadcast came.
     pub(crate) fn on_news(&mut self) {
         self.credit = (self.credit + 1).min(AUDIT_EVERY * AUDIT_BURST);
+    }
+
+    /// Somebody did not bring what it should.
+    pub(crate) fn on_alarm(&mut self) {
+        self.credit = (self.credit + AUDIT_EVERY).min(AUDIT_EVERY * AUDIT_BURST);
     }
 
     /// Whether there may be one more.
@@ -51,11 +57,16 @@ impl Audits {
 
     /// A further copy came from `peer`. True: it was asked for.
     pub(crate) fn on_copy(&mut self, id: &ShortId, peer: NodeId) -> bool {
-        let asked = self.open.get(id).is_some_and(|(of, _)| *of == peer);
+        let asked = self.is_asked(id, peer);
         if asked {
             self.open.remove(id);
         }
         asked
+    }
+
+    /// Whether `peer` is being asked for this.
+    pub(crate) fn is_asked(&self, id: &ShortId, peer: NodeId) -> bool {
+        self.open.get(id).is_some_and(|(of, _)| *of == peer)
     }
 
     /// Those who did not bring it in time.
@@ -96,6 +107,18 @@ mod tests {
         assert!(!audits.begin(Instant::ZERO, id(0), peer(1), patience));
         (0..AUDIT_EVERY * (AUDIT_BURST + 5)).for_each(|_| audits.on_news());
         let begun = (0..100).filter(|&n| audits.begin(Instant::ZERO, id(n), peer(1), patience));
+        assert_eq!(u32::try_from(begun.count()).unwrap(), AUDIT_BURST);
+    }
+
+    #[test]
+    fn an_alarm_pays_for_a_test_and_alarms_are_not_saved_up_either() {
+        let mut audits = Audits::default();
+        let patience = Duration::from_millis(500);
+        audits.on_alarm();
+        assert!(audits.begin(Instant::ZERO, id(1), peer(1), patience));
+        assert!(!audits.begin(Instant::ZERO, id(2), peer(1), patience));
+        (0..100).for_each(|_| audits.on_alarm());
+        let begun = (3..100).filter(|&n| audits.begin(Instant::ZERO, id(n), peer(1), patience));
         assert_eq!(u32::try_from(begun.count()).unwrap(), AUDIT_BURST);
     }
 

@@ -1,32 +1,50 @@
 //! How a neighbour serves in the present heartbeat, until that is counted.
 //!
 //! A heartbeat in which a neighbour was relied upon counts as one observation, by the share of what it
-//! did well: so neither a flood of small broadcasts nor a single one changes what withholding costs.
+//! did well: so neither a flood of small broadcasts nor a single one changes what withholding costs. It is
+//! counted when the next one has passed too, because an excuse may come later than the blame.
+
+use std::collections::VecDeque;
 
 use core::time::Duration;
 
 use crate::Instant;
 use crate::bucket::TokenBucket;
-use crate::limits::{GIVEN_MAX, MUTE_MAX, TRUST_PER_MINUTE};
+use crate::limits::{ANNOUNCED_MAX, GIVEN_MAX, MUTE_MAX, OWED_MAX, TRUST_PER_MINUTE};
 use crate::reputation::Evidence;
 use crate::reputation::evidence::{BROKEN, MUTE, WITHHELD};
+use crate::types::ShortId;
 
 /// How long a row of copies has to last at least to count as long.
 const GIVEN_FOR: Duration = Duration::from_secs(2);
 /// Tokens of a message about trust: the bucket counts whole tokens a second.
 const TRUST_COST: u64 = 60;
 
-/// What is not counted yet, and what was said lately.
-pub(crate) struct Conduct {
+/// What a neighbour was relied upon for in a heartbeat.
+#[derive(Clone, Copy)]
+struct Occasions {
+    since: Instant,
     brought: u32,
     withheld: u32,
     broken: u32,
     mute: u32,
+}
+
+/// What is not counted yet, and what was said lately.
+pub(crate) struct Conduct {
+    /// The heartbeat that lasts.
+    present: Occasions,
+    /// The one before.
+    past: Occasions,
     /// Announcements to it since it last said something of a broadcast.
     told: u32,
     /// Copies to it since then, and when the first of them went.
     given: u32,
     given_since: Option<Instant>,
+    /// Copies and announcements of it since it was last told of anything.
+    owed: u32,
+    /// What it announced lately, the oldest first.
+    announced: VecDeque<ShortId>,
     /// When it was last relied upon.
     pub(crate) relied_at: Option<Instant>,
     /// Messages about trust that it may still send.
@@ -45,17 +63,49 @@ pub(crate) struct Heartbeat {
     pub(crate) evidence: Evidence,
 }
 
-impl Conduct {
-    /// Nothing yet.
-    pub(crate) fn new(now: Instant) -> Self {
+impl Occasions {
+    const fn new(since: Instant) -> Self {
         Self {
+            since,
             brought: 0,
             withheld: 0,
             broken: 0,
             mute: 0,
+        }
+    }
+
+    /// What they come to; `None`: there were none.
+    fn heartbeat(&self) -> Option<Heartbeat> {
+        let bad = self.withheld.saturating_add(self.broken);
+        let occasions = self.brought.saturating_add(bad).saturating_add(self.mute);
+        if occasions == 0 {
+            return None;
+        }
+        let of = |count: u32| f64::from(count) / f64::from(occasions);
+        Some(Heartbeat {
+            favour: of(self.brought),
+            against: of(self.withheld) * WITHHELD + of(self.broken) * BROKEN + of(self.mute) * MUTE,
+            evidence: Evidence::Relay {
+                brought: self.brought,
+                withheld: self.withheld,
+                broken: self.broken,
+                mute: self.mute,
+            },
+        })
+    }
+}
+
+impl Conduct {
+    /// Nothing yet.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            present: Occasions::new(now),
+            past: Occasions::new(now),
             told: 0,
             given: 0,
             given_since: None,
+            owed: 0,
+            announced: VecDeque::new(),
             relied_at: None,
             trust: TokenBucket::new(now, TRUST_PER_MINUTE, TRUST_PER_MINUTE * TRUST_COST),
             trust_asked: None,
@@ -64,24 +114,29 @@ impl Conduct {
 
     /// It brought a broadcast first, or when it was asked.
     pub(crate) fn on_brought(&mut self, now: Instant) {
-        self.brought = self.brought.saturating_add(1);
+        self.present.brought = self.present.brought.saturating_add(1);
         self.relied_at = Some(now);
     }
 
     /// It is the parent, and somebody else had to be asked.
     pub(crate) fn on_withheld(&mut self, now: Instant) {
-        self.withheld = self.withheld.saturating_add(1);
+        self.present.withheld = self.present.withheld.saturating_add(1);
         self.relied_at = Some(now);
     }
 
-    /// It turns out to have lacked it itself.
-    pub(crate) fn on_excused(&mut self) {
-        self.withheld = self.withheld.saturating_sub(1);
+    /// It turns out not to have withheld what it was blamed for at `at`. Too late once that is counted.
+    pub(crate) fn on_excused(&mut self, at: Instant) {
+        for heartbeat in [&mut self.present, &mut self.past] {
+            if at >= heartbeat.since {
+                heartbeat.withheld = heartbeat.withheld.saturating_sub(1);
+                return;
+            }
+        }
     }
 
     /// It was asked for what it had announced, and did not bring it.
     pub(crate) fn on_broken(&mut self, now: Instant) {
-        self.broken = self.broken.saturating_add(1);
+        self.present.broken = self.present.broken.saturating_add(1);
         self.relied_at = Some(now);
     }
 
@@ -92,11 +147,33 @@ impl Conduct {
 
     /// It was told of so many broadcasts.
     pub(crate) const fn on_told(&mut self, count: u32) {
+        if count > 0 {
+            self.owed = 0;
+        }
         self.told = self.told.saturating_add(count);
         if self.told >= MUTE_MAX {
             self.told = 0;
-            self.mute = self.mute.saturating_add(1);
+            self.present.mute = self.present.mute.saturating_add(1);
         }
+    }
+
+    /// It brought or announced so many, and was told nothing meanwhile. True: it is to be told of one now.
+    pub(crate) const fn owes_a_word(&mut self, count: u32) -> bool {
+        self.owed = self.owed.saturating_add(count);
+        self.owed >= OWED_MAX
+    }
+
+    /// It announced this.
+    pub(crate) fn on_announced(&mut self, key: ShortId) {
+        if self.announced.len() >= ANNOUNCED_MAX {
+            self.announced.pop_front();
+        }
+        self.announced.push_back(key);
+    }
+
+    /// Whether it announced this lately.
+    pub(crate) fn has_announced(&self, key: &ShortId) -> bool {
+        self.announced.contains(key)
     }
 
     /// It was pushed one more. True: it has said nothing for so long that it is to be announced to. A burst
@@ -111,26 +188,17 @@ impl Conduct {
         is_long
     }
 
-    /// What the heartbeat that ends comes to; `None`: it was not relied upon.
-    pub(crate) fn take(&mut self) -> Option<Heartbeat> {
-        let bad = self.withheld.saturating_add(self.broken);
-        let occasions = self.brought.saturating_add(bad).saturating_add(self.mute);
-        if occasions == 0 {
-            return None;
-        }
-        let of = |count: u32| f64::from(count) / f64::from(occasions);
-        let heartbeat = Heartbeat {
-            favour: of(self.brought),
-            against: of(self.withheld) * WITHHELD + of(self.broken) * BROKEN + of(self.mute) * MUTE,
-            evidence: Evidence::Relay {
-                brought: self.brought,
-                withheld: self.withheld,
-                broken: self.broken,
-                mute: self.mute,
-            },
-        };
-        (self.brought, self.withheld, self.broken, self.mute) = (0, 0, 0, 0);
-        Some(heartbeat)
+    /// A heartbeat ends: what the one before comes to, now that nothing in it can be excused any more.
+    /// `None`: the neighbour was not relied upon in it.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Heartbeat> {
+        let heartbeat = self.past.heartbeat();
+        self.past = core::mem::replace(&mut self.present, Occasions::new(now));
+        heartbeat
+    }
+
+    /// Nothing that is not counted yet counts.
+    pub(crate) const fn forget(&mut self, now: Instant) {
+        (self.present, self.past) = (Occasions::new(now), Occasions::new(now));
     }
 
     /// Whether one more message about trust is within its rate.
@@ -142,19 +210,45 @@ impl Conduct {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::BroadcastId;
+
+    fn at(secs: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(secs)
+    }
 
     #[test]
     fn a_heartbeat_counts_one_whatever_its_rate() {
         let mut conduct = Conduct::new(Instant::ZERO);
-        assert_eq!(conduct.take(), None);
+        assert_eq!(conduct.take(at(1)), None);
         for rate in [1, 10, 1000] {
             (0..rate).for_each(|_| conduct.on_brought(Instant::ZERO));
             (0..rate).for_each(|_| conduct.on_withheld(Instant::ZERO));
-            let heartbeat = conduct.take().expect("relied upon");
+            assert_eq!(conduct.take(at(2)), None, "there may be excuses");
+            let heartbeat = conduct.take(at(3)).expect("relied upon");
             assert!((heartbeat.favour - 0.5).abs() < 1e-12);
             assert!((heartbeat.against - 0.5 * WITHHELD).abs() < 1e-12);
         }
-        assert_eq!(conduct.take(), None, "counted once");
+        assert_eq!(conduct.take(at(4)), None, "counted once");
+    }
+
+    #[test]
+    fn an_excuse_counts_until_the_blame_is_counted_and_for_that_blame_only() {
+        let mut conduct = Conduct::new(at(0));
+        conduct.on_withheld(at(1));
+        assert_eq!(conduct.take(at(2)), None);
+        conduct.on_excused(at(1));
+        assert_eq!(conduct.take(at(3)), None, "excused in time");
+        conduct.on_withheld(at(3));
+        conduct.take(at(4));
+        assert!(conduct.take(at(5)).is_some_and(|of| of.against > 0.0));
+        conduct.on_withheld(at(5));
+        conduct.on_excused(at(3));
+        conduct.take(at(6));
+        let heartbeat = conduct.take(at(7));
+        assert!(heartbeat.is_some_and(|of| of.against > 0.0), "another one");
+        conduct.on_withheld(at(7));
+        conduct.forget(at(8));
+        assert_eq!((conduct.take(at(9)), conduct.take(at(10))), (None, None));
     }
 
     #[test]
@@ -163,19 +257,40 @@ mod tests {
         conduct.on_told(MUTE_MAX - 1);
         conduct.on_word();
         conduct.on_told(MUTE_MAX - 1);
-        assert_eq!(conduct.take(), None);
+        conduct.take(at(1));
+        assert_eq!(conduct.take(at(2)), None);
         conduct.on_told(1);
-        assert!(
-            conduct
-                .take()
-                .is_some_and(|heartbeat| heartbeat.against >= MUTE)
-        );
+        conduct.take(at(3));
+        let heartbeat = conduct.take(at(4));
+        assert!(heartbeat.is_some_and(|heartbeat| heartbeat.against >= MUTE));
         let (begun, later) = (Instant::ZERO, Instant::ZERO + GIVEN_FOR);
         assert!((0..2 * GIVEN_MAX).all(|_| !conduct.on_given(begun)));
         assert!(conduct.on_given(later) && !conduct.on_given(later));
         conduct.on_word();
         assert!((1..GIVEN_MAX).all(|n| !conduct.on_given(begun + GIVEN_FOR * n)));
         assert!(conduct.on_given(begun + GIVEN_FOR * GIVEN_MAX));
+    }
+
+    #[test]
+    fn who_gets_much_says_a_word_before_it_counts_as_mute() {
+        const { assert!(OWED_MAX < MUTE_MAX && OWED_MAX < GIVEN_MAX) };
+        let mut conduct = Conduct::new(Instant::ZERO);
+        assert!((1..OWED_MAX).all(|_| !conduct.owes_a_word(1)));
+        assert!(conduct.owes_a_word(1));
+        conduct.on_told(0);
+        assert!(conduct.owes_a_word(0));
+        conduct.on_told(1);
+        assert!(!conduct.owes_a_word(1));
+    }
+
+    #[test]
+    fn announcements_are_remembered_up_to_the_limit_and_the_oldest_leaves() {
+        let key = |n: usize| BroadcastId::of_body(&n.to_be_bytes()).short();
+        let mut conduct = Conduct::new(Instant::ZERO);
+        (0..ANNOUNCED_MAX).for_each(|n| conduct.on_announced(key(n)));
+        assert!((0..ANNOUNCED_MAX).all(|n| conduct.has_announced(&key(n))));
+        conduct.on_announced(key(ANNOUNCED_MAX));
+        assert!(!conduct.has_announced(&key(0)) && conduct.has_announced(&key(1)));
     }
 
     #[test]

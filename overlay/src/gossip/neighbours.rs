@@ -178,10 +178,10 @@ impl Neighbour {
 
     /// What the heartbeat that ends comes to. Nothing yet as long as nothing was heard since it was last
     /// relied upon: then its link may be gone, which is no fault of it.
-    pub(crate) fn end_heartbeat(&mut self) -> Option<Heartbeat> {
+    pub(crate) fn end_heartbeat(&mut self, now: Instant) -> Option<Heartbeat> {
         let relied_at = self.conduct.relied_at;
         let is_heard = relied_at.is_none_or(|at| self.heard_at >= at);
-        is_heard.then(|| self.conduct.take())?
+        is_heard.then(|| self.conduct.take(now))?
     }
 
     /// Whether nothing was asked or heard lately.
@@ -199,7 +199,7 @@ impl Neighbour {
                 return None;
             }
             self.is_silent = true;
-            self.conduct.take();
+            self.conduct.forget(now);
             return Some(Overdue::Silent);
         }
         self.question = Some((now + patience(rtt), unanswered));

@@ -153,6 +153,13 @@ impl Overlay {
         let unix_millis = checked.body().unix_millis;
         match self.seen.lookup(unix_millis, id) {
             Seen::New => {}
+            // A copy that was asked for as a test has to be genuine, other ones are not looked at.
+            Seen::Duplicate
+                if self.gossip.audits.is_asked(&id.short(), peer) && checked.verify().is_none() =>
+            {
+                self.counters.broadcasts_invalid += 1;
+                return self.on_violation(now, peer, PeerViolation::BroadcastSignature);
+            }
             Seen::Duplicate => return self.on_duplicate(now, peer, id),
             Seen::BelowFloor => {
                 self.counters.broadcasts_stale += 1;
@@ -230,7 +237,7 @@ impl Overlay {
         }
         let slot = self.gossip.neighbours.get(&peer).map(|of| of.slot);
         let asked = self.gossip.wants.arrived(&id.short());
-        let blamed = self.note_news(now, peer, origin, asked);
+        let blamed = self.note_news(now, peer, origin, id.short(), asked);
         let from = self.parent_of_news(peer, slot, asked, origin);
         // Ours, from before a restart: neighbours kept it. It is passed on, not delivered.
         let is_ours = origin == self.me && !planted::is(Bug::OwnDelivered);

@@ -14,19 +14,13 @@ use crate::Instant;
 use crate::error::PeerViolation;
 use crate::event::{Event, LinkEndCause};
 use crate::gossip::mask::Slot;
-use crate::limits::{AUDIT_EVERY, TREE_ORIGINS_MAX};
+use crate::limits::TREE_ORIGINS_MAX;
 use crate::peers::state::StateReason;
 use crate::reputation::evidence::{self, Component, Evidence, Interaction};
 use crate::reputation::standing::Standing;
 use crate::reputation::{Reputation, ReputationConfig};
 use crate::saved::{BanSubject, SavedReputation};
-use crate::types::{BroadcastId, DisconnectReason, ShortId};
-use crate::wire::{Message, Want, joined_ids};
-
-/// A neighbour that served so lately need not be tested.
-const SEEN_LATELY: Duration = Duration::from_secs(10);
-/// Larger broadcasts are not asked for twice.
-const AUDIT_LEN_MAX: usize = 2_048;
+use crate::types::{BroadcastId, DisconnectReason};
 
 /// In how many trees a neighbour has which place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -165,7 +159,7 @@ impl Overlay {
     }
 
     /// Counts evidence, and tells of it when the score moves or something counts against the peer.
-    fn weigh(
+    pub(super) fn weigh(
         &mut self,
         now: Instant,
         peer: NodeId,
@@ -192,7 +186,7 @@ impl Overlay {
         self.bar_or_admit(now, peer);
     }
 
-    fn weigh_trust(&mut self, peer: NodeId, success: bool, severity: f64) {
+    pub(super) fn weigh_trust(&mut self, peer: NodeId, success: bool, severity: f64) {
         if let Some(standing) = self.reputations.get_mut(&peer) {
             standing.change_trust(success, severity);
         }
@@ -272,6 +266,12 @@ impl Overlay {
     pub(super) fn note_violation(&mut self, now: Instant, peer: NodeId, violation: PeerViolation) {
         let evidence = Evidence::Violation(violation);
         self.note_fault(now, peer, evidence);
+        // Who brings a forgery has not brought the broadcast.
+        if violation == PeerViolation::BroadcastSignature
+            && let Some(neighbour) = self.gossip.neighbours.get_mut(&peer)
+        {
+            neighbour.conduct.on_broken(now);
+        }
     }
 
     /// A peer signed what the application rejects.
@@ -324,173 +324,5 @@ impl Overlay {
         let weight = (0.0, evidence::LINK_LOST);
         let evidence = Evidence::LinkLost(cause);
         self.weigh(now, peer, Component::Uptime, weight, evidence);
-    }
-
-    /// A neighbour leaves: what it did in this heartbeat still counts.
-    pub(super) fn close_conduct(&mut self, now: Instant, peer: NodeId) {
-        self.count_heartbeat(now, peer);
-    }
-
-    /// Counts what neighbours did in the heartbeat that ends.
-    pub(super) fn count_heartbeats(&mut self, now: Instant) {
-        let peers: Vec<NodeId> = self
-            .gossip
-            .neighbours
-            .iter()
-            .map(|(peer, _)| peer)
-            .collect();
-        for peer in peers {
-            self.count_heartbeat(now, peer);
-        }
-    }
-
-    fn count_heartbeat(&mut self, now: Instant, peer: NodeId) {
-        let neighbour = self.gossip.neighbours.get_mut(&peer);
-        let heartbeat = neighbour.and_then(|neighbour| neighbour.end_heartbeat());
-        let Some(heartbeat) = heartbeat else {
-            return;
-        };
-        let weight = (heartbeat.favour, heartbeat.against);
-        self.weigh(now, peer, Component::Relay, weight, heartbeat.evidence);
-        let (worst, served) = (evidence::BROKEN, heartbeat.against <= 0.0);
-        let severity = if served {
-            0.2
-        } else {
-            heartbeat.against / worst / 2.0
-        };
-        self.weigh_trust(peer, served, severity);
-    }
-
-    /// A broadcast that is new came from `peer`. `asked`: who was asked for it last, and whether because
-    /// the tree had not brought it.
-    pub(super) fn note_news(
-        &mut self,
-        now: Instant,
-        peer: NodeId,
-        origin: NodeId,
-        asked: Option<(Option<NodeId>, bool)>,
-    ) -> Option<Slot> {
-        self.gossip.audits.on_news();
-        let weight = (evidence::VALID, 0.0);
-        let valid = Evidence::ValidBroadcast;
-        self.weigh(now, peer, Component::Validity, weight, valid);
-        let asked_of = asked.and_then(|(of, _)| of);
-        let neighbours = &mut self.gossip.neighbours;
-        if (asked_of.is_none() || asked_of == Some(peer))
-            && let Some(neighbour) = neighbours.get_mut(&peer)
-        {
-            neighbour.conduct.on_brought(now);
-        }
-        let was_missed = asked.is_some_and(|(of, grafts)| of.is_some() && grafts);
-        let tree = self.gossip.origins.get_mut(&origin)?;
-        // Of an origin at its rate the parent may have had to drop some.
-        let is_owed = was_missed && !tree.is_strained(now);
-        let parent = tree.parent.filter(|_| is_owed)?;
-        let culprit = neighbours.holder(parent).filter(|&of| of != peer)?;
-        let neighbour = neighbours.get_mut(&culprit)?;
-        if neighbour.is_silent() || neighbour.is_spent(now) {
-            return None;
-        }
-        neighbour.conduct.on_withheld(now);
-        Some(parent)
-    }
-
-    /// The parent that was blamed for a broadcast turns out to have lacked it as well.
-    pub(super) fn excuse(&mut self, peer: NodeId, key: ShortId) {
-        let gossip = &mut self.gossip;
-        let neighbour = gossip.neighbours.get_mut(&peer);
-        if let (Some(held), Some(neighbour)) = (gossip.store.get_mut(&key), neighbour)
-            && held.blamed == Some(neighbour.slot)
-        {
-            held.blamed = None;
-            neighbour.conduct.on_excused();
-        }
-    }
-
-    /// So it does when its copy comes soon after: it had to fetch it, as we had.
-    pub(super) fn excuse_if_soon(&mut self, now: Instant, peer: NodeId, key: ShortId) {
-        let held = self.gossip.store.get(&key);
-        let patience = self.config.graft_after;
-        if held.is_some_and(|held| now < held.arrived + patience) {
-            self.excuse(peer, key);
-        }
-    }
-
-    /// Peers were asked for what they had announced, and have not brought it.
-    pub(super) fn note_broken(&mut self, now: Instant, peers: impl IntoIterator<Item = NodeId>) {
-        for peer in peers {
-            self.counters.promises_broken += 1;
-            let mut is_strained = false;
-            if let Some(live) = self.live.get_mut(&peer) {
-                live.counters.promises_broken += 1;
-                is_strained = live.meter.is_strained(now);
-            }
-            if !is_strained
-                && let Some(neighbour) = self.gossip.neighbours.get_mut(&peer)
-                && !neighbour.is_silent()
-                && !neighbour.is_spent(now)
-            {
-                neighbour.conduct.on_broken(now);
-            }
-        }
-    }
-
-    /// A further copy came; if it was asked for as a test, the test is passed.
-    pub(super) fn is_audit(&mut self, now: Instant, peer: NodeId, key: ShortId) -> bool {
-        let is_audit = self.gossip.audits.on_copy(&key, peer);
-        if is_audit && let Some(neighbour) = self.gossip.neighbours.get_mut(&peer) {
-            neighbour.conduct.on_brought(now);
-        }
-        is_audit
-    }
-
-    /// A neighbour announces what is here: perhaps it is asked whether it would bring it.
-    pub(super) fn audit_perhaps(&mut self, now: Instant, peer: NodeId, key: ShortId) {
-        let gossip = &mut self.gossip;
-        if !gossip.audits.may_begin() {
-            return;
-        }
-        let is_short = |len: usize| len <= AUDIT_LEN_MAX;
-        let held = gossip.store.get(&key).map(|held| held.message.len());
-        let neighbour = gossip.neighbours.get(&peer);
-        let (Some(len), Some(neighbour)) = (held, neighbour) else {
-            return;
-        };
-        let lately = neighbour.conduct.relied_at;
-        let is_known = lately.is_some_and(|at| now < at + SEEN_LATELY);
-        // Of whom much is known, nothing is learnt by one more.
-        let is_proven = self.reputations.relay_evidence(&peer) > f64::from(AUDIT_EVERY);
-        let patience = self.config.want_timeout;
-        let begins = is_short(len) && !is_known && !is_proven;
-        if begins && gossip.audits.begin(now, key, peer, patience) {
-            self.counters.audits += 1;
-            let ids = joined_ids(&[key]);
-            let want = Want {
-                ids: &ids,
-                graft: false,
-            };
-            self.send_message(peer, &Message::Want(want));
-            self.note_question(now, peer);
-        }
-    }
-
-    /// Tests that were not passed.
-    pub(super) fn expire_audits(&mut self, now: Instant) {
-        if self
-            .gossip
-            .audits
-            .next_deadline()
-            .is_some_and(|due| due <= now)
-        {
-            let late = self.gossip.audits.overdue(now);
-            self.note_broken(now, late);
-        }
-    }
-
-    /// A neighbour said something of broadcasts.
-    pub(super) fn on_word(&mut self, peer: &NodeId) {
-        if let Some(neighbour) = self.gossip.neighbours.get_mut(peer) {
-            neighbour.conduct.on_word();
-        }
     }
 }

@@ -22,6 +22,7 @@ impl Overlay {
         let graft_at = now + self.config.graft_after;
         self.on_word(&peer);
         for (key, age_millis) in pushed {
+            self.note_announced(now, peer, key);
             if self.gossip.store.get(&key).is_some() {
                 self.consider_shortcut(now, peer, key, age_millis);
                 self.audit_perhaps(now, peer, key);

@@ -31,6 +31,7 @@ mod parting;
 mod proving;
 mod receive;
 mod relaying;
+mod relying;
 mod restoring;
 mod roving;
 mod saving;

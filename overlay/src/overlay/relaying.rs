@@ -312,8 +312,12 @@ impl Overlay {
         let gain = u64::try_from(SHORTCUT_MIN.as_nanos()).unwrap_or(u64::MAX);
         let came_from_parent = held.from.is_some() && held.from == tree.parent;
         // A claim to be fast is followed of who has brought something before.
-        let is_believed = came_from_parent && self.reputations.has_delivered(&peer);
-        if is_believed && pushed.saturating_add(gain) <= ours && tree.settled_until <= now {
+        let is_known = self.reputations.has_delivered(&peer);
+        if is_known
+            && came_from_parent
+            && pushed.saturating_add(gain) <= ours
+            && tree.settled_until <= now
+        {
             tree.settled_until = now + SETTLE;
             let former = tree.parent.replace(slot);
             let origin = held.origin;
@@ -325,7 +329,11 @@ impl Overlay {
             return;
         }
         let late = pushed.saturating_sub(ours);
-        if tree.backup.is_none_or(|(_, other)| late < other) {
+        // So is one to be next: of who has not, only where nobody else is known.
+        if tree
+            .backup
+            .is_none_or(|(_, other)| is_known && late < other)
+        {
             tree.backup = Some((slot, late));
         }
     }

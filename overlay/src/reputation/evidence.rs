@@ -118,12 +118,13 @@ pub enum Evidence {
 
 /// What a fault weighs that needs no second look: as much as eight observations.
 pub(crate) const FAULT: f64 = 8.0;
-/// A promise that was broken: who says it has a broadcast and is asked either brings it or lies. Above
-/// this weight a peer that breaks one in five stays below the bar; links are reliable, so an honest one
-/// breaks hardly any.
-pub(crate) const BROKEN: f64 = 8.0;
-/// A broadcast that a parent did not push in time. Half of the above: it may have been waiting itself.
-pub(crate) const WITHHELD: f64 = 4.0;
+/// A promise that was broken: who says it has a broadcast and is asked either brings it or lies. One bars
+/// whoever has never failed, until it has brought five broadcasts; links are reliable, so an honest one
+/// breaks hardly any (measured: none, `docs/overlay.md` chapter 8).
+pub(crate) const BROKEN: f64 = 24.0;
+/// A broadcast that a parent did not push in time and was not excused for. A third of the above: three
+/// heartbeats in a row bar whoever has never failed.
+pub(crate) const WITHHELD: f64 = 8.0;
 /// Silence in the face of [`crate::limits::MUTE_MAX`] announcements.
 pub(crate) const MUTE: f64 = 8.0;
 /// A valid broadcast. Little: it is the least that can be expected.

@@ -20,6 +20,7 @@ pub(crate) mod standing;
 pub(crate) mod table;
 pub(crate) mod tally;
 pub(crate) mod trust;
+mod words;
 
 pub use self::evidence::{Component, Evidence, Interaction};
 pub use self::policy::{ReputationConfig, Weights, WeightsError};

@@ -12,7 +12,7 @@ use crate::limits::VIOLATIONS_MAX;
 /// Most of what may speak for a peer, in observations: in relaying less, so that nobody can save up
 /// good conduct for a day of withholding.
 const FAVOUR_MAX: f64 = 30.0;
-const RELAY_FAVOUR_MAX: f64 = 12.0;
+const RELAY_FAVOUR_MAX: f64 = 8.0;
 /// Success adds this part of what is missing to full trust, failure takes this part of what is there.
 const BOOST: f64 = 0.05;
 const PENALTY: f64 = 0.2;
