@@ -179,7 +179,7 @@ pub struct OverlayConfig {
     /// Broadcasts held for neighbours that lack them. Default 4,096 (chosen), at most
     /// [`limits::STORE_MESSAGES_MAX`].
     pub store_messages: usize,
-    /// Their bytes. Default 16 MiB (chosen), at most [`limits::STORE_BYTES_MAX`].
+    /// Their bytes. Default 12 MiB (a flood must not cost a node more than 16), at most [`limits::STORE_BYTES_MAX`].
     pub store_bytes: usize,
     /// Who judges broadcasts. Default: nobody.
     pub validation: Validation,
@@ -244,7 +244,7 @@ impl OverlayConfig {
             origin_share: Rate::new(16, 64),
             link_share: Rate::new(64, 256),
             store_messages: 4_096,
-            store_bytes: 16 << 20,
+            store_bytes: 12 << 20,
             validation: Validation::None,
             seen_capacity: limits::SEEN_MAX,
             ban_duration: seconds(24 * 3600),

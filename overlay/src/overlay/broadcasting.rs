@@ -85,7 +85,7 @@ impl Overlay {
         };
         let is_offered = self.is_offered(priority, payload.len());
         self.find_tree(now, self.me);
-        let message = Bytes::from(Message::Broadcast(frame).encode());
+        let message = Message::Broadcast(frame).encode_to_keep();
         let is_fair = self.is_fair(now, self.me, None, message.len());
         self.hold(Held {
             id,
@@ -250,7 +250,7 @@ impl Overlay {
             if let Some(slot) = slot.filter(|_| !planted::is(Bug::SentBackToSender)) {
                 known_by.set(slot, true);
             }
-            let message = Bytes::from(Message::Broadcast(next).encode());
+            let message = Message::Broadcast(next).encode_to_keep();
             let is_fair = self.is_fair(now, origin, Some(peer), message.len());
             self.hold(Held {
                 id,

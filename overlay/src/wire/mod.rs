@@ -12,6 +12,7 @@ mod relay;
 mod topics;
 mod trust;
 
+use bytes::Bytes;
 use minicbor::{Decode, Decoder, Encode};
 
 pub(crate) use self::address::{Scope, WireAddress, canonical, is_dialable};
@@ -179,6 +180,11 @@ macro_rules! messages {
                 match self {
                     $(Self::$name(body) => to_bytes(Framed($kind, body)),)+
                 }
+            }
+
+            /// The same to be kept: a vector that grew has room for twice as much.
+            pub(crate) fn encode_to_keep(&self) -> Bytes {
+                Bytes::from(self.encode().into_boxed_slice())
             }
         }
 

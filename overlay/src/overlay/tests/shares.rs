@@ -174,8 +174,11 @@ fn a_parent_that_has_spent_what_it_may_send_is_not_blamed_for_the_rest() {
         bench.deliver(2, &missing);
         assert_eq!(bench.delivered(), 1);
         bench.advance(Duration::from_millis(1));
-        bench.deliver(1, &Message::Pong(wire::Ping { nonce: 0 }).encode());
-        bench.advance(2 * SECOND);
+        // It counts at the end of the next heartbeat, if the peer was heard of.
+        for _ in 0..2 {
+            bench.deliver(1, &Message::Pong(wire::Ping { nonce: 0 }).encode());
+            bench.advance(2 * SECOND);
+        }
         let blamed = bench.events.iter().any(|event| {
             matches!(event, Event::ScoreChanged { peer, evidence: crate::Evidence::Relay { withheld, .. }, .. }
                 if *peer == id(1) && *withheld > 0)
