@@ -368,7 +368,8 @@ fn simulated_connections_are_shown_to_the_last_byte() {
 #[ignore = "needs tshark; .ci/run installs it"]
 fn without_the_key_log_sealed_packets_stay_sealed() {
     let run = Run {
-        seed: 2,
+        // One without a masked header whose checksum of 16 bits is right by chance.
+        seed: 3,
         cipher: Some(CipherSuite::Aes128Gcm),
         ending: Ending::WhenDone,
     };
