@@ -1,6 +1,7 @@
 //! The end of a connection: FIN after everything was delivered, RST at once, and the answers to
 //! stragglers (`docs/wire.md`, chapter "Life cycle").
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 

@@ -4,6 +4,7 @@
 //! candidate. It gets PINGs with an unpredictable token and no more bytes than came from it; once
 //! it answers, it becomes the path. Until then the old path stays.
 
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 use core::time::Duration;
 

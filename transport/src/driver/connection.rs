@@ -57,7 +57,7 @@ impl ConnectionRef {
     pub(super) fn close_reason(&self) -> Option<CloseReason> {
         self.shared
             .look(|state| match state.connection_state(self.handle) {
-                Some(state) => state.closed.clone(),
+                Some(state) => state.closed.as_deref().cloned(),
                 None => Some(CloseReason::EndpointStopped),
             })
     }
@@ -180,10 +180,11 @@ impl Connection {
         options: impl Into<SendOptions>,
     ) -> Result<MessageId, SendMessageError> {
         let data = data.into();
-        self.inner.act(|connection, state| match &state.closed {
-            Some(reason) => Err(reason.clone().into()),
-            None => connection.send_message(data, options),
-        })
+        self.inner
+            .act(|connection, state| match state.closed.as_deref() {
+                Some(reason) => Err(reason.clone().into()),
+                None => connection.send_message(data, options),
+            })
     }
 
     /// Sends a message reliably and waits until the peer has acknowledged all of it.
@@ -291,7 +292,7 @@ impl Connection {
         OsRandom.fill(&mut nonce);
         let now = self.inner.shared.clock.now();
         let before = self.inner.act(|connection, state| {
-            if let Some(reason) = &state.closed {
+            if let Some(reason) = state.closed.as_deref() {
                 return Err(ChallengeError::Closed(reason.clone()));
             }
             match connection.challenge_peer(now, nonce) {
@@ -421,7 +422,7 @@ impl Connection {
         halves: u8,
     ) -> Result<StreamId, CloseReason> {
         self.wait_for(signal, |connection, state| {
-            if let Some(reason) = &state.closed {
+            if let Some(reason) = state.closed.as_deref() {
                 return Err(Pending::Closed(reason.clone()));
             }
             let id = connection.open_stream(direction).ok_or(Pending::Blocked)?;
@@ -466,7 +467,7 @@ impl Connection {
         attempt: impl FnOnce(&mut crate::Connection, &mut ConnectionState) -> Result<R, E>,
     ) -> Result<R, E> {
         self.inner.act(|connection, state| {
-            attempt(connection, state).map_err(|error| match &state.closed {
+            attempt(connection, state).map_err(|error| match state.closed.as_deref() {
                 Some(reason) if error.is_blocked() => E::from(reason.clone()),
                 _ => error,
             })
