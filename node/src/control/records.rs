@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::limits::EVENT_PAYLOAD_LEN_MAX;
 use super::model::EventRecord;
 use crate::clock::rfc3339;
-use crate::network::{evidence_words, score_words};
+use crate::network::score_words;
 
 /// What an event says, before it has a number and a time.
 pub(super) struct Said {
@@ -150,7 +150,7 @@ fn conduct(event: &Event) -> Said {
             to,
             evidence,
         } => {
-            let why = evidence_words(evidence);
+            let why = evidence.to_string();
             let words = score_words(*component, *from, *to, &why);
             let detail =
                 json!({ "component": component.name(), "from": from, "to": to, "evidence": why });
