@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::limits::EVENT_PAYLOAD_LEN_MAX;
 use super::model::EventRecord;
 use crate::clock::rfc3339;
-use crate::network::score_words;
+use crate::network::{link_replaced_words, score_words};
 
 /// What an event says, before it has a number and a time.
 pub(super) struct Said {
@@ -115,15 +115,7 @@ pub(super) fn say(event: &Event) -> Said {
             "proved its identity again",
             Value::Null,
         ),
-        Event::LinkRefused {
-            peer,
-            remote,
-            reason,
-        } => {
-            let words = format!("its link from {remote} was refused: {reason:?}");
-            let detail = json!({ "remote": remote.to_string() });
-            Said::passing("link_refused", *peer, words, detail)
-        }
+        Event::LinkReplaced { .. } | Event::LinkRefused { .. } => of_link(event),
         Event::ScoreChanged { .. } | Event::TrustStatements { .. } => conduct(event),
         Event::Banned { ban } => banned(ban),
         Event::Unbanned { subject, how } => {
@@ -135,6 +127,31 @@ pub(super) fn say(event: &Event) -> Said {
             let detail = json!({ "subject": subject.to_string(), "how": how });
             let words = format!("the ban of {subject} ended: {how}");
             of_subject("unbanned", *subject, words, detail)
+        }
+        other => message(other),
+    }
+}
+
+/// Links that are no change of the peer's state.
+fn of_link(event: &Event) -> Said {
+    match event {
+        Event::LinkReplaced {
+            peer,
+            remote,
+            direction,
+        } => {
+            let words = link_replaced_words(*remote, *direction);
+            let detail = json!({ "remote": remote.to_string() });
+            Said::story("link_replaced", *peer, words, detail)
+        }
+        Event::LinkRefused {
+            peer,
+            remote,
+            reason,
+        } => {
+            let words = format!("its link from {remote} was refused: {reason:?}");
+            let detail = json!({ "remote": remote.to_string() });
+            Said::passing("link_refused", *peer, words, detail)
         }
         other => message(other),
     }

@@ -1,7 +1,9 @@
 //! The story of the network as this node lived it: which events are kept, and in what words.
 
+use std::net::SocketAddr;
+
 use dunlin_overlay::saved::{BanSubject, SavedBan};
-use dunlin_overlay::{BanEnd, Component, Event, PeerState, PeerViolation};
+use dunlin_overlay::{BanEnd, Component, Direction, Event, PeerState, PeerViolation};
 use dunlin_session::NodeId;
 use serde_json::{Value, json};
 
@@ -81,6 +83,23 @@ fn told(event: &Event) -> Option<Told> {
         }
         Event::Banned { ban } => banned(ban),
         Event::Unbanned { subject, how } => unbanned(subject, *how),
+        Event::LinkReplaced { .. } | Event::LinkRefused { .. } => return of_link(event),
+        _ => return None,
+    })
+}
+
+/// What is told of links that are no change of the peer's state.
+fn of_link(event: &Event) -> Option<Told> {
+    Some(match event {
+        Event::LinkReplaced {
+            peer,
+            remote,
+            direction,
+        } => {
+            let words = link_replaced_words(*remote, *direction);
+            let detail = json!({ "remote": remote.to_string() });
+            Told::new(Some(*peer), "replaced", words, detail, Weight::Ordinary)
+        }
         Event::LinkRefused {
             peer,
             remote,
@@ -92,6 +111,15 @@ fn told(event: &Event) -> Option<Told> {
         }
         _ => return None,
     })
+}
+
+/// A new link in place of another, in a line.
+pub(crate) fn link_replaced_words(remote: SocketAddr, direction: Direction) -> String {
+    let opener = match direction {
+        Direction::Inbound => "it opened",
+        Direction::Outbound => "this node opened",
+    };
+    format!("another link takes the place of the one it had; {opener} it, {remote}")
 }
 
 /// A change of a score in a line.
