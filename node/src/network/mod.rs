@@ -34,7 +34,7 @@ use crate::store::Store;
 pub use handle::Handle;
 pub use recorder::Memory;
 use recorder::Recorder;
-pub(crate) use story::{evidence_words, score_words};
+pub(crate) use story::{link_replaced_words, score_words};
 use task::{Order, Task};
 
 /// Events that may wait for the application. More are dropped, which is logged.

@@ -24,6 +24,8 @@ mod dashboard;
 mod faults;
 #[cfg(unix)]
 mod full_disk;
+#[cfg(unix)]
+mod http;
 mod identity;
 mod kill;
 mod lab;

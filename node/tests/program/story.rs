@@ -117,3 +117,28 @@ fn tells_the_story(lab: &Lab, name: &str, of: &str) {
     assert!(words.matches("connected").count() >= 2, "{words}");
     assert!(!words.contains("{ "), "no names of the code: {words}");
 }
+
+#[test]
+fn a_node_that_comes_back_before_it_was_missed_is_in_the_story_too() {
+    let lab = Lab::new();
+    let (_one, one, address) = start(&lab, "one", &[]);
+    let at = format!("{one}@{address}");
+    let (mut node, two, _) = start(&lab, "two", &["--bootstrap", &at]);
+    assert!(until(DEADLINE, || connected(&lab, "one") == [&*two]));
+    let saved = || {
+        let saved = StoreReader::open(&lab.path("two").join("dunlin.db"));
+        saved
+            .and_then(|store| store.peers())
+            .is_ok_and(|peers| !peers.is_empty())
+    };
+    assert!(until(DEADLINE, saved));
+    node.kill();
+    let (_node, _, _) = start(&lab, "two", &[]);
+    // Its link is replaced, or was lost before: both are told.
+    let came_back = || {
+        let story = told(&lab, "one", &["peer", "why", &two[..16]]);
+        story.contains("another link takes the place") || story.matches("→ connected").count() == 2
+    };
+    assert!(until(DEADLINE, came_back));
+    assert!(until(DEADLINE, || connected(&lab, "one") == [&*two]));
+}
