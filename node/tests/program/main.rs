@@ -24,12 +24,16 @@ mod dashboard;
 mod faults;
 #[cfg(unix)]
 mod full_disk;
+#[cfg(unix)]
+mod hostile;
 mod identity;
 mod kill;
 mod lab;
 #[cfg(unix)]
 mod load;
 mod lossy;
+#[cfg(unix)]
+mod neighbours;
 mod network;
 mod process;
 #[cfg(unix)]
@@ -39,6 +43,8 @@ mod refusals;
 mod start;
 #[cfg(unix)]
 mod story;
+#[cfg(unix)]
+mod talking;
 mod traces;
 #[cfg(unix)]
 mod transfer;
