@@ -65,11 +65,19 @@ pub(super) async fn request(args: RequestArgs) -> Result<(), Failure> {
     if args.show.json {
         return print_json(&answered);
     }
-    // What it says is a peer's: it must not steer the terminal.
     match (&answered.text, &answered.hex) {
-        (Some(text), _) => print_line(&text.escape_debug().to_string().replace("\\\"", "\"")),
+        (Some(text), _) => print_line(&plain(text)),
         (None, hex) => print_line(hex.as_deref().unwrap_or_default()),
     }
+}
+
+/// What another node says must not steer the terminal.
+fn plain(text: &str) -> String {
+    let is_harmless = |c: char| !c.is_control() || c == '\n';
+    let letters = text.chars();
+    letters
+        .map(|c| if is_harmless(c) { c } else { '\u{fffd}' })
+        .collect()
 }
 
 /// `dunlin topics`.
