@@ -52,7 +52,7 @@ impl Connection {
 
     /// Why it ended, once it has for the application.
     #[must_use]
-    pub const fn close_reason(&self) -> Option<&CloseReason> {
+    pub fn close_reason(&self) -> Option<&CloseReason> {
         self.closing.reason()
     }
 

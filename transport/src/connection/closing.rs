@@ -28,7 +28,7 @@ const BY_TRANSPORT: u8 = 1;
 pub(super) struct Closing {
     /// Body of our FIN or RST.
     body: Vec<u8>,
-    reason: Option<CloseReason>,
+    reason: Option<Box<CloseReason>>,
     /// The application has heard the reason.
     told: bool,
     /// FINs that came after the first.
@@ -43,8 +43,8 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    pub(super) const fn reason(&self) -> Option<&CloseReason> {
-        self.reason.as_ref()
+    pub(super) fn reason(&self) -> Option<&CloseReason> {
+        self.reason.as_deref()
     }
 
     pub(super) const fn is_told(&self) -> bool {
@@ -193,7 +193,7 @@ impl Connection {
     fn end(&mut self, reason: CloseReason) {
         self.opening = None;
         if self.closing.reason.is_none() {
-            self.closing.reason = Some(reason.clone());
+            self.closing.reason = Some(Box::new(reason.clone()));
             self.events.push_back(Event::Closed(reason));
         }
     }

@@ -65,6 +65,7 @@ use crate::messages::incoming::IncomingMessages;
 use crate::messages::outgoing::OutgoingMessages;
 use crate::protect::{Established, Initiator, PacketProtection, PeerIdentity};
 use crate::recv::packets::ReceivedPackets;
+use crate::rest::Sparse;
 use crate::send::ack_frequency::AckFrequency;
 use crate::send::ecn::EcnValidation;
 use crate::send::in_flight::SentPackets;
@@ -102,7 +103,7 @@ pub struct Connection {
     reset_tokens: ResetTokens,
     path: Path,
     /// An address that is being proven, and the ID with its number for packets to it.
-    candidate_id: Option<(SocketAddr, (u64, ConnectionId))>,
+    candidate_id: Option<Box<(SocketAddr, (u64, ConnectionId))>>,
     /// The initiator's handshake, while it lasts.
     opening: Option<Box<Opening>>,
     /// The initiator's confirm message, until the peer shows that it has it.
@@ -153,14 +154,14 @@ pub struct Connection {
     /// Messages and streams take turns; true: a stream's turn.
     stream_turn: bool,
     /// PONGs to send: where to and which token.
-    pongs: VecDeque<(SocketAddr, u64)>,
+    pongs: Sparse<VecDeque<(SocketAddr, u64)>>,
     /// A PING to send, to be answered.
     ping: bool,
     /// Packets that may leave whatever the window says (RFC 9002 §6.2.4).
     probes: u8,
     closing: Closing,
     timers: Timers,
-    events: VecDeque<Event>,
+    events: Sparse<VecDeque<Event>>,
     stats: Stats,
     path_start: PathStart,
     /// Tells an observer, if there is one.
@@ -291,12 +292,12 @@ impl Connection {
             session: SessionChannel::default(),
             message_blocked: false,
             stream_turn: false,
-            pongs: VecDeque::new(),
+            pongs: Sparse::default(),
             ping: false,
             probes: 0,
             closing: Closing::default(),
             timers: Timers::new(now),
-            events: VecDeque::new(),
+            events: Sparse::default(),
             stats: Stats::default(),
             path_start: PathStart::new(now),
             trace: None,

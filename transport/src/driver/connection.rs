@@ -87,10 +87,7 @@ impl Connection {
         let id = self
             .open(StreamDirection::Bidirectional, Signal::OpenBidi, 2)
             .await?;
-        Ok((
-            SendStream::new(&self.inner, id),
-            RecvStream::new(&self.inner, id),
-        ))
+        Ok(self.halves(id))
     }
 
     /// Opens a stream that only we write to; waits while the peer grants no more.
@@ -112,10 +109,7 @@ impl Connection {
         let id = self
             .accept(StreamDirection::Bidirectional, Signal::IncomingBidi, 2)
             .await?;
-        Ok((
-            SendStream::new(&self.inner, id),
-            RecvStream::new(&self.inner, id),
-        ))
+        Ok(self.halves(id))
     }
 
     /// The next stream that only the peer writes to.
@@ -455,6 +449,30 @@ impl Connection {
         .map_err(Pending::into_reason)
     }
 
+    /// Where one waits.
+    pub(super) fn signals(&self) -> &Signals {
+        &self.inner.signals
+    }
+
+    /// Both halves of a stream that has been registered.
+    pub(super) fn halves(&self, id: StreamId) -> (SendStream, RecvStream) {
+        let writer = SendStream::new(&self.inner, id);
+        (writer, RecvStream::new(&self.inner, id))
+    }
+
+    /// Tries once; what would block does not after the end of the connection.
+    pub(super) fn attempt<R, E: Blocks>(
+        &self,
+        attempt: impl FnOnce(&mut crate::Connection, &mut ConnectionState) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.inner.act(|connection, state| {
+            attempt(connection, state).map_err(|error| match &state.closed {
+                Some(reason) if error.is_blocked() => E::from(reason.clone()),
+                _ => error,
+            })
+        })
+    }
+
     /// Repeats `attempt` at each `signal` until it no longer blocks or the connection is over.
     async fn wait_for<R, E: Blocks>(
         &self,
@@ -464,16 +482,14 @@ impl Connection {
         loop {
             let mut changed = pin!(self.inner.signals.notified(signal));
             changed.as_mut().enable();
-            let result = self.inner.act(|connection, state| {
-                attempt(connection, state).map_err(|error| match &state.closed {
-                    Some(reason) if error.is_blocked() => E::from(reason.clone()),
-                    _ => error,
-                })
-            });
-            match result {
-                Err(error) if error.is_blocked() => changed.await,
-                other => return other,
+            {
+                let result = self.attempt(&mut attempt);
+                if !matches!(&result, Err(error) if error.is_blocked()) {
+                    return result;
+                }
+                // Gone before the task waits: many wait for long.
             }
+            changed.await;
         }
     }
 }
@@ -506,12 +522,12 @@ impl Drop for Registered<'_> {
 }
 
 /// An error that says "not yet" besides "never".
-trait Blocks: From<CloseReason> {
+pub(super) trait Blocks: From<CloseReason> {
     fn is_blocked(&self) -> bool;
 }
 
 /// [`Blocks`] for calls whose only error is the end of the connection.
-enum Pending {
+pub(super) enum Pending {
     Blocked,
     Closed(CloseReason),
 }
