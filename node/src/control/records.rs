@@ -261,14 +261,7 @@ fn message(event: &Event) -> Said {
             payload,
             via,
         } => {
-            let words = format!(
-                "message to {}: {} bytes",
-                handler.escape_debug(),
-                payload.len()
-            );
-            let mut detail = payload_json(payload);
-            detail["handler"] = json!(handler);
-            detail["via"] = json!(via.map(|via| via.to_string()));
+            let (words, detail) = addressed("message", handler, payload, *via);
             Said::passing("direct", *peer, words, detail)
         }
         Event::Request {
@@ -278,15 +271,8 @@ fn message(event: &Event) -> Said {
             payload,
             via,
         } => {
-            let words = format!(
-                "request to {}: {} bytes",
-                handler.escape_debug(),
-                payload.len()
-            );
-            let mut detail = payload_json(payload);
+            let (words, mut detail) = addressed("request", handler, payload, *via);
             detail["id"] = json!(id.0);
-            detail["handler"] = json!(handler);
-            detail["via"] = json!(via.map(|via| via.to_string()));
             Said::passing("request", *peer, words, detail)
         }
         Event::Response { peer, payload, .. } => {
@@ -306,6 +292,19 @@ fn message(event: &Event) -> Said {
             detail: Value::Null,
         },
     }
+}
+
+/// What came for a handler, perhaps through another node.
+fn addressed(what: &str, handler: &str, payload: &[u8], via: Option<NodeId>) -> (String, Value) {
+    let words = format!(
+        "{what} to {}: {} bytes",
+        handler.escape_debug(),
+        payload.len()
+    );
+    let mut detail = payload_json(payload);
+    detail["handler"] = json!(handler);
+    detail["via"] = json!(via.map(|via| via.to_string()));
+    (words, detail)
 }
 
 /// A payload as text where it is text, in hexadecimal where not; cut at [`EVENT_PAYLOAD_LEN_MAX`].

@@ -198,96 +198,71 @@ fn plain_requests(document: &Document, known: &[Request], peer: &str) -> Vec<Req
     found
 }
 
+fn of(rest: &str) -> String {
+    format!("/api/v1{rest}")
+}
+
 /// Requests with a body, with parameters, or that end something; those last.
 fn requests(peer: &str, address: &str) -> Vec<Request> {
-    let of = |rest: &str| format!("/api/v1{rest}");
+    let mut all = good_requests(peer, address);
+    all.extend(refused_requests(peer, address));
+    all.push(("POST", of("/stop"), None, 200));
+    all
+}
+
+fn good_requests(peer: &str, address: &str) -> Vec<Request> {
     let telling = json!({ "name": "news", "text": "hello", "priority": "high" });
     let file = json!({ "version": 1, "peers": [{ "id": peer, "addresses": [address] }] });
-    vec![
-        ("GET", of("/peers?filter=connected"), None, 200),
-        ("GET", of("/peers?filter=banned"), None, 200),
-        (
-            "POST",
-            of("/peers"),
-            Some(json!({ "address": address, "priority": "low", "wait_ms": 5_000 })),
-            200,
-        ),
-        ("GET", of("/peers/top?count=3"), None, 200),
-        ("POST", of("/peers/import"), Some(file), 200),
-        ("GET", of(&format!("/peers/{}", &peer[..16])), None, 200),
-        (
-            "POST",
-            of(&format!("/peers/{peer}/messages")),
-            Some(telling.clone()),
-            200,
-        ),
-        ("POST", of("/broadcasts"), Some(telling), 200),
-        (
-            "POST",
-            of(&format!("/peers/{peer}/requests")),
-            Some(json!({ "name": "node-info", "text": "", "timeout_ms": 10_000 })),
-            200,
-        ),
-        (
-            "POST",
-            of("/responses"),
-            Some(json!({ "peer": peer, "id": 7, "refuse": true })),
-            200,
-        ),
-        (
-            "POST",
-            of("/verdicts"),
-            Some(json!({ "broadcast": "00".repeat(32), "verdict": "ignore" })),
-            200,
-        ),
-        (
-            "POST",
-            of("/verdicts"),
-            Some(json!({ "broadcast": "00".repeat(32), "verdict": "burn" })),
-            400,
-        ),
-        (
-            "PUT",
-            of("/topics"),
-            Some(json!({ "topics": ["news", "prices"] })),
-            200,
-        ),
-        ("GET", of("/trust/events?count=5"), None, 200),
-        ("GET", of("/events?kinds=peer_up&samples=250"), None, 200),
-        ("GET", of("/events/recent?count=5"), None, 200),
-        (
-            "PUT",
-            of("/log"),
-            Some(json!({ "filter": "warn,dunlin_overlay=debug" })),
-            200,
-        ),
-        (
-            "POST",
-            of("/bans"),
-            Some(json!({ "subject": "192.0.2.0/24", "duration_s": 60, "reason": "a test" })),
-            200,
-        ),
-        ("GET", of("/bans"), None, 200),
-        ("DELETE", of("/bans/192.0.2.0%2F24"), None, 200),
-        ("DELETE", of(&format!("/peers/{peer}?ban=true")), None, 200),
-        ("GET", of("/peers/nobody"), None, 404),
-        ("GET", of("/peers?filter=some"), None, 400),
-        (
-            "POST",
-            of("/peers"),
-            Some(json!({ "adress": address })),
-            400,
-        ),
-        ("POST", of("/bans"), Some(json!({})), 400),
-        ("PUT", of("/log"), Some(json!({ "filter": "=,=" })), 400),
-        (
-            "POST",
-            of(&format!("/peers/{peer}/messages")),
-            Some(json!({ "name": "n", "text": "t" })),
-            409,
-        ),
-        ("POST", of("/stop"), None, 200),
+    let added = json!({ "address": address, "priority": "low", "wait_ms": 5_000 });
+    let asked = json!({ "name": "node-info", "text": "", "timeout_ms": 10_000 });
+    let refused = json!({ "peer": peer, "id": 7, "refuse": true });
+    let ignored = json!({ "broadcast": "00".repeat(32), "verdict": "ignore" });
+    let topics = json!({ "topics": ["news", "prices"] });
+    let filter = json!({ "filter": "warn,dunlin_overlay=debug" });
+    let ban = json!({ "subject": "192.0.2.0/24", "duration_s": 60, "reason": "a test" });
+    let told = Some(telling.clone());
+    let (messages, asks) = (format!("/peers/{peer}/messages"), format!("/peers/{peer}/requests"));
+    [
+        ("GET", "/peers?filter=connected", None),
+        ("GET", "/peers?filter=banned", None),
+        ("POST", "/peers", Some(added)),
+        ("GET", "/peers/top?count=3", None),
+        ("POST", "/peers/import", Some(file)),
+        ("GET", &format!("/peers/{}", &peer[..16]), None),
+        ("POST", &messages, told),
+        ("POST", "/broadcasts", Some(telling)),
+        ("POST", &asks, Some(asked)),
+        ("POST", "/responses", Some(refused)),
+        ("POST", "/verdicts", Some(ignored)),
+        ("PUT", "/topics", Some(topics)),
+        ("GET", "/trust/events?count=5", None),
+        ("GET", "/events?kinds=peer_up&samples=250", None),
+        ("GET", "/events/recent?count=5", None),
+        ("PUT", "/log", Some(filter)),
+        ("POST", "/bans", Some(ban)),
+        ("GET", "/bans", None),
+        ("DELETE", "/bans/192.0.2.0%2F24", None),
+        ("DELETE", &format!("/peers/{peer}?ban=true"), None),
     ]
+    .map(|(method, rest, body)| (method, of(rest), body, 200))
+    .to_vec()
+}
+
+fn refused_requests(peer: &str, address: &str) -> Vec<Request> {
+    let burnt = json!({ "broadcast": "00".repeat(32), "verdict": "burn" });
+    let misspelt = json!({ "adress": address });
+    let telling = json!({ "name": "n", "text": "t" });
+    [
+        ("POST", "/verdicts", Some(burnt), 400),
+        ("GET", "/peers/nobody", None, 404),
+        ("GET", "/peers?filter=some", None, 400),
+        ("POST", "/peers", Some(misspelt), 400),
+        ("POST", "/bans", Some(json!({})), 400),
+        ("PUT", "/log", Some(json!({ "filter": "=,=" })), 400),
+        ("POST", &format!("/peers/{peer}/messages"), Some(telling), 409),
+    ]
+    .map(|(method, rest, body, status)| (method, of(rest), body, status))
+    .to_vec()
 }
 
 fn document_of(node: &Node) -> Document {
