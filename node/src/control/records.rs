@@ -273,9 +273,10 @@ fn message(event: &Event) -> Said {
         }
         Event::Request {
             peer,
+            id,
             handler,
             payload,
-            ..
+            via,
         } => {
             let words = format!(
                 "request to {}: {} bytes",
@@ -283,7 +284,9 @@ fn message(event: &Event) -> Said {
                 payload.len()
             );
             let mut detail = payload_json(payload);
+            detail["id"] = json!(id.0);
             detail["handler"] = json!(handler);
+            detail["via"] = json!(via.map(|via| via.to_string()));
             Said::passing("request", *peer, words, detail)
         }
         Event::Response { peer, payload, .. } => {

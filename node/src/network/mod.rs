@@ -5,6 +5,7 @@
 //! transfer; a node with an inbox receives it.
 
 mod handle;
+pub mod handlers;
 mod link;
 mod recorder;
 mod story;
