@@ -184,7 +184,7 @@ pub const AUDITS_MAX: usize = 64;
 /// fails. One test is saved up.
 pub const AUDIT_EVERY: u32 = 32;
 /// Tests of others that a failure pays for.
-pub const AUDIT_ALARM: u32 = 2;
+pub const AUDIT_ALARM: u32 = 3;
 /// Tests that may come at once after failures.
 pub const AUDIT_BURST: u32 = 8;
 /// Tests that a neighbour itself has to pass after a failure that was not excused, or when it was barred and

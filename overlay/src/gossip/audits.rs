@@ -134,7 +134,7 @@ mod tests {
             let n = u8::try_from(n).unwrap();
             assert!(audits.begin(Instant::ZERO, id(n), peer(1), patience, false));
         }
-        assert!(!audits.begin(Instant::ZERO, id(2), peer(1), patience, false));
+        assert!(!audits.begin(Instant::ZERO, id(200), peer(1), patience, false));
         (0..100).for_each(|_| audits.on_alarm());
         let begun =
             (3..100).filter(|&n| audits.begin(Instant::ZERO, id(n), peer(1), patience, false));

@@ -25,7 +25,7 @@ use crate::wire::{Announce, Message, Want, joined_announced, joined_ids};
 const PARENT_EVERY: Duration = Duration::from_secs(2);
 /// Nor need anybody else, on whom nothing depends. Who is barred comes back by passing such tests: after
 /// minutes of good conduct.
-const OTHER_EVERY: Duration = Duration::from_secs(10);
+const OTHER_EVERY: Duration = Duration::from_secs(20);
 /// Larger broadcasts are not asked for twice.
 const AUDIT_LEN_MAX: usize = 2_048;
 
