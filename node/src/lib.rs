@@ -85,8 +85,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    // A node reads from its configuration what is logged.
-    if !matches!(cli.command, cli::Command::Start(_)) {
+    // A node reads from its configuration what is logged, and a simulated network keeps it.
+    if !matches!(
+        cli.command,
+        cli::Command::Start(_) | cli::Command::Simulate(_)
+    ) {
         telemetry::start(cli.verbose);
     }
     match in_runtime(cli) {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_session::keyfile::{self, Passphrase, Sealing, load_or_create};
+use dunlin_session::keyfile::{self, KeyFileError, Passphrase, Sealing, load_or_create};
 use dunlin_session::{
     CryptoProvider, DenyList, Identity, KeyExchange, NodeId, PeerInfo, Randomness, Refusal,
     SessionAcceptor, SessionConfig, SessionInitiator, provider,
@@ -208,7 +208,10 @@ pub fn read_passphrase(args: &KeyFileArgs) -> Result<Option<Passphrase>, Failure
         )
     };
     let read = |path| keyfile::read_private(path, PASSPHRASE_LEN_MAX);
-    let bytes = read(path).map_err(|error| unusable(&error.to_string()))?;
+    let bytes = read(path).map_err(|error| match error {
+        KeyFileError::NotFound { .. } => unusable("there is no such file; check its path"),
+        other => unusable(&other.to_string()),
+    })?;
     Passphrase::from_file(bytes)
         .map(Some)
         .ok_or_else(|| unusable("it is empty; write the passphrase into it"))

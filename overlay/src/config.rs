@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use crate::Instant;
+use crate::address::HostPort;
 use crate::bucket::TokenBucket;
 use crate::limits;
 use crate::peers::groups::Admission;
@@ -99,6 +100,9 @@ pub struct OverlayConfig {
     /// Where peers can dial us (at most [`limits::RECORD_ADDRESSES_MAX`]). Unspecified addresses
     /// (`0.0.0.0`) cannot be dialled and are left out. Default: none.
     pub listen: Vec<SocketAddr>,
+    /// Where else they reach us, as others know it: names, onion services, addresses before a NAT. They are
+    /// in our record after `listen`, as far as there is room. Default: none.
+    pub external: Vec<HostPort>,
     /// Which names reach the application. Default: any.
     pub handlers: Handlers,
     /// Of which topics broadcasts reach it. Default: those that the handlers let through.
@@ -211,6 +215,7 @@ impl OverlayConfig {
             capabilities: Capabilities::ALL,
             roles: Roles::FULL,
             listen: Vec::new(),
+            external: Vec::new(),
             handlers: Handlers::Any,
             topics: Topics::All,
             min_peers: 4,
@@ -281,6 +286,7 @@ impl OverlayConfig {
         self.listen
             .retain(|address| !address.ip().is_unspecified() && address.port() != 0);
         self.listen.truncate(limits::RECORD_ADDRESSES_MAX);
+        self.external.truncate(limits::RECORD_ADDRESSES_MAX);
         if let Handlers::Named(names) = &mut self.handlers {
             names.retain(|name| crate::types::is_valid_name(name));
             while names.len() > limits::HANDLERS_MAX {

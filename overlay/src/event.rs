@@ -188,6 +188,16 @@ pub enum Event {
         /// Whether the sender answers for it as well: it is the origin, or says that it validates.
         sender_answers: bool,
     },
+    /// A connected peer has another link from now on: it came back before the one it had was given up, or
+    /// both ends had opened one.
+    LinkReplaced {
+        /// Who.
+        peer: NodeId,
+        /// Its address on the new link.
+        remote: SocketAddr,
+        /// Who opened the new link.
+        direction: Direction,
+    },
     /// A peer has not answered for a few round trips, or does so again. It keeps its link.
     PeerSilent {
         /// Who.

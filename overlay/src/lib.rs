@@ -75,6 +75,7 @@ pub fn sign_record(
         sequence: unix_millis,
         unix_millis,
         addresses,
+        external: &[],
         capabilities: Capabilities::ALL,
         roles: Roles::FULL,
     };

@@ -16,6 +16,8 @@ use crate::types::RequestId;
 
 /// A message of ours that a relay may still give back.
 pub(crate) struct Waiting {
+    /// Through whom it goes; `None`: through any neighbour that relays.
+    pub(crate) relay: Option<NodeId>,
     pub(crate) target: NodeId,
     /// Set when it is a request.
     pub(crate) request: Option<RequestId>,
@@ -159,6 +161,7 @@ mod tests {
 
     fn waiting(via: usize) -> Waiting {
         Waiting {
+            relay: None,
             target: id(1),
             request: None,
             message: Bytes::new(),

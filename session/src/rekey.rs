@@ -19,9 +19,9 @@ use dunlin_transport::{Instant, Side};
 use zeroize::Zeroizing;
 
 use crate::hkdf::extract;
-use crate::identity::{Identity, PublicIdentity, separated};
+use crate::identity::{Identity, separated};
 use crate::peer::PeerInfo;
-use crate::provider::{CryptoProvider, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KemSecret, Secret};
+use crate::provider::{KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KemSecret, Secret};
 
 /// First bytes of the two messages.
 pub(crate) const OFFER: u8 = 2;
@@ -69,10 +69,7 @@ pub(crate) struct Fresh {
 pub(crate) struct Rekey {
     side: Side,
     identity: Arc<Identity>,
-    peer: PublicIdentity,
-    provider: Arc<dyn CryptoProvider>,
-    /// Binds the exchange to this connection: exporter("rekey").
-    binding: [u8; 32],
+    peer: Arc<PeerInfo>,
     random: Box<dyn Random>,
     due: Due,
     /// When the secret in use was made, as far as we know.
@@ -87,7 +84,7 @@ pub(crate) struct Rekey {
 enum State {
     Idle,
     /// We wait for the answer to this offer.
-    Offered(Offered),
+    Offered(Box<Offered>),
     /// Both ends have the secret; it is in use from this generation on.
     Agreed(u64),
 }
@@ -102,15 +99,13 @@ impl Rekey {
     pub(crate) fn new(
         (side, due): (Side, Due),
         identity: &Arc<Identity>,
-        peer: &PeerInfo,
+        peer: &Arc<PeerInfo>,
         random: Box<dyn Random>,
     ) -> Self {
         Self {
             side,
             identity: Arc::clone(identity),
-            peer: peer.public,
-            provider: Arc::clone(&peer.provider),
-            binding: peer.exporter(b"rekey"),
+            peer: Arc::clone(peer),
             random,
             due,
             since: None,
@@ -119,6 +114,11 @@ impl Rekey {
             state: State::Idle,
             outgoing: None,
         }
+    }
+
+    /// Binds the exchange to this connection.
+    fn binding(&self) -> [u8; 32] {
+        self.peer.exporter(b"rekey")
     }
 
     /// Counts what the secret in use has protected.
@@ -167,15 +167,15 @@ impl Rekey {
 
     fn offer(&mut self) {
         let x25519 = self.x25519_secret();
-        let kem = self.provider.kem_generate(&mut *self.random);
-        let public = self.provider.x25519_public(&x25519);
+        let kem = self.peer.provider.kem_generate(&mut *self.random);
+        let public = self.peer.provider.x25519_public(&x25519);
         let message = self.signed(&[], &[&[OFFER], public.as_slice(), &kem.public()].concat());
         self.outgoing = Some(message.clone());
-        self.state = State::Offered(Offered {
+        self.state = State::Offered(Box::new(Offered {
             x25519,
             kem,
             message,
-        });
+        }));
     }
 
     /// Takes a message of the peer. `generation` is that of our sending key, which is never behind
@@ -204,10 +204,14 @@ impl Rekey {
         let (public, kem) = content.split_first_chunk::<32>()?;
         let kem: &[u8; KEM_PUBLIC_LEN] = kem.try_into().ok()?;
         let secret = self.x25519_secret();
-        let shared = self.provider.x25519(&secret, public).ok()?;
-        let (ciphertext, kem) = self.provider.kem_encapsulate(kem, &mut *self.random).ok()?;
+        let shared = self.peer.provider.x25519(&secret, public).ok()?;
+        let (ciphertext, kem) = self
+            .peer
+            .provider
+            .kem_encapsulate(kem, &mut *self.random)
+            .ok()?;
         let generation = generation.checked_add(1)?;
-        let own = self.provider.x25519_public(&secret);
+        let own = self.peer.provider.x25519_public(&secret);
         let content = [&[ANSWER][..], &generation.to_be_bytes(), &own, &ciphertext].concat();
         let answer = self.signed(message, &content);
         let secret = self.combine((message, &answer), &kem, &shared);
@@ -228,7 +232,7 @@ impl Rekey {
         }
         let (public, ciphertext) = content.split_first_chunk::<32>()?;
         let ciphertext: &[u8; KEM_CIPHERTEXT_LEN] = ciphertext.try_into().ok()?;
-        let shared = self.provider.x25519(&offered.x25519, public).ok()?;
+        let shared = self.peer.provider.x25519(&offered.x25519, public).ok()?;
         let kem = offered.kem.decapsulate(ciphertext).ok()?;
         Some(Fresh {
             generation: at,
@@ -244,14 +248,18 @@ impl Rekey {
 
     /// ML-KEM first, as in the handshake.
     fn combine(&self, (offer, answer): (&[u8], &[u8]), kem: &Secret, x25519: &Secret) -> Secret {
-        let salt = self.provider.sha256(&[&self.binding, offer, answer]);
-        extract(&*self.provider, &salt, &[kem.as_slice(), x25519.as_slice()])
+        let salt = self.peer.provider.sha256(&[&self.binding(), offer, answer]);
+        extract(
+            &*self.peer.provider,
+            &salt,
+            &[kem.as_slice(), x25519.as_slice()],
+        )
     }
 
     /// `content` with our signature over it and over what came before it.
     fn signed(&self, before: &[u8], content: &[u8]) -> Vec<u8> {
         let signed = self.to_sign(self.side, before, content);
-        let signature = self.identity.sign_with(&*self.provider, &signed);
+        let signature = self.identity.sign_with(&*self.peer.provider, &signed);
         [content, &signature].concat()
     }
 
@@ -259,9 +267,10 @@ impl Rekey {
     fn verified<'a>(&self, before: &[u8], message: &'a [u8]) -> Option<&'a [u8]> {
         let (content, signature) = message.split_last_chunk::<SIGNATURE_LEN>()?;
         let signed = self.to_sign(self.side.peer(), before, content);
-        let valid = self
-            .provider
-            .ed25519_verify(&self.peer.ed25519, &signed, signature);
+        let valid =
+            self.peer
+                .provider
+                .ed25519_verify(&self.peer.public.ed25519, &signed, signature);
         valid.then_some(content)
     }
 
@@ -270,7 +279,10 @@ impl Rekey {
             Side::Initiator => INITIATOR_CONTEXT,
             Side::Responder => RESPONDER_CONTEXT,
         };
-        let hash = self.provider.sha256(&[&self.binding, before, content]);
+        let hash = self
+            .peer
+            .provider
+            .sha256(&[&self.binding(), before, content]);
         separated(context, &hash)
     }
 }

@@ -7,7 +7,7 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
-use core::ops::{Index, IndexMut};
+use core::ops::{Deref, DerefMut, Index, IndexMut};
 
 use crate::options::URGENCIES;
 
@@ -42,6 +42,70 @@ impl<T> Rest for BTreeSet<T> {
     fn rest(&mut self) {
         if self.is_empty() {
             *self = Self::new();
+        }
+    }
+}
+
+/// A collection that can be empty without being anywhere.
+pub(crate) trait Empty: Default + Rest + 'static {
+    /// One with nothing in it.
+    const EMPTY: &'static Self;
+
+    /// Whether nothing is in it.
+    fn is_vacant(&self) -> bool;
+}
+
+macro_rules! empty {
+    ($($collection:ident)+) => {$(
+        impl<T: 'static> Empty for $collection<T> {
+            const EMPTY: &'static Self = &Self::new();
+
+            fn is_vacant(&self) -> bool {
+                self.is_empty()
+            }
+        }
+    )+};
+}
+
+empty!(Vec VecDeque BTreeSet);
+
+impl<K: 'static, V: 'static> Empty for BTreeMap<K, V> {
+    const EMPTY: &'static Self = &Self::new();
+
+    fn is_vacant(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+/// A collection in which there is nothing most of the time: then it takes the room of a pointer.
+#[derive(Debug)]
+pub(crate) struct Sparse<T>(Option<Box<T>>);
+
+impl<T> Default for Sparse<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Empty> Deref for Sparse<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_deref().unwrap_or(T::EMPTY)
+    }
+}
+
+impl<T: Empty> DerefMut for Sparse<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl<T: Empty> Rest for Sparse<T> {
+    fn rest(&mut self) {
+        match &mut self.0 {
+            Some(held) if !held.is_vacant() => held.rest(),
+            _ => self.0 = None,
         }
     }
 }
@@ -115,6 +179,18 @@ mod tests {
         queues.iter_mut().for_each(VecDeque::clear);
         queues.rest();
         assert!(queues.0.is_none());
+    }
+
+    #[test]
+    fn a_sparse_collection_is_there_while_something_is_in_it() {
+        let mut queue = Sparse::<VecDeque<u8>>::default();
+        assert!(queue.is_empty() && queue.0.is_none());
+        queue.push_back(7);
+        queue.rest();
+        assert_eq!(queue.pop_front(), Some(7));
+        queue.rest();
+        assert!(queue.0.is_none() && queue.iter().next().is_none());
+        assert_eq!(size_of_val(&queue), size_of::<usize>());
     }
 
     #[test]

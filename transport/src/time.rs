@@ -5,35 +5,47 @@
 //! influence overflows.
 
 use core::fmt;
+use core::num::NonZeroU64;
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
-/// A point in time, in nanoseconds since the driver's origin (range: about 584 years).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Instant(u64);
+/// A point in time, in nanoseconds since the driver's origin (range: about 584 years). An `Option` of it
+/// takes no more room: a connection has a dozen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(
+    /// One more than the nanoseconds.
+    NonZeroU64,
+);
 
 impl Instant {
     /// The driver's origin.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
     /// Later than anything that happens.
-    pub const FAR_FUTURE: Self = Self(u64::MAX);
+    pub const FAR_FUTURE: Self = Self(NonZeroU64::MAX);
 
     /// The instant `nanos` nanoseconds after the origin.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(NonZeroU64::MIN.saturating_add(nanos))
     }
 
     /// Nanoseconds since the origin.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Time since `earlier`; zero when `earlier` is later.
     #[must_use]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+impl Default for Instant {
+    /// The driver's origin.
+    fn default() -> Self {
+        Self::ZERO
     }
 }
 
@@ -51,13 +63,17 @@ impl Sub<Duration> for Instant {
 
     fn sub(self, rhs: Duration) -> Self {
         let nanos = u64::try_from(rhs.as_nanos()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_sub(nanos))
+        Self::from_nanos(self.as_nanos().saturating_sub(nanos))
     }
 }
 
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.6}s", Duration::from_nanos(self.0).as_secs_f64())
+        write!(
+            f,
+            "{:.6}s",
+            Duration::from_nanos(self.as_nanos()).as_secs_f64()
+        )
     }
 }
 
@@ -73,6 +89,9 @@ mod tests {
         );
         assert_eq!(Instant::ZERO - Duration::from_secs(1), Instant::ZERO);
         assert_eq!(Instant::ZERO + Duration::MAX, Instant::FAR_FUTURE);
+        assert_eq!(Instant::from_nanos(u64::MAX), Instant::FAR_FUTURE);
+        assert_eq!(Instant::from_nanos(7).as_nanos(), 7);
+        assert_eq!(size_of::<Option<Instant>>(), size_of::<u64>());
         let (a, b) = (Instant::from_nanos(5), Instant::from_nanos(9));
         assert_eq!(a.saturating_duration_since(b), Duration::ZERO);
         assert_eq!(b.saturating_duration_since(a), Duration::from_nanos(4));

@@ -221,8 +221,7 @@ impl Swarm {
         bootstraps: &[SocketAddr],
     ) -> Result<usize, SwarmFailure> {
         let index = self.nodes.len();
-        let mut seed = [0; 32];
-        self.stream(Stream::Identity, index, 0).fill(&mut seed);
+        let seed = self.identity_seed(index);
         let identity = Arc::new(Identity::from_seed(seed));
         let config = OverlayConfig {
             listen: vec![Self::address_of(index)],
@@ -244,6 +243,18 @@ impl Swarm {
         });
         self.begin_life(index, &[])?;
         Ok(index)
+    }
+
+    fn identity_seed(&self, node: usize) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.stream(Stream::Identity, node, 0).fill(&mut seed);
+        seed
+    }
+
+    /// The name that the `node`-th node has or will have when it is added.
+    #[must_use]
+    pub fn name_of(&self, node: usize) -> NodeId {
+        Identity::from_seed(self.identity_seed(node)).node_id()
     }
 
     /// Gives a node a new overlay, which starts from its bootstraps and from `known`.

@@ -9,6 +9,7 @@ use super::address::PeerAddress;
 use super::controller::Controllers;
 use super::id::KeyArgs;
 use super::trace::TraceArgs;
+use super::values::ip_and_port;
 use crate::config::Format;
 
 /// `dunlin start`.
@@ -40,7 +41,7 @@ pub struct StartArgs {
     pub bootstrap: Vec<PeerAddress>,
     /// Serve the API over TCP as well, to whoever has the token in DIR/api.token; port 0 lets the
     /// system choose
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = ip_and_port)]
     pub api: Option<SocketAddr>,
     /// Where the keys are.
     #[command(flatten)]

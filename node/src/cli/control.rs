@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::values;
-use crate::control::model::{LogLayer, LogLevel, PeerFilter, PeerPriority};
+use crate::control::model::{Judgement, LogLayer, LogLevel, PeerFilter, PeerPriority};
 
 /// Commands for a running node.
 #[derive(Subcommand, Debug)]
@@ -21,9 +21,15 @@ pub enum NodeCommand {
     Broadcast(BroadcastArgs),
     /// Tell something to one connected peer
     Message(MessageArgs),
+    /// Ask another node something, and print its answer
+    Request(RequestArgs),
     /// Talk to one peer, or to everybody: lines in, lines out
     Chat(ChatArgs),
-    /// Show the conduct of peers, and what changed the trust in them
+    /// Show or choose of which topics broadcasts are taken
+    Topics(TopicsArgs),
+    /// Say what becomes of a broadcast that waits for a verdict
+    Verdict(VerdictArgs),
+    /// Show the conduct of peers, and what changed the trust in them; ask peers whom they trust
     Trust(TrustArgs),
     /// Show the counters of the running node
     Stats(StatsArgs),
@@ -121,6 +127,7 @@ pub struct DashboardArgs {
 #[command(after_help = "\
 Examples:
   dunlin peer list
+  dunlin peer list --filter unhealthy
   dunlin peer list --filter connected --format json")]
 pub struct PeerListArgs {
     /// How to print them
@@ -250,8 +257,9 @@ pub struct BroadcastArgs {
 /// `dunlin message`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Example:
-  dunlin message dunlin1qx8 \"are you there?\"")]
+Examples:
+  dunlin message dunlin1qx8 \"are you there?\"
+  dunlin message dunlin1… \"are you there?\" --via any     through a peer that relays")]
 pub struct MessageArgs {
     /// Its ID, the beginning of it, or its address
     #[arg(value_name = "ID")]
@@ -261,6 +269,97 @@ pub struct MessageArgs {
     /// The handler at the other end, 1 to 64 bytes
     #[arg(long, value_name = "NAME", default_value = "chat")]
     pub handler: String,
+    /// Through whom, if it is no peer: a peer that relays, or any; who relays can read it
+    #[arg(long, value_name = "ID|any")]
+    pub via: Option<String>,
+    /// Which node, and how.
+    #[command(flatten)]
+    pub show: ShowArgs,
+}
+
+/// `dunlin request`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Every node answers `echo` and `node-info`; what else there is depends on the applications.
+
+Examples:
+  dunlin request dunlin1qx8 node-info
+  dunlin request dunlin1qx8 echo hello --timeout 2s
+  dunlin request dunlin1… node-info --via dunlin1qx8     through a peer that relays")]
+pub struct RequestArgs {
+    /// Its ID, the beginning of it, or its address
+    #[arg(value_name = "ID")]
+    pub peer: String,
+    /// The handler at the other end, 1 to 64 bytes
+    #[arg(value_name = "HANDLER")]
+    pub handler: String,
+    /// What to ask
+    #[arg(default_value = "")]
+    pub text: String,
+    /// How long to wait for the answer, at most 10s
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::period)]
+    pub timeout: Duration,
+    /// Through whom, if it is no peer: a peer that relays, or any; who relays can read it
+    #[arg(long, value_name = "ID|any")]
+    pub via: Option<String>,
+    /// Which node, and how.
+    #[command(flatten)]
+    pub show: ShowArgs,
+}
+
+/// `dunlin topics`.
+#[derive(Args, Debug)]
+pub struct TopicsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: TopicsAction,
+}
+
+/// What to do with topics.
+#[derive(Subcommand, Debug)]
+pub enum TopicsAction {
+    /// List the topics of which broadcasts are taken
+    List(ShowArgs),
+    /// Take broadcasts of these topics, and of no others, until the node is restarted
+    Set(TopicsSetArgs),
+}
+
+/// `dunlin topics set`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Broadcasts of other topics are passed on all the same. The configuration says what is taken after a
+restart (`network.gossip.topics`).
+
+Examples:
+  dunlin topics set prices weather
+  dunlin topics set --all")]
+pub struct TopicsSetArgs {
+    /// The topics, at most 64, each of 1 to 64 bytes
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub names: Vec<String>,
+    /// Take broadcasts of all topics
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
+    /// Which node, and how.
+    #[command(flatten)]
+    pub show: ShowArgs,
+}
+
+/// `dunlin verdict`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Broadcasts wait for a verdict when the node is configured so (`network.gossip.verdict_timeout`);
+`dunlin logs --events --json` tells their IDs.
+
+Example:
+  dunlin verdict 9f86d081… reject")]
+pub struct VerdictArgs {
+    /// The ID of the broadcast, 64 hexadecimal digits
+    #[arg(value_name = "BROADCAST")]
+    pub broadcast: String,
+    /// What becomes of it
+    #[arg(value_enum)]
+    pub verdict: Judgement,
     /// Which node, and how.
     #[command(flatten)]
     pub show: ShowArgs,
@@ -289,6 +388,8 @@ pub struct ChatArgs {
 
 /// `dunlin trust`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+What a peer says moves the trust in others by 0.05 at most, and their reputation not at all.")]
 pub struct TrustArgs {
     /// What to show.
     #[command(subcommand)]
@@ -302,6 +403,8 @@ pub enum TrustAction {
     List(ShowArgs),
     /// Tell what changed the trust in peers lately
     Events(CountArgs),
+    /// Ask a connected peer whom it trusts
+    Ask(OnePeerArgs),
 }
 
 /// `dunlin stats`.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::values::ip_and_port;
+
 /// Where the key file is and how it opens.
 #[derive(Args, Clone, Debug, Default)]
 pub struct KeyFileArgs {
@@ -119,7 +121,7 @@ Example:
 Publish the line under the name of your DNS seed, and make another one within 30 days.")]
 pub struct DnsRecordArgs {
     /// Addresses at which this node can be reached, at most 4
-    #[arg(value_name = "ADDR", required = true, num_args = 1..=4)]
+    #[arg(value_name = "ADDR", required = true, num_args = 1..=4, value_parser = ip_and_port)]
     pub addresses: Vec<SocketAddr>,
     /// Name of the network
     #[arg(

@@ -2,6 +2,7 @@
 //! valid example.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -185,6 +186,15 @@ pub fn times(text: &str) -> Result<f64, ValueError> {
         .ok_or_else(|| ValueError::Times(text.to_owned()))
 }
 
+/// Reads an IP address with a port, such as `127.0.0.1:4600` or `[::1]:0`.
+///
+/// # Errors
+/// When it is a name, or the port is missing.
+pub fn ip_and_port(text: &str) -> Result<SocketAddr, ValueError> {
+    text.parse()
+        .map_err(|_| ValueError::IpAndPort(text.to_owned()))
+}
+
 /// Why a value was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ValueError {
@@ -207,6 +217,11 @@ pub enum ValueError {
     /// Not a factor.
     #[error("\"{0}\" is not a number from 0.1 to 100; write for example 4")]
     Times(String),
+    /// No IP address, or no port.
+    #[error(
+        "\"{0}\" is not an IP address with a port; write for example 127.0.0.1:4600 or [::1]:0"
+    )]
+    IpAndPort(String),
     /// A period of zero.
     #[error("a period of zero never ends; write for example 5s")]
     Period,
@@ -315,6 +330,18 @@ mod tests {
             Rate::from_bits_per_second(1).time_for(usize::MAX).as_secs(),
             18_446_744_073
         );
+    }
+
+    #[test]
+    fn a_place_to_listen_at_needs_an_address_and_a_port() {
+        assert_eq!(ip_and_port("[::1]:7").map(|at| at.port()), Ok(7));
+        for wrong in ["localhost:4600", "127.0.0.1", "4600", "::1:7:"] {
+            let error = ip_and_port(wrong).unwrap_err().to_string();
+            assert!(
+                error.contains("write for example 127.0.0.1:4600"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

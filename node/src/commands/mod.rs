@@ -4,6 +4,7 @@
 mod bench;
 mod config;
 mod control;
+mod event_log;
 mod generate_config;
 mod id;
 mod lab;
@@ -40,7 +41,7 @@ pub async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Node(command) => control::run(command, shutdown).await,
         Command::GenerateConfig(args) => generate_config::run(&args),
         Command::Config(args) => config::run(&args),
-        Command::Simulate(args) => simulate::run(args, shutdown).await,
+        Command::Simulate(args) => simulate::run(args, cli.verbose, shutdown).await,
         Command::Relay(args) => relay::run(args, shutdown).await,
         Command::Recv(args) => {
             traced(args.traces.clone(), |traces| {

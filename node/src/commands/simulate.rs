@@ -2,7 +2,7 @@
 //!
 //! They find each other from one bootstrap node, one of them sends a broadcast, and one sends a
 //! file to a neighbour. Each step has a deadline; a line on stdout says what came of it. The first node
-//! has a dashboard with a map of all. On a terminal (and with `--forever`) the network then goes on, so
+//! has a dashboard with a map of all, and answers commands; its log is that of all nodes. On a terminal (and with `--forever`) the network then goes on, so
 //! that there is time to look, and the nodes take turns to broadcast.
 
 use std::io::IsTerminal;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::cli::SimulateArgs;
 use crate::commands::stopwatch::Stopwatch;
-use crate::commands::{note, print_line};
+use crate::commands::{event_log, note, print_line};
 use crate::control::{Control, ControlOptions};
 use crate::data_dir::DataDir;
 use crate::failure::{Exit, Failure, plain_reason};
@@ -27,6 +27,7 @@ use crate::progress_bar::rate;
 use crate::recording::play::Player;
 use crate::signals::Shutdown;
 use crate::stack::Keys;
+use crate::telemetry::{self, Logs};
 use crate::transfer::{Manifest, Quiet, send};
 
 const UP_DEADLINE: Duration = Duration::from_secs(30);
@@ -36,14 +37,23 @@ const FILE_LEN: usize = 32 << 20;
 const TOPIC: &str = "simulate";
 /// A node is well connected with this many peers (or all there are).
 const WELL_CONNECTED: usize = 4;
+/// Lines that one place of the program may write to the log in a minute, for each node.
+const LOG_REPEATS_EACH: u32 = 60;
 
 /// Runs the network; ends by itself unless somebody is there to look at it.
-pub(super) async fn run(args: SimulateArgs, shutdown: Shutdown) -> Result<(), Failure> {
+pub(super) async fn run(
+    args: SimulateArgs,
+    verbosity: u8,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
     if let Some(path) = &args.recorded {
+        telemetry::start(verbosity);
         return play(path, args.speed, &shutdown).await;
     }
+    let repeats = LOG_REPEATS_EACH.saturating_mul(args.count.into());
+    let logs = Logs::start_in_memory(verbosity, repeats);
     let folder = tempfile::tempdir().map_err(|error| no_folder(&error))?;
-    let mut network = Network::start(&args, folder.path(), &shutdown)?;
+    let mut network = Network::start(&args, folder.path(), logs, &shutdown)?;
     let result = tokio::select! {
         result = network.exercise(folder.path()) => result,
         () = shutdown.requested() => Err(shutdown.interrupted("stopped before the network was tried")),
@@ -81,10 +91,16 @@ struct Network {
     heard: mpsc::Receiver<(NodeId, BroadcastId, u8)>,
     /// Of the first node.
     _control: Arc<Control>,
+    logs: Logs,
 }
 
 impl Network {
-    fn start(args: &SimulateArgs, folder: &Path, shutdown: &Shutdown) -> Result<Self, Failure> {
+    fn start(
+        args: &SimulateArgs,
+        folder: &Path,
+        logs: Logs,
+        shutdown: &Shutdown,
+    ) -> Result<Self, Failure> {
         let mut started: Vec<(Node, mpsc::Receiver<Event>)> = Vec::new();
         for index in 0..args.count {
             let first = started.first().map(|(node, _)| node);
@@ -104,19 +120,26 @@ impl Network {
             nodes.len(),
             first(&nodes)?.address()
         ));
-        let control = Arc::new(watch(&nodes, folder, shutdown)?);
+        let control = Arc::new(watch(&nodes, folder, logs.clone(), shutdown)?);
         if let Some(link) = control.dashboard_link() {
             note(&format!("the dashboard, for one browser: {}", link.url));
         }
         let (hearing, heard) = mpsc::channel(4_096);
         let mut watched = Some(Arc::downgrade(&control));
-        for (node, events) in nodes.iter().zip(events) {
-            tokio::spawn(listen(node.id(), events, hearing.clone(), watched.take()));
+        for ((number, node), events) in nodes.iter().enumerate().zip(events) {
+            let ear = Ear {
+                number,
+                node: node.id(),
+                hearing: hearing.clone(),
+                watching: watched.take(),
+            };
+            tokio::spawn(ear.listen(events));
         }
         Ok(Self {
             nodes,
             heard,
             _control: control,
+            logs,
         })
     }
 
@@ -266,6 +289,7 @@ impl Network {
                 () = shutdown.requested() => return,
                 heard = self.heard.recv() => if heard.is_none() { return },
                 _ = period.tick() => {
+                    self.logs.tell_left_out();
                     let mut ends = 0;
                     for node in &self.nodes {
                         ends += node.stats().await.connected;
@@ -310,23 +334,31 @@ async fn send_to(sender: &Node, peer: NodeId, manifest: &Arc<Manifest>) -> Optio
     }
 }
 
-async fn listen(
+/// Who listens to a node.
+struct Ear {
+    number: usize,
     node: NodeId,
-    mut events: mpsc::Receiver<Event>,
+    /// Who counts where broadcasts arrive.
     hearing: mpsc::Sender<(NodeId, BroadcastId, u8)>,
+    /// The control interface, if this is the node that it belongs to.
     watching: Option<Weak<Control>>,
-) {
-    while let Some(event) = events.recv().await {
-        if let Some(control) = watching.as_ref().and_then(Weak::upgrade) {
-            control.on_event(&event);
-        }
-        if let Event::Broadcast {
-            id, topic, hops, ..
-        } = event
-            && topic == TOPIC
-            && hearing.send((node, id, hops)).await.is_err()
-        {
-            return;
+}
+
+impl Ear {
+    async fn listen(self, mut events: mpsc::Receiver<Event>) {
+        while let Some(event) = events.recv().await {
+            event_log::write(&event, Some(self.number));
+            if let Some(control) = self.watching.as_ref().and_then(Weak::upgrade) {
+                control.on_event(&event);
+            }
+            if let Event::Broadcast {
+                id, topic, hops, ..
+            } = event
+                && topic == TOPIC
+                && self.hearing.send((self.node, id, hops)).await.is_err()
+            {
+                return;
+            }
         }
     }
 }
@@ -350,10 +382,16 @@ fn port(args: &SimulateArgs, index: u16) -> Result<u16, Failure> {
 
 /// The control interface of the first node, with a dashboard on a port of the system's choice that has
 /// a map of all.
-fn watch(nodes: &[Node], folder: &Path, shutdown: &Shutdown) -> Result<Control, Failure> {
+fn watch(
+    nodes: &[Node],
+    folder: &Path,
+    logs: Logs,
+    shutdown: &Shutdown,
+) -> Result<Control, Failure> {
     let options = ControlOptions {
         http: Some((Ipv4Addr::LOCALHOST, 0).into()),
         network: TOPIC.to_owned(),
+        logs: Some(logs),
         others: nodes.iter().skip(1).map(Node::handle).collect(),
         ..ControlOptions::new(DataDir::open(Some(folder))?)
     };

@@ -11,7 +11,7 @@ use crate::cli::StartArgs;
 use crate::cli::address::PeerAddress;
 use crate::cli::id::{KeyArgs, KeyFileArgs};
 use crate::clock::unix_millis;
-use crate::commands::{note, print_line};
+use crate::commands::{event_log, note, print_line};
 use crate::config::{Config, Draft, Mistakes, changes};
 use crate::control::{Control, ControlOptions};
 use crate::data_dir::DataDir;
@@ -20,7 +20,7 @@ use crate::network::{Memory, Node, NodeOptions};
 use crate::open_files;
 use crate::signals::{Hangup, Shutdown};
 use crate::stack::Keys;
-use crate::store::{Store, ban_columns};
+use crate::store::Store;
 use crate::supervisor::Supervisor;
 use crate::telemetry::{Logs, level};
 use crate::trace::Traces;
@@ -235,7 +235,7 @@ impl Running {
                 event = events.recv() => match event {
                     Some(event) => {
                         control.on_event(&event);
-                        tell(&event);
+                        event_log::write(&event, None);
                     }
                     None => break,
                 },
@@ -290,36 +290,5 @@ impl Running {
         let live = changed.iter().filter(|key| key.is_live).count();
         tracing::info!("the configuration was read again; {live} values changed");
         self.config = config;
-    }
-}
-
-/// One line for what an operator wants to know.
-fn tell(event: &Event) {
-    match event {
-        Event::PeerUp { peer } => tracing::info!("peer up: {peer}"),
-        Event::PeerDown { peer, reason } => tracing::info!("peer down: {peer} ({reason})"),
-        Event::Broadcast {
-            origin,
-            topic,
-            payload,
-            hops,
-            ..
-        } => tracing::info!(
-            "broadcast from {origin} on {}: {} bytes, {hops} hops",
-            topic.escape_debug(),
-            payload.len()
-        ),
-        Event::Banned { ban } => {
-            let (_, subject) = ban_columns(&ban.subject);
-            tracing::warn!("{subject} is banned: {}", ban.reason);
-        }
-        Event::Unbanned { subject, .. } => {
-            let (_, subject) = ban_columns(subject);
-            tracing::info!("{subject} is not banned any more");
-        }
-        Event::PeerViolation { peer, violation } => {
-            tracing::warn!("{peer} broke a rule: {violation}");
-        }
-        other => tracing::debug!(?other, "event"),
     }
 }

@@ -15,7 +15,7 @@ pub enum Origin {
     File {
         /// Which.
         path: PathBuf,
-        /// Line, from 1.
+        /// Line, from 1; 0: the file as a whole.
         line: usize,
     },
     /// By a variable of the environment.
@@ -28,6 +28,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::File { path, line: 0 } => write!(f, "{}", path.display()),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => f.write_str(name),
             Self::Flag => f.write_str("command line"),

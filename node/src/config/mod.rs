@@ -265,7 +265,7 @@ fn read(path: &Path) -> Result<String, Mistakes> {
     let refuse = |why: &str| {
         let origin = Origin::File {
             path: PathBuf::from(path),
-            line: 1,
+            line: 0,
         };
         Mistakes::one(origin, "", format!("the file cannot be read: {why}"))
     };

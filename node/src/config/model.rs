@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dunlin_overlay::{Instant, IpPrefix, OverlayConfig, Topics, WallClock};
+use dunlin_overlay::address::HostPort;
+use dunlin_overlay::{
+    Instant, IpPrefix, OverlayConfig, PeerGroup, Roles, Topics, Validation, WallClock,
+};
 use dunlin_session::SessionConfig;
 
 use crate::cli::address::PeerAddress;
@@ -30,6 +33,8 @@ pub struct Config {
     pub api: Option<SocketAddr>,
     /// Name of the network.
     pub network_name: String,
+    /// What the node says it is.
+    pub roles: Roles,
     /// What carries packets.
     pub carrier: Carriers,
     /// The congestion controller.
@@ -80,8 +85,14 @@ pub struct PeersConfig {
     pub max_per_address: usize,
     /// Inbound peers of one subnet (/24 or /48).
     pub max_per_subnet: usize,
+    /// Sets of ranges with a maximum of their own.
+    pub groups: Vec<PeerGroup>,
+    /// Whether the limits by address and subnet hold for loopback and private addresses too.
+    pub limit_private: bool,
     /// Ranges that no limit is for and that are never banned.
     pub allow: Vec<IpPrefix>,
+    /// Where others reach the node besides: names, onion services, addresses before a NAT.
+    pub external_addresses: Vec<HostPort>,
     /// How long a ban by the operator lasts unless it says otherwise.
     pub ban_duration: Duration,
 }
@@ -122,6 +133,8 @@ pub struct GossipConfig {
     pub store_bytes: usize,
     /// Of which topics broadcasts are taken; empty: of all.
     pub topics: Vec<String>,
+    /// How long a broadcast waits for a verdict over the API; `None`: it is passed on unjudged.
+    pub verdict_timeout: Option<Duration>,
 }
 
 impl GossipConfig {
@@ -183,6 +196,7 @@ impl Default for Config {
             inbox: None,
             api: None,
             network_name: SessionConfig::default().network,
+            roles: overlay.roles,
             carrier: Carriers::default(),
             controller: Controllers::default(),
             post_quantum: PostQuantum::default(),
@@ -202,7 +216,10 @@ impl Default for Config {
                 max_outbound: overlay.admission.max_outbound,
                 max_per_address: overlay.admission.max_per_address,
                 max_per_subnet: overlay.admission.max_per_subnet,
+                groups: Vec::new(),
+                limit_private: overlay.admission.limit_private,
                 allow: Vec::new(),
+                external_addresses: Vec::new(),
                 ban_duration: overlay.ban_duration,
             },
             reputation: ReputationConfig::default(),
@@ -213,6 +230,7 @@ impl Default for Config {
                 store_messages: overlay.store_messages,
                 store_bytes: overlay.store_bytes,
                 topics: Vec::new(),
+                verdict_timeout: None,
             },
             log: LogConfig {
                 level: LogLevel::Info,
@@ -270,6 +288,7 @@ impl Config {
     pub fn overlay(&self) -> OverlayConfig {
         let mut overlay = defaults();
         overlay.network.clone_from(&self.network_name);
+        overlay.roles = self.roles;
         overlay.max_peers = self.peers.max_connections;
         overlay.target_peers = self.peers.target();
         overlay.min_peers = self.peers.min_connections;
@@ -280,7 +299,10 @@ impl Config {
         overlay.admission.max_outbound = self.peers.max_outbound;
         overlay.admission.max_per_address = self.peers.max_per_address;
         overlay.admission.max_per_subnet = self.peers.max_per_subnet;
+        overlay.admission.groups.clone_from(&self.peers.groups);
+        overlay.admission.limit_private = self.peers.limit_private;
         overlay.admission.allow.clone_from(&self.peers.allow);
+        overlay.external.clone_from(&self.peers.external_addresses);
         overlay.ban_duration = self.peers.ban_duration;
         overlay.reputation.min_relay = self.reputation.min_relay;
         overlay.reputation.min_consensus = self.reputation.min_consensus;
@@ -296,6 +318,10 @@ impl Config {
         overlay.store_messages = self.gossip.store_messages;
         overlay.store_bytes = self.gossip.store_bytes;
         overlay.topics = self.gossip.taken();
+        overlay.validation = match self.gossip.verdict_timeout {
+            Some(timeout) => Validation::Application { timeout },
+            None => Validation::None,
+        };
         overlay
     }
 }

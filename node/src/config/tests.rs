@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dunlin_overlay::Roles;
+
 use super::*;
 
 fn toml(text: &str) -> Result<Config, Mistakes> {
@@ -177,6 +179,52 @@ fn mistakes_are_told_with_file_line_and_what_would_be_right() {
     assert!(told.contains("is no filter"), "{told}");
     let told = toml("a = ").unwrap_err().to_string();
     assert!(told.starts_with("n.toml:1: this is not TOML: "), "{told}");
+}
+
+#[test]
+fn roles_and_groups_read_back_as_they_were_written_and_mistakes_name_what_may_be_there() {
+    let config = toml(
+        "roles = [\"relay\", \"Validator\"]\n[network.peers]\n\
+         groups = [\"the cellar=3 10.1.0.0/16  198.51.100.0/24\"]\n",
+    );
+    let config = config.unwrap();
+    assert_eq!(config.overlay().roles, Roles::VALIDATOR.union(Roles::RELAY));
+    let group = &config.overlay().admission.groups[0];
+    assert_eq!(
+        (&*group.name, group.max, group.prefixes.len()),
+        ("the cellar", 3, 2)
+    );
+    assert_eq!(toml(&written(&config, Format::Toml)).unwrap(), config);
+    let ranges = " 10.0.0.0/8".repeat(65);
+    for (text, told) in [
+        (
+            "roles = [\"king\"]".to_owned(),
+            "roles has \"king\", and has to be of \"validator\", \"full\"",
+        ),
+        (
+            "network.peers.groups = [\"cellar\"]".to_owned(),
+            "the number is missing",
+        ),
+        (
+            "network.peers.groups = [\"cellar=three 10.0.0.0/8\"]".to_owned(),
+            "the number is missing",
+        ),
+        (
+            "network.peers.groups = [\"cellar=3\"]".to_owned(),
+            "1 to 64 ranges",
+        ),
+        (
+            format!("network.peers.groups = [\"cellar=3{ranges}\"]"),
+            "1 to 64 ranges",
+        ),
+        (
+            "network.peers.groups = [\"cellar=3 10.0.0.0/33\"]".to_owned(),
+            "0 to 32 bits",
+        ),
+    ] {
+        let refused = toml(&text).unwrap_err().to_string();
+        assert!(refused.contains(told), "{refused}");
+    }
 }
 
 fn variables(list: &[(&str, &str)]) -> Vec<(String, String)> {

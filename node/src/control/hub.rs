@@ -61,6 +61,12 @@ impl Hub {
         self.stream.subscribe()
     }
 
+    /// Whether somebody reads the stream.
+    #[must_use]
+    pub fn has_listeners(&self) -> bool {
+        self.stream.receiver_count() > 0
+    }
+
     /// Counts events that a slow reader has missed.
     pub fn on_missed(&self, count: u64) {
         self.missed.fetch_add(count, Ordering::Relaxed);

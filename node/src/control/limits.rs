@@ -34,3 +34,7 @@ pub const IMPORT_MAX: usize = 4_096;
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long a ban lasts for which no time was given.
 pub const BAN_DEFAULT: Duration = Duration::from_secs(24 * 3_600);
+/// Answers of other nodes that are waited for at a time, of each kind. One more is refused.
+pub const WAITING_MAX: usize = 256;
+/// How long an answer of another node is waited for at most: what the overlay waits.
+pub const ANSWER_TIMEOUT_MAX: Duration = Duration::from_secs(10);

@@ -8,6 +8,7 @@
 //! | [`snapshot`] | what the node knows at one moment |
 //! | [`hub`], [`trail`], [`records`] | what happened: stream, stories, words |
 //! | `logs` | the log of the process |
+//! | `waiting` | who waits for an answer of another node |
 //! | [`openapi`] | the document of the API |
 //! | [`token`] | the bearer token |
 //! | [`client`] | the other end, for the command line |
@@ -32,6 +33,7 @@ pub mod snapshot;
 mod stream;
 pub mod token;
 pub mod trail;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -4,8 +4,15 @@
 //! Times are RFC 3339 in UTC. IDs are whole; whoever asks may abbreviate them while unique. Names
 //! and texts that come from peers are untrusted.
 
+mod talk;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use talk::{
+    Answered, Answering, Asking, Judgement, Statement, Statements, Telling, Told, TopicList,
+    VerdictOn,
+};
 
 /// The version of the API, the first segment of its paths after `/api/`.
 pub const VERSION: &str = "v1";
@@ -66,7 +73,8 @@ pub enum PeerStatus {
     Banned,
 }
 
-/// A line of `peer list`: the fields of the QuDAG peer plan, §2.2.
+/// A line of `peer list`: the fields of the QuDAG peer plan, §2.2, and what the connection is for, what the
+/// peer says it is, and what is wrong with it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Peer {
     /// Its ID.
@@ -89,6 +97,12 @@ pub struct Peer {
     pub last_activity: Option<String>,
     /// What it says it can do.
     pub capabilities: Vec<String>,
+    /// What it says it is.
+    pub roles: Vec<String>,
+    /// What the connection is for: `inbound`, `outbound`, `seed`, `persistent`, `temporary`, `relay`.
+    pub connection: Option<String>,
+    /// What is wrong with it; nothing when it answers well.
+    pub ailments: Vec<String>,
 }
 
 /// The answer to `peer list`.
@@ -131,14 +145,10 @@ pub struct PeerDetail {
     pub tried: bool,
     /// Who opened the link.
     pub direction: Option<String>,
-    /// What the connection is for: `inbound`, `outbound`, `seed`, `persistent`, `temporary`, `relay`.
-    pub connection: Option<String>,
     /// The relay, when messages pass through one.
     pub via: Option<String>,
     /// The version of the protocol that is spoken.
     pub protocol: Option<u16>,
-    /// What is wrong with it; nothing when it answers well.
-    pub ailments: Vec<String>,
     /// Of the last pings (at most 32), the share that was answered, 0 to 1.
     pub ping_success: Option<f64>,
     /// Mean deviation of its round-trip time in milliseconds.
@@ -149,8 +159,6 @@ pub struct PeerDetail {
     pub addresses: Vec<String>,
     /// Its software, as it says.
     pub user_agent: Option<String>,
-    /// What it says it is.
-    pub roles: Vec<String>,
     /// Failures in a row.
     pub failures: u32,
     /// End of its ban.
@@ -228,6 +236,8 @@ pub enum PeerFilter {
     All,
     /// That are banned
     Banned,
+    /// Connected ones with which something is wrong
+    Unhealthy,
 }
 
 /// A peer to connect to.
@@ -376,49 +386,16 @@ pub struct TrustEntry {
     pub status: PeerStatus,
     /// Reputation, 0 to 100.
     pub reputation_score: Option<u8>,
-    /// Trust, 0 to 1.
+    /// Trust, 0 to 1, with what others say.
     pub trust: Option<f64>,
+    /// The same from this node's own experience alone; they differ by 0.05 at most.
+    pub own_trust: Option<f64>,
+    /// Whether it may be relied upon for broadcasts; a peer that withholds them may not.
+    pub may_relay: bool,
     /// Broadcasts that it handed us first.
     pub first_deliveries: u64,
     /// Broadcasts that it announced and did not bring.
     pub promises_broken: u64,
-}
-
-/// Something to tell: to everybody, or to one peer. Either `text` or `hex` is given.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Telling {
-    /// The topic of a broadcast, or the handler of a message: 1 to 64 bytes.
-    pub name: String,
-    /// The payload as text.
-    #[serde(default)]
-    pub text: Option<String>,
-    /// The payload in hexadecimal.
-    #[serde(default)]
-    pub hex: Option<String>,
-    /// How urgent a broadcast is.
-    #[serde(default)]
-    pub priority: PeerPriority,
-}
-
-/// What was told.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Told {
-    /// The ID of a broadcast.
-    pub id: Option<String>,
-    /// Bytes of the payload.
-    pub bytes: usize,
-    /// Peers that were connected then.
-    pub peers: usize,
-}
-
-/// Of which topics this node takes broadcasts. It passes those of all topics on.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TopicList {
-    /// Their names, at most 64, each of 1 to 64 bytes; missing: all topics.
-    #[serde(default)]
-    pub topics: Option<std::collections::BTreeSet<String>>,
 }
 
 /// A way to the dashboard, for one browser.

@@ -79,10 +79,12 @@ impl From<OverlayError> for Problem {
     fn from(error: OverlayError) -> Self {
         let code = match error {
             OverlayError::NotConnected(_) => Code::NotConnected,
+            OverlayError::NoRelay(_) => Code::Unreachable,
             OverlayError::PayloadTooLong { .. } => Code::TooLarge,
             OverlayError::InvalidName => Code::BadRequest,
             OverlayError::TooFast
             | OverlayError::TooManyRequests(_)
+            | OverlayError::TooManyRelayed
             | OverlayError::TooManyBootstraps
             | OverlayError::TooManyTopics => Code::TooMany,
             OverlayError::ShuttingDown => Code::Stopping,

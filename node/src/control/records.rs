@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::limits::EVENT_PAYLOAD_LEN_MAX;
 use super::model::EventRecord;
 use crate::clock::rfc3339;
-use crate::network::{evidence_words, score_words};
+use crate::network::{link_replaced_words, score_words};
 
 /// What an event says, before it has a number and a time.
 pub(super) struct Said {
@@ -115,15 +115,7 @@ pub(super) fn say(event: &Event) -> Said {
             "proved its identity again",
             Value::Null,
         ),
-        Event::LinkRefused {
-            peer,
-            remote,
-            reason,
-        } => {
-            let words = format!("its link from {remote} was refused: {reason:?}");
-            let detail = json!({ "remote": remote.to_string() });
-            Said::passing("link_refused", *peer, words, detail)
-        }
+        Event::LinkReplaced { .. } | Event::LinkRefused { .. } => of_link(event),
         Event::ScoreChanged { .. } | Event::TrustStatements { .. } => conduct(event),
         Event::Banned { ban } => banned(ban),
         Event::Unbanned { subject, how } => {
@@ -140,6 +132,31 @@ pub(super) fn say(event: &Event) -> Said {
     }
 }
 
+/// Links that are no change of the peer's state.
+fn of_link(event: &Event) -> Said {
+    match event {
+        Event::LinkReplaced {
+            peer,
+            remote,
+            direction,
+        } => {
+            let words = link_replaced_words(*remote, *direction);
+            let detail = json!({ "remote": remote.to_string() });
+            Said::story("link_replaced", *peer, words, detail)
+        }
+        Event::LinkRefused {
+            peer,
+            remote,
+            reason,
+        } => {
+            let words = format!("its link from {remote} was refused: {reason:?}");
+            let detail = json!({ "remote": remote.to_string() });
+            Said::passing("link_refused", *peer, words, detail)
+        }
+        other => message(other),
+    }
+}
+
 /// Scores, and what peers say of others.
 fn conduct(event: &Event) -> Said {
     match event {
@@ -150,7 +167,7 @@ fn conduct(event: &Event) -> Said {
             to,
             evidence,
         } => {
-            let why = evidence_words(evidence);
+            let why = evidence.to_string();
             let words = score_words(*component, *from, *to, &why);
             let detail =
                 json!({ "component": component.name(), "from": from, "to": to, "evidence": why });
@@ -256,9 +273,10 @@ fn message(event: &Event) -> Said {
         }
         Event::Request {
             peer,
+            id,
             handler,
             payload,
-            ..
+            via,
         } => {
             let words = format!(
                 "request to {}: {} bytes",
@@ -266,7 +284,9 @@ fn message(event: &Event) -> Said {
                 payload.len()
             );
             let mut detail = payload_json(payload);
+            detail["id"] = json!(id.0);
             detail["handler"] = json!(handler);
+            detail["via"] = json!(via.map(|via| via.to_string()));
             Said::passing("request", *peer, words, detail)
         }
         Event::Response { peer, payload, .. } => {

@@ -15,9 +15,10 @@ use serde::Deserialize;
 
 use super::extract::{Asked, Named, Taken};
 use super::model::{
-    AddPeer, AddedPeer, BanList, BanRequest, Changed, Code, DashboardLink, EventList, Imported,
-    LogFilter, LogLayer, LogLevel, LogList, NetworkMap, PeerDetail, PeerFile, PeerFilter, PeerList,
-    Problem, Proof, Status, Story, Telling, Told, TopicList, TrustList,
+    AddPeer, AddedPeer, Answered as Heard, Answering, Asking, BanList, BanRequest, Changed, Code,
+    DashboardLink, EventList, Imported, LogFilter, LogLayer, LogLevel, LogList, NetworkMap,
+    PeerDetail, PeerFile, PeerFilter, PeerList, Problem, Proof, Statements, Status, Story, Telling,
+    Told, TopicList, TrustList, VerdictOn,
 };
 use super::operations::Operations;
 use super::{logs, stream};
@@ -147,7 +148,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 #[rustfmt::skip]
-fn peer_routes() -> [Route; 13] {
+fn peer_routes() -> [Route; 17] {
     use Method as M;
     [
         Route::new(M::GET, "/api/v1/peers", "listPeers", "The known peers", peers)
@@ -161,8 +162,12 @@ fn peer_routes() -> [Route; 13] {
         Route::new(M::DELETE, "/api/v1/peers/{peer}", "removePeer", "Say goodbye to a peer", remove_peer)
             .asks::<Option<bool>>("ban", "Ban it, too").answers::<Changed>(),
         Route::new(M::GET, "/api/v1/peers/{peer}/story", "getStory", "What happened to one peer", story).answers::<Story>(),
-        Route::new(M::POST, "/api/v1/peers/{peer}/messages", "sendMessage", "Tell something to one connected peer", message).takes::<Telling>().answers::<Told>(),
+        Route::new(M::POST, "/api/v1/peers/{peer}/messages", "sendMessage", "Tell something to one connected peer, or through one to any node", message).takes::<Telling>().answers::<Told>(),
         Route::new(M::POST, "/api/v1/peers/{peer}/challenge", "challengePeer", "Have a connected peer prove its identity again", challenge).answers::<Proof>(),
+        Route::new(M::POST, "/api/v1/peers/{peer}/requests", "askPeer", "Ask a handler of another node, and wait for its answer", ask).takes::<Asking>().answers::<Heard>(),
+        Route::new(M::POST, "/api/v1/peers/{peer}/trusted", "askTrusted", "Ask a connected peer whom it trusts, and wait for what it says", ask_trusted).answers::<Statements>(),
+        Route::new(M::POST, "/api/v1/responses", "respond", "Answer a question that this node was asked (the event `request`), or refuse it", respond).takes::<Answering>().answers::<Changed>(),
+        Route::new(M::POST, "/api/v1/verdicts", "judge", "Say what becomes of a broadcast that waits for a verdict (the event `broadcast`)", judge).takes::<VerdictOn>().answers::<Changed>(),
         Route::new(M::GET, "/api/v1/bans", "listBans", "The bans in force", bans).answers::<BanList>(),
         Route::new(M::POST, "/api/v1/bans", "ban", "Ban a peer", ban).takes::<BanRequest>().answers::<Changed>(),
         Route::new(M::DELETE, "/api/v1/bans/{subject}", "unban", "End a ban", unban).answers::<Changed>(),
@@ -340,6 +345,26 @@ async fn message(
     Taken(what): Taken<Telling>,
 ) -> Answered<Told> {
     node.message(&name, what).await.map(Json)
+}
+
+async fn ask(
+    State(node): State<Shared>,
+    Named(name): Named,
+    Taken(what): Taken<Asking>,
+) -> Answered<Heard> {
+    node.ask(&name, what).await.map(Json)
+}
+
+async fn ask_trusted(State(node): State<Shared>, Named(name): Named) -> Answered<Statements> {
+    node.ask_trusted(&name).await.map(Json)
+}
+
+async fn respond(State(node): State<Shared>, Taken(answer): Taken<Answering>) -> Answered<Changed> {
+    node.answer(answer).await.map(Json)
+}
+
+async fn judge(State(node): State<Shared>, Taken(said): Taken<VerdictOn>) -> Answered<Changed> {
+    node.judge(said).await.map(Json)
 }
 
 async fn bans(State(node): State<Shared>) -> Answered<BanList> {

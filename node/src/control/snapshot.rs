@@ -122,6 +122,7 @@ impl Snapshot {
             PeerFilter::All => true,
             PeerFilter::Connected => peer.state == PeerState::Connected,
             PeerFilter::Banned => peer.state == PeerState::Banned,
+            PeerFilter::Unhealthy => is_unhealthy(peer),
         };
         let mut peers: Vec<&PeerView> = self.peers.iter().filter(passes).collect();
         peers.sort_by_key(|peer| rank(peer.state));
@@ -180,6 +181,11 @@ impl Snapshot {
             connected_since: peer.connected_at.map(|at| self.time(at)),
             last_activity: peer.last_activity.map(|at| self.time(at)),
             capabilities: capability_names(peer.capabilities),
+            roles: role_names(peer.roles),
+            connection: peer.kind.map(|kind| kind.to_string()),
+            ailments: peer.health.as_ref().map_or_else(Vec::new, |health| {
+                health.ailments.iter().map(ToString::to_string).collect()
+            }),
         }
     }
 
@@ -203,12 +209,8 @@ impl Snapshot {
             },
             tried: peer.tried,
             direction: peer.direction.map(|way| way.to_string()),
-            connection: peer.kind.map(|kind| kind.to_string()),
             via: peer.via.map(|via| via.to_string()),
             protocol: peer.version,
-            ailments: health.map_or_else(Vec::new, |health| {
-                health.ailments.iter().map(ToString::to_string).collect()
-            }),
             ping_success: health
                 .filter(|health| health.pings > 0)
                 .map(|health| f64::from(health.answered) / f64::from(health.pings)),
@@ -220,7 +222,6 @@ impl Snapshot {
                 numeric.chain(named).collect()
             },
             user_agent: Some(peer.user_agent.clone()).filter(|agent| !agent.is_empty()),
-            roles: role_names(peer.roles),
             failures: peer.failures,
             banned_until: peer.banned_until.map(|until| self.time(until)),
             ban_reason: peer.ban_reason.clone(),
@@ -246,6 +247,13 @@ pub fn millis(duration: Duration) -> f64 {
 #[must_use]
 pub const fn reputation(peer: &PeerView) -> Option<u8> {
     Some(peer.reputation)
+}
+
+/// Whether messages flow with a peer and something is wrong with it.
+#[must_use]
+pub fn is_unhealthy(peer: &PeerView) -> bool {
+    let is_ill = peer.health.as_ref().is_some_and(|of| !of.is_healthy());
+    is_ill && peer.state == PeerState::Connected
 }
 
 /// Where a peer stands, as the API says it.
@@ -338,18 +346,22 @@ fn capability_names(of: Capabilities) -> Vec<String> {
     has.map(|(_, name)| name.to_owned()).collect()
 }
 
-fn role_names(of: Roles) -> Vec<String> {
-    let names = [
-        (Roles::VALIDATOR, "validator"),
-        (Roles::FULL, "full"),
-        (Roles::LIGHT, "light"),
-        (Roles::BRIDGE, "bridge"),
-        (Roles::RELAY, "relay"),
-        (Roles::ARCHIVE, "archive"),
-    ];
-    let has = names.into_iter().filter(|(bit, _)| of.contains(*bit));
+/// What the roles of a node are called.
+#[must_use]
+pub fn role_names(of: Roles) -> Vec<String> {
+    let has = ROLES.into_iter().filter(|(bit, _)| of.contains(*bit));
     has.map(|(_, name)| name.to_owned()).collect()
 }
+
+/// The roles that a node may have, and what they are called.
+pub const ROLES: [(Roles, &str); 6] = [
+    (Roles::VALIDATOR, "validator"),
+    (Roles::FULL, "full"),
+    (Roles::LIGHT, "light"),
+    (Roles::BRIDGE, "bridge"),
+    (Roles::RELAY, "relay"),
+    (Roles::ARCHIVE, "archive"),
+];
 
 /// The ID in `text`, if it is a whole one.
 #[must_use]

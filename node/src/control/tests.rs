@@ -149,6 +149,12 @@ async fn every_route_answers_and_every_answer_fits_its_schema() {
         ("sendMessage", told),
         ("ban", json!({ "subject": peer, "reason": "a test" })),
         ("setTopics", json!({ "topics": ["prices", "weather"] })),
+        ("askPeer", json!({ "name": "echo", "text": "hello" })),
+        ("respond", json!({ "peer": peer, "id": 7, "text": "hello" })),
+        (
+            "judge",
+            json!({ "broadcast": "00".repeat(32), "verdict": "reject" }),
+        ),
     ];
     let mut answered = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {

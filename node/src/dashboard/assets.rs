@@ -141,6 +141,29 @@ mod tests {
         }
     }
 
+    /// A browser hears only the kinds of events that it was told to listen to.
+    #[test]
+    fn the_page_listens_to_every_kind_of_event() {
+        let page = include_str!("assets/events.js");
+        let records = include_str!("../control/records.rs");
+        let (records, _) = records.split_once("#[cfg(test)]").unwrap();
+        let mut rest = records;
+        let mut kinds = 0;
+        while let Some(at) = ["story(", "passing(", "of_subject("]
+            .iter()
+            .filter_map(|call| Some(rest.find(call)? + call.len()))
+            .min()
+        {
+            rest = rest[at..].trim_start();
+            if let Some(quoted) = rest.strip_prefix('"') {
+                let kind = quoted.split('"').next().unwrap();
+                assert!(page.contains(&format!("\"{kind}\"")), "{kind}");
+                kinds += 1;
+            }
+        }
+        assert!(kinds > 12, "{kinds}");
+    }
+
     #[test]
     fn the_library_is_the_file_that_its_readme_names() {
         let readme = include_str!("vendor/README.md");

@@ -50,7 +50,9 @@ async fn try_search(seeker: &Seeker, port: u16) -> Result<(), mdns_sd::Error> {
         return Ok(());
     };
     let daemon = Daemon(ServiceDaemon::new_with_port(port)?);
+    // Who listens on this machine alone neither asks nor tells anybody beyond it.
     if seeker.listen.ip().is_loopback() {
+        daemon.0.disable_interface(mdns_sd::IfKind::All)?;
         daemon.0.enable_interface(mdns_sd::IfKind::LoopbackV4)?;
     }
     daemon.0.register(announcement(seeker, &network)?)?;

@@ -147,3 +147,62 @@ async fn a_seed_that_says_nothing_gives_nothing() {
     let distinct: BTreeMap<_, _> = found.iter().map(|f| (format!("{f:?}"), ())).collect();
     assert_eq!((found.len(), distinct.len()), (32, 32));
 }
+
+/// A port at which datagrams to the group of multicast DNS come back over loopback; `None` where the
+/// system does not carry them.
+fn multicast_port() -> Option<u16> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let group = Ipv4Addr::new(224, 0, 0, 251);
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).ok()?;
+    let any: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
+    socket.bind(&any.into()).ok()?;
+    socket
+        .join_multicast_v4(&group, &Ipv4Addr::LOCALHOST)
+        .ok()?;
+    socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).ok()?;
+    socket.set_multicast_loop_v4(true).ok()?;
+    let patience = std::time::Duration::from_secs(2);
+    socket.set_read_timeout(Some(patience)).ok()?;
+    let socket = std::net::UdpSocket::from(socket);
+    let port = socket.local_addr().ok()?.port();
+    socket.send_to(b"is anybody there?", (group, port)).ok()?;
+    let mut buffer = [0; 64];
+    socket.recv_from(&mut buffer).ok().map(|_| port)
+}
+
+/// Two nodes on loopback, with sockets of multicast DNS at a port that nobody else has.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_find_each_other_by_multicast_on_real_sockets() {
+    let Some(port) = multicast_port() else {
+        eprintln!("skipped: this system carries no multicast over loopback");
+        return;
+    };
+    let (_, first, mut first_events) = node();
+    let (_, second, mut second_events) = node();
+    let search = |node: &Node| {
+        let seeker = Seeker {
+            node: node.handle(),
+            id: node.id(),
+            listen: node.address(),
+        };
+        tokio::spawn(lan::search(seeker, port))
+    };
+    let _searches = [search(&first), search(&second)];
+    let meeting = async {
+        (
+            peer_of(&mut first_events).await,
+            peer_of(&mut second_events).await,
+        )
+    };
+    let limit = std::time::Duration::from_secs(60);
+    let met = tokio::time::timeout(limit, meeting).await;
+    assert_eq!(met, Ok((second.id(), first.id())));
+    let mut sources = Vec::new();
+    for node in [&first, &second] {
+        let of = node.with_overlay(|overlay, _| overlay.peers().next().map(|of| of.source));
+        sources.push(of.await.flatten());
+    }
+    // One of them has dialled, or both have.
+    let by_lan = Some(PeerSource::Hint(HintSource::Lan));
+    assert!(sources.contains(&by_lan), "{sources:?}");
+}

@@ -19,7 +19,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::control::snapshot::{Snapshot, reputation};
+use crate::control::snapshot::{Snapshot, is_unhealthy, reputation};
 use crate::network::Handle;
 use transport::Totals;
 
@@ -252,6 +252,14 @@ fn register_peers(registry: &mut Registry, snapshot: &Snapshot) {
         "connected_peers",
         "Peers with which messages flow",
         connected,
+    );
+    let unhealthy: Gauge = Gauge::default();
+    let count = snapshot.peers.iter().filter(|peer| is_unhealthy(peer));
+    unhealthy.set(as_i64(count.count()));
+    registry.register(
+        "unhealthy_peers",
+        "Connected peers that are silent, miss pings or are slow to answer",
+        unhealthy,
     );
     let build = Family::<Labels, Gauge>::default();
     let labels = vec![("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];

@@ -5,6 +5,7 @@
 //! transfer; a node with an inbox receives it.
 
 mod handle;
+pub mod handlers;
 mod link;
 mod recorder;
 mod story;
@@ -34,7 +35,7 @@ use crate::store::Store;
 pub use handle::Handle;
 pub use recorder::Memory;
 use recorder::Recorder;
-pub(crate) use story::{evidence_words, score_words};
+pub(crate) use story::{link_replaced_words, score_words};
 use task::{Order, Task};
 
 /// Events that may wait for the application. More are dropped, which is logged.

@@ -1,7 +1,9 @@
 //! The story of the network as this node lived it: which events are kept, and in what words.
 
+use std::net::SocketAddr;
+
 use dunlin_overlay::saved::{BanSubject, SavedBan};
-use dunlin_overlay::{BanEnd, Component, Event, Evidence, PeerState, PeerViolation};
+use dunlin_overlay::{BanEnd, Component, Direction, Event, PeerState, PeerViolation};
 use dunlin_session::NodeId;
 use serde_json::{Value, json};
 
@@ -63,7 +65,7 @@ fn told(event: &Event) -> Option<Told> {
             to,
             evidence,
         } => {
-            let why = evidence_words(evidence);
+            let why = evidence.to_string();
             let words = score_words(*component, *from, *to, &why);
             let detail = json!({
                 "component": component.name(),
@@ -81,6 +83,23 @@ fn told(event: &Event) -> Option<Told> {
         }
         Event::Banned { ban } => banned(ban),
         Event::Unbanned { subject, how } => unbanned(subject, *how),
+        Event::LinkReplaced { .. } | Event::LinkRefused { .. } => return of_link(event),
+        _ => return None,
+    })
+}
+
+/// What is told of links that are no change of the peer's state.
+fn of_link(event: &Event) -> Option<Told> {
+    Some(match event {
+        Event::LinkReplaced {
+            peer,
+            remote,
+            direction,
+        } => {
+            let words = link_replaced_words(*remote, *direction);
+            let detail = json!({ "remote": remote.to_string() });
+            Told::new(Some(*peer), "replaced", words, detail, Weight::Ordinary)
+        }
         Event::LinkRefused {
             peer,
             remote,
@@ -94,57 +113,18 @@ fn told(event: &Event) -> Option<Told> {
     })
 }
 
+/// A new link in place of another, in a line.
+pub(crate) fn link_replaced_words(remote: SocketAddr, direction: Direction) -> String {
+    let opener = match direction {
+        Direction::Inbound => "it opened",
+        Direction::Outbound => "this node opened",
+    };
+    format!("another link takes the place of the one it had; {opener} it, {remote}")
+}
+
 /// A change of a score in a line.
 pub(crate) fn score_words(component: Component, from: u8, to: u8, why: &str) -> String {
     format!("score {from} → {to} for {}: {why}", component.name())
-}
-
-/// What was observed of a peer, as a person would say it.
-pub(crate) fn evidence_words(evidence: &Evidence) -> String {
-    match evidence {
-        Evidence::Answered(rtt) => {
-            format!(
-                "it answered a ping; the round trip is {:.1} ms",
-                rtt.as_secs_f64() * 1e3
-            )
-        }
-        Evidence::Unanswered => "it did not answer a ping in time".into(),
-        Evidence::Silent => "it fell silent".into(),
-        Evidence::LinkLost(cause) => format!("its link ended without a goodbye: {cause}"),
-        Evidence::ValidBroadcast => "it brought a valid broadcast".into(),
-        Evidence::Violation(violation) => format!("it broke a rule: it {violation}"),
-        Evidence::SignedInvalid(id) => format!("it signed a broadcast that is rejected, {id}"),
-        Evidence::Relay {
-            brought,
-            withheld,
-            broken,
-            mute,
-        } => {
-            let parts = [
-                (*brought, "brought"),
-                (*withheld, "withheld"),
-                (*broken, "promised and not brought"),
-            ];
-            let parts = parts.iter().filter(|(count, _)| *count > 0);
-            let mut said: Vec<String> = parts.map(|(n, what)| format!("{n} {what}")).collect();
-            if *mute > 0 {
-                said.push(format!("silent {mute} times while it was told much"));
-            }
-            if said.is_empty() {
-                said.push("none".into());
-            }
-            format!("broadcasts it was relied upon for: {}", said.join(", "))
-        }
-        Evidence::Reported {
-            interaction,
-            success,
-            severity,
-        } => {
-            let what = format!("{interaction:?}").to_lowercase();
-            let how = if *success { "well" } else { "badly" };
-            format!("the application reports that its {what} went {how}, weight {severity} of 100")
-        }
-    }
 }
 
 fn broke_a_rule(peer: NodeId, violation: PeerViolation) -> Told {
@@ -247,7 +227,7 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use dunlin_overlay::StateReason;
+    use dunlin_overlay::{Evidence, StateReason};
 
     use super::*;
 
@@ -274,42 +254,19 @@ mod tests {
     }
 
     #[test]
-    fn evidence_is_told_in_words_and_not_in_names_of_the_code() {
-        let relay = Evidence::Relay {
-            brought: 3,
-            withheld: 0,
-            broken: 2,
-            mute: 0,
-        };
-        let cases = [
-            (
-                relay,
-                "broadcasts it was relied upon for: 3 brought, 2 promised and not brought",
-            ),
-            (Evidence::Unanswered, "it did not answer a ping in time"),
-            (
-                Evidence::Violation(PeerViolation::BroadcastHops),
-                "it broke a rule: it relayed a broadcast beyond its hop limit",
-            ),
-            (
-                Evidence::Answered(std::time::Duration::from_micros(1_500)),
-                "it answered a ping; the round trip is 1.5 ms",
-            ),
-        ];
-        for (evidence, words) in cases {
-            assert_eq!(evidence_words(&evidence), words);
-        }
+    fn a_change_of_a_score_is_told_with_its_evidence_in_words() {
         let peer = dunlin_session::Identity::from_seed([1; 32]).node_id();
         let event = Event::ScoreChanged {
             peer,
             component: Component::Relay,
             from: 60,
             to: 40,
-            evidence: relay,
+            evidence: Evidence::Unanswered,
         };
         let row = row(&event, 7).unwrap();
-        assert!(row.words.starts_with("score 60 → 40 for relay: broadcasts"));
-        assert!(!row.words.contains(['{', '(']), "{}", row.words);
+        let why = "it did not answer a ping in time";
+        assert_eq!(row.words, format!("score 60 → 40 for relay: {why}"));
+        assert_eq!(row.detail.unwrap()["evidence"], why);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use dunlin_session::{NodeId, PeerInfo};
 use dunlin_transport::driver::{Connection, Endpoint};
 use tokio::sync::{mpsc, oneshot};
 
+use super::handlers;
 use super::link::{self, Input, Outgoing, Pushed};
 use super::recorder::Recorder;
 use crate::access::Guard;
@@ -257,6 +258,7 @@ impl Task {
             {
                 left.insert(*peer);
             }
+            self.answer(now, &event);
             let place = self.events.try_reserve();
             self.recorder.on_event(now, &event, place.is_ok());
             match place {
@@ -265,6 +267,25 @@ impl Task {
             }
         }
         left
+    }
+
+    /// Answers requests that every node answers.
+    fn answer(&mut self, now: Instant, event: &Event) {
+        let Event::Request {
+            peer,
+            id,
+            handler,
+            payload,
+            ..
+        } = event
+        else {
+            return;
+        };
+        if let Some(answer) = handlers::answer(&self.overlay, handler, payload)
+            && let Err(error) = self.overlay.respond(now, *peer, *id, &answer)
+        {
+            tracing::debug!(%error, "a request was not answered");
+        }
     }
 
     /// Lets what is to be sent to `peers` wait until `recorded`.

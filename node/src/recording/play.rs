@@ -18,6 +18,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -227,9 +228,17 @@ async fn nothing_to_do() -> Problem {
     )
 }
 
-async fn status(State(stage): Shared) -> Json<Status> {
+/// The status of a node, and that it is none: the page offers no changes then.
+#[derive(Serialize)]
+struct RecordedStatus {
+    #[serde(flatten)]
+    status: Status,
+    is_recording: bool,
+}
+
+async fn status(State(stage): Shared) -> Json<RecordedStatus> {
     let id = stage.header.nodes.first();
-    Json(Status {
+    let status = Status {
         id: id.cloned().unwrap_or_default(),
         address: stage.address.to_string(),
         network: format!(
@@ -241,6 +250,10 @@ async fn status(State(stage): Shared) -> Json<Status> {
         started_at: time(stage.began),
         uptime_s: stage.scene().seconds(),
         peers: PeerCounts::default(),
+    };
+    Json(RecordedStatus {
+        status,
+        is_recording: true,
     })
 }
 

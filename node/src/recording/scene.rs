@@ -190,6 +190,9 @@ impl Scene {
             connected_since: None,
             last_activity: None,
             capabilities: Vec::new(),
+            roles: Vec::new(),
+            connection: None,
+            ailments: Vec::new(),
         })
     }
 

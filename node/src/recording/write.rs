@@ -46,7 +46,7 @@ pub enum RecordError {
 }
 
 /// Simulates and writes the header and a frame for each second. `on_second` hears which second is done and
-/// says whether to go on.
+/// says whether to go on; what was written until then can be played.
 ///
 /// # Errors
 /// When the simulation fails, the output takes no more, or it was told to stop.
@@ -65,22 +65,12 @@ pub fn record(
         was_up: vec![false; wish.nodes],
         links: BTreeSet::new(),
     };
-    // The header names all nodes, and only the swarm knows their IDs: frames wait until all have joined.
-    let mut waiting = Vec::new();
-    let mut has_header = false;
+    write_line(out, &recorder.header())?;
     for second in 1..=wish.seconds {
         let frame = recorder.second(second).map_err(RecordError::Simulation)?;
-        waiting.push(frame);
-        if !has_header && recorder.swarm.len() == wish.nodes {
-            has_header = true;
-            write_line(out, &recorder.header())?;
-        }
-        if has_header {
-            for frame in waiting.drain(..) {
-                write_line(out, &frame)?;
-            }
-        }
+        write_line(out, &frame)?;
         if !on_second(second) {
+            out.flush()?;
             return Err(RecordError::Stopped(second));
         }
     }
@@ -210,7 +200,7 @@ impl Recorder {
             seed: self.wish.seed,
             interval_ms: 1_000,
             nodes: (0..nodes)
-                .map(|node| self.swarm.id_of(node).to_string())
+                .map(|node| self.swarm.name_of(node).to_string())
                 .collect(),
         }
     }
@@ -272,13 +262,23 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_can_be_stopped() {
+    fn a_recording_that_was_stopped_can_be_played_as_far_as_it_goes() {
         let wish = Wish {
             nodes: 10,
             seed: 1,
             seconds: 100,
         };
-        let stopped = record(wish, &mut Vec::new(), |second| second < 3);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.jsonl");
+        let mut file = std::fs::File::create(&path).unwrap();
+        let stopped = record(wish, &mut file, |second| second < 3);
         assert!(matches!(stopped, Err(RecordError::Stopped(3))));
+        let mut reader = Reader::open(&path).unwrap();
+        let mut frames = 0;
+        while let Some(frame) = reader.next_frame().unwrap() {
+            frames += 1;
+            assert_eq!(frame.at_ms, frames * 1_000);
+        }
+        assert_eq!(frames, 3);
     }
 }

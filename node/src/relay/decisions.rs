@@ -71,8 +71,10 @@ impl Decisions {
     #[must_use]
     pub fn at(&self, index: u64) -> Fate {
         let draw = |lane: u64| mix(self.key ^ mix(index.wrapping_mul(LANES).wrapping_add(lane)));
-        let hits =
-            |lane: u64, share: Percent| draw(lane) % 1_000_000 < u64::from(share.millionths());
+        let hits = |lane: u64, share: Percent| {
+            let share = u64::from(share.millionths());
+            share > 0 && draw(lane) % 1_000_000 < share
+        };
         Fate {
             lost: hits(0, self.shares.loss),
             reordered: hits(1, self.shares.reorder),

@@ -12,6 +12,7 @@
 
 pub mod decisions;
 pub mod limits;
+pub mod packets;
 pub mod path;
 pub mod server;
 mod socket;

@@ -8,12 +8,14 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::time::Duration;
 
 use dunlin_transport::Instant;
 
 use super::decisions::{Decisions, Direction, Shares, flip};
 use super::limits::WAITING_PACKETS_MAX;
+use super::packets::Packets;
 use crate::cli::values::Rate;
 
 /// What a direction does to packets.
@@ -99,6 +101,9 @@ impl PathCounters {
 pub struct Path {
     config: PathConfig,
     decisions: Decisions,
+    /// Those whose time had come when they entered, and since when: all are due before what waits.
+    ready: Packets,
+    ready_at: Instant,
     waiting: BinaryHeap<Waiting>,
     /// Order of entry, which decides between packets due at the same instant.
     entered: u64,
@@ -116,6 +121,8 @@ impl Path {
         Self {
             config,
             decisions: Decisions::new(config.seed, flow, direction, config.shares),
+            ready: Packets::default(),
+            ready_at: Instant::ZERO,
             waiting: BinaryHeap::new(),
             entered: 0,
             line_free_at: Instant::ZERO,
@@ -139,12 +146,13 @@ impl Path {
             self.counters.lost += 1;
             return;
         }
-        let mut packet = packet.to_vec();
-        if let Some(bit) = fate.flipped_bit {
+        let flipped = fate.flipped_bit.map(|bit| {
+            let mut packet = packet.to_vec();
             flip(&mut packet, bit);
-            self.counters.corrupted += 1;
-        }
-        let copy = fate.duplicated.then(|| packet.clone());
+            packet
+        });
+        self.counters.corrupted += u64::from(flipped.is_some());
+        let packet = flipped.as_deref().unwrap_or(packet);
         if let Some(due) = self.pass_bottleneck(now, packet.len()) {
             let due = due + self.config.delay + scaled(self.config.jitter, fate.jitter);
             let due = if fate.reordered {
@@ -154,36 +162,34 @@ impl Path {
                 self.last_due = self.last_due.max(due);
                 self.last_due
             };
-            self.push(due, packet);
+            self.push(now, due, packet);
         }
-        if let Some(copy) = copy
-            && let Some(due) = self.pass_bottleneck(now, copy.len())
+        if fate.duplicated
+            && let Some(due) = self.pass_bottleneck(now, packet.len())
         {
             self.counters.duplicated += 1;
             self.last_due = self.last_due.max(due + self.config.delay);
-            self.push(self.last_due, copy);
+            self.push(now, self.last_due, packet);
         }
     }
 
-    /// The next packet whose time has come.
-    pub fn poll_packet(&mut self, now: Instant) -> Option<Vec<u8>> {
-        if self.waiting.peek()?.due > now {
-            return None;
+    /// All packets whose time has come, instead of what `out` held.
+    pub fn poll_due(&mut self, now: Instant, out: &mut Packets) {
+        out.clear();
+        std::mem::swap(out, &mut self.ready);
+        while let Some(first) = self.waiting.peek_mut().filter(|first| first.due <= now) {
+            out.push(&PeekMut::pop(first).packet);
         }
-        let packet = self.waiting.pop()?.packet;
-        self.counters.delivered += 1;
-        self.counters.delivered_bytes += packet.len() as u64;
-        Some(packet)
-    }
-
-    /// All packets whose time has come.
-    pub fn poll_due(&mut self, now: Instant) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| self.poll_packet(now)).collect()
+        self.counters.delivered += out.len() as u64;
+        self.counters.delivered_bytes += out.total_len() as u64;
     }
 
     /// When the next packet comes out.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.ready.is_empty() {
+            return Some(self.ready_at);
+        }
         self.waiting.peek().map(|first| first.due)
     }
 
@@ -196,7 +202,7 @@ impl Path {
     /// When the bottleneck has sent a packet of `len` bytes that comes now; `None` when its queue
     /// is full.
     fn pass_bottleneck(&mut self, now: Instant, len: usize) -> Option<Instant> {
-        if self.waiting.len() >= WAITING_PACKETS_MAX {
+        if self.waiting.len() + self.ready.len() >= WAITING_PACKETS_MAX {
             self.counters.queue_full += 1;
             return None;
         }
@@ -214,11 +220,18 @@ impl Path {
         Some(self.line_free_at)
     }
 
-    fn push(&mut self, due: Instant, packet: Vec<u8>) {
+    fn push(&mut self, now: Instant, due: Instant, packet: &[u8]) {
+        if due <= now && self.waiting.peek().is_none_or(|first| first.due > due) {
+            if self.ready.is_empty() {
+                self.ready_at = due;
+            }
+            self.ready.push(packet);
+            return;
+        }
         self.waiting.push(Waiting {
             due,
             entered: self.entered,
-            packet,
+            packet: packet.to_vec(),
         });
         self.entered += 1;
     }
@@ -273,7 +286,13 @@ mod tests {
     }
 
     fn drain(path: &mut Path, now: Instant) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| path.poll_packet(now)).collect()
+        let mut out = Packets::default();
+        path.poll_due(now, &mut out);
+        let trains: Vec<_> = out.trains(1, usize::MAX).collect();
+        trains
+            .into_iter()
+            .map(|(packet, _)| packet.to_vec())
+            .collect()
     }
 
     fn everything() -> Percent {
@@ -297,8 +316,8 @@ mod tests {
         });
         path.handle_packet(at(5), b"a");
         assert_eq!(path.poll_timeout(), Some(at(25)));
-        assert_eq!(path.poll_packet(at(24)), None);
-        assert_eq!(path.poll_packet(at(25)).as_deref(), Some(&b"a"[..]));
+        assert!(drain(&mut path, at(24)).is_empty());
+        assert_eq!(drain(&mut path, at(25)), [b"a"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::decisions::Direction;
 use super::limits::{CLIENT_IDLE, CLIENTS_MAX};
+use super::packets::Packets;
 use super::path::{Path, PathConfig, PathCounters};
 use super::socket::{BatchSocket, Inbox};
 use crate::clock::Clock;
@@ -71,6 +72,7 @@ impl Relay {
             clients: BTreeMap::new(),
             finished: RelayCounters::default(),
             inbox: Inbox::new(),
+            outbox: Packets::default(),
         };
         let task = tokio::spawn(worker.run(orders));
         Ok(Self {
@@ -131,6 +133,7 @@ struct Worker {
     /// Counts of clients that are gone, and of the relay as a whole.
     finished: RelayCounters,
     inbox: Inbox,
+    outbox: Packets,
 }
 
 struct Client {
@@ -203,13 +206,13 @@ impl Worker {
     fn receive_batch(&mut self) {
         let listen = Arc::clone(&self.listen);
         let mut inbox = std::mem::replace(&mut self.inbox, Inbox::empty());
-        let taken = listen.try_receive(&mut inbox, |from, packet| self.receive(from, packet));
+        let now = self.clock.now();
+        let taken = listen.try_receive(&mut inbox, |from, packet| self.receive(now, from, packet));
         log_receiving(taken, "clients");
         self.inbox = inbox;
     }
 
-    fn receive(&mut self, from: SocketAddr, packet: &[u8]) {
-        let now = self.clock.now();
+    fn receive(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) {
         if !self.clients.contains_key(&from) && !self.admit(from, now) {
             self.finished.clients_refused += 1;
             return;
@@ -290,10 +293,11 @@ impl Worker {
     async fn send_due(&mut self) {
         let now = self.clock.now();
         for client in self.clients.values_mut() {
-            let upstream = Arc::clone(&client.upstream.borrow());
-            upstream
-                .send(self.config.to, &client.forward.poll_due(now))
-                .await;
+            client.forward.poll_due(now, &mut self.outbox);
+            if !self.outbox.is_empty() {
+                let upstream = Arc::clone(&client.upstream.borrow());
+                upstream.send(self.config.to, &self.outbox).await;
+            }
         }
     }
 
@@ -320,7 +324,7 @@ struct Backward {
 
 impl Backward {
     async fn run(mut self) {
-        let mut inbox = Inbox::new();
+        let (mut inbox, mut outbox) = (Inbox::new(), Packets::default());
         let mut last_heard = self.clock.now();
         loop {
             let upstream = Arc::clone(&self.upstream.borrow_and_update());
@@ -344,8 +348,8 @@ impl Backward {
                 }
                 () = self.clock.sleep_until(self.path.poll_timeout()) => {}
             }
-            let due = self.path.poll_due(self.clock.now());
-            self.listen.send(self.client, &due).await;
+            self.path.poll_due(self.clock.now(), &mut outbox);
+            self.listen.send(self.client, &outbox).await;
             self.report.send_replace(BackwardState {
                 counters: *self.path.counters(),
                 last_heard,

@@ -9,6 +9,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::limits::DATAGRAM_LEN_MAX;
+use super::packets::Packets;
 
 /// Buffers of a batch, each for a datagram or a train of them.
 const BUFFERS: usize = if quinn_udp::BATCH_SIZE < 8 {
@@ -103,44 +104,18 @@ impl BatchSocket {
 
     /// Sends `packets` to `to`, in trains where they have the same size. A packet that the system
     /// refuses is lost, as on any path.
-    pub(super) async fn send(&self, to: SocketAddr, packets: &[Vec<u8>]) {
-        let mut rest = packets;
-        let mut contents = Vec::new();
-        while let Some(first) = rest.first() {
-            let (train, after) = rest.split_at(self.train_len(rest));
-            rest = after;
-            contents.clear();
-            train
-                .iter()
-                .for_each(|packet| contents.extend_from_slice(packet));
-            let segment = (train.len() > 1).then_some(first.len());
-            if self.send_one(to, &contents, segment).await.is_err() && train.len() > 1 {
+    pub(super) async fn send(&self, to: SocketAddr, packets: &Packets) {
+        let most = self.udp.max_gso_segments();
+        for (train, segment) in packets.trains(most, TRAIN_LEN_MAX) {
+            let is_train = train.len() > segment;
+            let sent = self.send_one(to, train, is_train.then_some(segment));
+            if sent.await.is_err() && is_train {
                 // The kernel or the interface has no segmentation offload after all.
-                for packet in train {
+                for packet in train.chunks(segment) {
                     let _ = self.send_one(to, packet, None).await;
                 }
             }
         }
-    }
-
-    /// How many of the first packets make a train: all as long as the first, the last one shorter.
-    fn train_len(&self, packets: &[Vec<u8>]) -> usize {
-        let segment = packets.first().map_or(0, Vec::len);
-        if segment == 0 {
-            return 1;
-        }
-        let most = self
-            .udp
-            .max_gso_segments()
-            .min(TRAIN_LEN_MAX / segment)
-            .max(1);
-        let same = packets
-            .iter()
-            .take(most)
-            .take_while(|packet| packet.len() == segment)
-            .count();
-        let shorter = |packet: &Vec<u8>| packet.len() < segment && !packet.is_empty();
-        same + usize::from(same < most && packets.get(same).is_some_and(shorter))
     }
 
     async fn send_one(
@@ -183,7 +158,9 @@ mod tests {
             .zip(sizes)
             .map(|(number, size)| vec![number; size])
             .collect();
-        sender.send(receiver.local_addr().unwrap(), &packets).await;
+        let mut outbox = Packets::default();
+        packets.iter().for_each(|packet| outbox.push(packet));
+        sender.send(receiver.local_addr().unwrap(), &outbox).await;
         let (mut arrived, mut inbox) = (Vec::new(), Inbox::new());
         while arrived.len() < packets.len() {
             receiver.readable().await.unwrap();

@@ -23,17 +23,25 @@ use crate::config::{LogConfig, LogFormat};
 
 /// Installs the logger of the process. A second call changes nothing.
 pub fn start(verbosity: u8) {
-    let filter = ["DUNLIN_LOG", "RUST_LOG"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .and_then(|value| EnvFilter::try_new(value).ok())
-        .unwrap_or_else(|| EnvFilter::new(level(verbosity).unwrap_or("warn")));
+    let filter = wished(verbosity).unwrap_or_else(|| EnvFilter::new(QUIET));
     // A second logger is refused by the library; the first one stays, which is what is wanted.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
+}
+
+/// What is logged when nobody says.
+const QUIET: &str = "warn";
+
+/// The filter of the environment, or else the level of so many `-v`; `None`: nobody says.
+fn wished(verbosity: u8) -> Option<EnvFilter> {
+    let of_environment = ["DUNLIN_LOG", "RUST_LOG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .and_then(|value| EnvFilter::try_new(value).ok());
+    of_environment.or_else(|| level(verbosity).map(EnvFilter::new))
 }
 
 /// The level that so many `-v` ask for; `None`: none was given.
@@ -68,6 +76,33 @@ impl Logs {
         };
         let book = Arc::new(Book::default());
         // One bound for both: a line that stderr does not get is not kept either.
+        let both = lines.and_then(Writing(Arc::clone(&book)));
+        // As above: the first logger stays.
+        let _ = Registry::default()
+            .with(filter)
+            .with(both.with_filter(Limit(Arc::clone(&limiter))))
+            .try_init();
+        Self {
+            filter: handle,
+            limiter,
+            book,
+        }
+    }
+
+    /// Installs the logger of a process whose log is read with `dunlin logs` rather than on stderr: unless
+    /// the environment or `-v` says otherwise, warnings go to stderr, and what is kept has information as
+    /// well. One place of the program may write `repeats_per_minute` lines.
+    #[must_use]
+    pub fn start_in_memory(verbosity: u8, repeats_per_minute: u32) -> Self {
+        let kept = wished(verbosity).unwrap_or_else(|| EnvFilter::new("info"));
+        let (filter, handle) = reload::Layer::new(kept);
+        let limiter = Arc::new(Limiter::new(repeats_per_minute));
+        let shown = wished(verbosity).unwrap_or_else(|| EnvFilter::new(QUIET));
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_filter(shown);
+        let book = Arc::new(Book::default());
         let both = lines.and_then(Writing(Arc::clone(&book)));
         // As above: the first logger stays.
         let _ = Registry::default()

@@ -223,6 +223,30 @@ fn requests(peer: &str, address: &str) -> Vec<Request> {
         ),
         ("POST", of("/broadcasts"), Some(telling), 200),
         (
+            "POST",
+            of(&format!("/peers/{peer}/requests")),
+            Some(json!({ "name": "node-info", "text": "", "timeout_ms": 10_000 })),
+            200,
+        ),
+        (
+            "POST",
+            of("/responses"),
+            Some(json!({ "peer": peer, "id": 7, "refuse": true })),
+            200,
+        ),
+        (
+            "POST",
+            of("/verdicts"),
+            Some(json!({ "broadcast": "00".repeat(32), "verdict": "ignore" })),
+            200,
+        ),
+        (
+            "POST",
+            of("/verdicts"),
+            Some(json!({ "broadcast": "00".repeat(32), "verdict": "burn" })),
+            400,
+        ),
+        (
             "PUT",
             of("/topics"),
             Some(json!({ "topics": ["news", "prices"] })),

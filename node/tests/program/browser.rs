@@ -127,6 +127,10 @@ fn pictures(browser: &Browser) {
 }
 
 fn bans_and_ends_the_ban(browser: &Browser, network: &Network, banned: &str) {
+    assert_eq!(
+        browser.eval("document.querySelector('#recorded').hidden"),
+        json!(true)
+    );
     browser.click(&row(banned, "button.ban"));
     browser.wait("document.querySelector('#confirm').open");
     browser.click("#confirm-no");

@@ -32,7 +32,8 @@ fn json_has_the_documented_fields_whichever_command_prints_it() {
     let lab = &pair.lab;
     let peer = &*pair.second_id;
     let changed: &[&str] = &["subject", "changed"];
-    let cases: [(&[&str], &[&str]); 16] = [
+    let nobody = "00".repeat(32);
+    let cases: [(&[&str], &[&str]); 21] = [
         (
             &["status"],
             &[
@@ -53,6 +54,14 @@ fn json_has_the_documented_fields_whichever_command_prints_it() {
         (&["message", peer, "hello"], &["id", "bytes", "peers"]),
         (&["trust", "list"], &["peers"]),
         (&["trust", "events"], &["events"]),
+        (&["trust", "ask", peer], &["peer", "trusted"]),
+        (
+            &["request", peer, "echo", "hello"],
+            &["peer", "name", "text", "hex", "bytes", "took_ms"],
+        ),
+        (&["topics", "list"], &["topics"]),
+        (&["topics", "set", "prices"], &["topics"]),
+        (&["verdict", &nobody, "accept"], changed),
         (&["logs"], &["lines"]),
         (&["logs", "--events"], &["events"]),
         (&["dashboard"], &["url", "expires_in_s"]),
@@ -89,6 +98,9 @@ fn lists_of_peers_have_the_fields_of_the_peer_plan() {
         "connected_since",
         "last_activity",
         "capabilities",
+        "roles",
+        "connection",
+        "ailments",
     ];
     let list = json(lab, "first", &["peer", "list", "--json"]);
     assert_eq!(fields(&list), ["peers", "summary"]);
@@ -136,6 +148,8 @@ fn details_of_json_are_those_that_scripts_rely_on() {
         [
             "first_deliveries",
             "id",
+            "may_relay",
+            "own_trust",
             "promises_broken",
             "reputation_score",
             "status",
@@ -191,7 +205,9 @@ fn whoever_names_a_peer_is_told_of_typing_mistakes_and_ambiguity() {
     let mut mistyped: Vec<char> = pair.second_id[..17].chars().collect();
     mistyped[12] = if mistyped[12] == 'q' { 'p' } else { 'q' };
     let mistyped: String = mistyped.into_iter().collect();
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 10] = [
+        &["trust", "ask"],
+        &["request"],
         &["peer", "info"],
         &["peer", "why"],
         &["peer", "remove"],
@@ -202,7 +218,7 @@ fn whoever_names_a_peer_is_told_of_typing_mistakes_and_ambiguity() {
         &["chat"],
     ];
     for command in commands {
-        let text: &[&str] = if command == ["message"] {
+        let text: &[&str] = if [["message"], ["request"]].iter().any(|of| of == command) {
             &["hello"]
         } else {
             &[]
@@ -234,7 +250,17 @@ fn what_a_node_or_a_peer_does_not_want_is_refused_with_its_code() {
     let old = lab.path("old.json");
     std::fs::write(&old, "{\"version\": 7, \"peers\": []}").unwrap();
     let folder = lab.path("first").display().to_string();
-    let cases: [(&[&str], i32, &str); 13] = [
+    let long = "x".repeat(65);
+    let cases: [(&[&str], i32, &str); 18] = [
+        (&["topics", "set", &long], 2, "1 to 64 bytes"),
+        (&["verdict", "00", "accept"], 2, "64 hexadecimal digits"),
+        (&["trust", "ask", &stranger], 4, "not connected"),
+        (&["request", &stranger, "echo"], 4, "is not connected"),
+        (
+            &["message", &stranger, "hello", "--via", "any"],
+            4,
+            "no neighbour relays",
+        ),
         (&["peer", "ban", &pair.first_id], 3, "this node itself"),
         (&["peer", "add", &own], 3, "itself"),
         (&["peer", "add", "127.0.0.1"], 2, "write for example"),
@@ -277,7 +303,7 @@ const MISTAKES: &[(&[&str], &str)] = &[
     (&["peer", "lsit"], "'list'"),
     (
         &["peer", "list", "--filter", "bad"],
-        "connected, all, banned",
+        "connected, all, banned, unhealthy",
     ),
     (&["peer", "list", "--format", "xml"], "table, json"),
     (&["peer", "add"], "<ADDR>"),
@@ -291,6 +317,14 @@ const MISTAKES: &[(&[&str], &str)] = &[
     (&["broadcast"], "<TEXT>"),
     (&["message", "abc"], "<TEXT>"),
     (&["chat", "abc", "--topic", "t"], "cannot be used with"),
+    (&["request", "abc"], "<HANDLER>"),
+    (
+        &["request", "abc", "echo", "x", "--timeout", "soon"],
+        "soon",
+    ),
+    (&["topics", "set"], "<NAME>"),
+    (&["topics", "set", "prices", "--all"], "cannot be used with"),
+    (&["verdict", "00", "burn"], "accept, ignore, reject"),
     (&["trust", "lists"], "'list'"),
     (&["stats", "-o", "yaml"], "table, json"),
     (&["metrics", "--json"], "--json"),

@@ -111,6 +111,13 @@ fn a_sealed_key_needs_its_passphrase_for_everything() {
         assert!(ended.sentence().contains("does not open"), "{ended:?}");
     }
     assert_eq!(id_with(&lab, &[], Some(&right)).stdout, made.stdout);
+    let missing = id_with(&lab, &[], Some(&lab.path("nowhere")));
+    assert_eq!(missing.code, Some(6), "{missing:?}");
+    let sentence = missing.sentence();
+    assert!(
+        sentence.contains("passphrase file") && sentence.contains("no such file"),
+        "{sentence}"
+    );
 }
 
 #[test]

@@ -24,12 +24,18 @@ mod dashboard;
 mod faults;
 #[cfg(unix)]
 mod full_disk;
+#[cfg(unix)]
+mod hostile;
+#[cfg(unix)]
+mod http;
 mod identity;
 mod kill;
 mod lab;
 #[cfg(unix)]
 mod load;
 mod lossy;
+#[cfg(unix)]
+mod neighbours;
 mod network;
 mod process;
 #[cfg(unix)]
@@ -39,6 +45,8 @@ mod refusals;
 mod start;
 #[cfg(unix)]
 mod story;
+#[cfg(unix)]
+mod talking;
 mod traces;
 #[cfg(unix)]
 mod transfer;

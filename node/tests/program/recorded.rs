@@ -1,5 +1,8 @@
 //! Recorded networks in the dashboard: made by the laboratory, played by real processes.
 
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use crate::browser::assert_clean;
@@ -8,7 +11,7 @@ use crate::process::{DEADLINE, Lab, Running, STOP_LIMIT, dunlin, run, until};
 use crate::webdriver::Browser;
 
 /// Plays a recording; the process, and its link.
-fn play(path: &std::path::Path, speed: &str) -> (Running, String) {
+fn play(path: &Path, speed: &str) -> (Running, String) {
     let mut command = dunlin();
     command.args(["simulate", "--recorded"]).arg(path);
     let player = Running::start(command.args(["--speed", speed]));
@@ -22,18 +25,24 @@ fn play(path: &std::path::Path, speed: &str) -> (Running, String) {
     (player, link)
 }
 
-#[test]
-fn a_recorded_network_is_played_in_the_dashboard() {
-    let lab = Lab::new();
+/// A recording that the laboratory makes.
+fn recorded(lab: &Lab, how: &[&str]) -> PathBuf {
     let path = lab.path("net.jsonl");
     let mut record = dunlin();
-    record.args(["lab", "record"]).arg(&path);
-    let recorded = run(record.args(["--nodes", "60", "--seconds", "8", "--seed", "3"]));
+    record.args(["lab", "record"]).arg(&path).args(how);
+    let recorded = run(&mut record);
     assert_eq!(recorded.code, Some(0), "{recorded:?}");
     assert!(
         recorded.stdout.starts_with("dunlin simulate --recorded"),
         "it says how to go on: {recorded:?}"
     );
+    path
+}
+
+#[test]
+fn a_recorded_network_is_played_in_the_dashboard() {
+    let lab = Lab::new();
+    let path = recorded(&lab, &["--nodes", "60", "--seconds", "8", "--seed", "3"]);
     let (player, link) = play(&path, "20");
     let (host, _) = parts(&link);
     let cookie = enter(&link);
@@ -103,7 +112,7 @@ fn what_is_no_recording_is_refused_with_file_and_line() {
 
 /// A recording of so many nodes that all link up in the first second, to neighbours near and far, and of
 /// which some come and go after that. What it lacks of a simulated one are only the right IDs.
-fn large(path: &std::path::Path, nodes: u32, frames: u32) {
+fn large(path: &Path, nodes: u32, frames: u32) {
     use std::io::Write as _;
     let ids: Vec<String> = (0..nodes)
         .map(|node| format!("dunlin1{node:052}"))
@@ -152,25 +161,102 @@ const COUNT_FRAMES: &str = "(() => {
     return 1;
 })()";
 
+/// The IDs of a recording.
+fn ids(path: &Path) -> Vec<String> {
+    let file = std::fs::File::open(path).unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(file).read_line(&mut line).unwrap();
+    let header: Value = serde_json::from_str(&line).unwrap();
+    let ids = header["nodes"].as_array().unwrap().iter();
+    ids.map(|id| id.as_str().unwrap().to_owned()).collect()
+}
+
+/// A number as the page writes it.
+fn grouped(number: usize) -> String {
+    match (number / 1_000, number % 1_000) {
+        (0, rest) => rest.to_string(),
+        (thousands, rest) => format!("{thousands},{rest:03}"),
+    }
+}
+
+/// Opens the page of a recording and counts frames for so long, while samples, maps and lists come. What
+/// was seen is printed.
+fn watch(browser: &Browser, link: &str, nodes: usize, millis: u32) -> Value {
+    browser.open(link);
+    let says = "document.querySelector('#network-says').innerText";
+    browser.wait(&format!("{says}.startsWith('{} nodes')", grouped(nodes)));
+    browser.wait(&format!(
+        "document.querySelector('#peer-count').innerText.includes('{} known')",
+        grouped(nodes - 1)
+    ));
+    browser.eval(COUNT_FRAMES);
+    browser.wait(&format!(
+        "performance.now() - window.frames_seen.begin > {millis}"
+    ));
+    let seen = browser.eval(
+        "({ ...window.frames_seen, seconds: (performance.now() - window.frames_seen.begin) / 1000 })",
+    );
+    println!("frames while {nodes} nodes are shown: {seen}");
+    seen
+}
+
+const IS_DRAWN: &str = "(() => { const c = document.querySelector('#network canvas'); \
+    return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((part) => part > 0); })()";
+
+/// Stores a picture of the page.
+fn picture(browser: &Browser, name: &str) {
+    let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    browser.picture(&picture);
+    println!("a picture of the dashboard: {}", picture.display());
+}
+
+#[test]
+fn a_network_of_the_laboratory_is_watched_and_offers_nothing_that_cannot_be_done() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let lab = Lab::new();
+    let path = recorded(&lab, &["--nodes", "300", "--seconds", "12"]);
+    let (_player, link) = play(&path, "4");
+    let seen = watch(&browser, &link, 300, 5_000);
+    assert!(
+        seen["count"].as_u64().unwrap() > 15,
+        "it stands still: {seen}"
+    );
+    assert_eq!(browser.eval(IS_DRAWN), json!(true));
+    let says = "document.querySelector('#recorded').innerText.includes('nothing can be changed')";
+    browser.wait(says);
+    let rows = "document.querySelectorAll('#peer-rows tr').length";
+    assert_eq!(browser.eval(rows), json!(100));
+    browser.wait("Array.from(document.querySelectorAll('.status-connected')).length > 0");
+    browser.click("#peer-rows tr:first-child button.link");
+    browser.wait("!document.querySelector('#detail').hidden");
+    let seen = "Array.from(document.querySelectorAll('button, th'), (one) => one.checkVisibility() ? one.innerText : '')";
+    let seen = browser.eval(seen).to_string();
+    assert!(seen.contains("Peer ID") && seen.contains("Close"), "{seen}");
+    for word in ["Ban", "Unban", "Disconnect", "Action"] {
+        assert!(!seen.contains(&format!("\"{word}\"")), "{word}: {seen}");
+    }
+    picture(&browser, "dashboard-laboratory.png");
+    assert_clean(&browser);
+}
+
+/// With `DUNLIN_RECORDING` set to a file of `dunlin lab record`, that one is played instead.
 #[test]
 fn a_page_with_ten_thousand_nodes_keeps_drawing_and_stays_small() {
     let Some(browser) = Browser::start() else {
         return;
     };
     let lab = Lab::new();
-    let path = lab.path("large.jsonl");
-    large(&path, 10_000, 40);
+    let given = std::env::var_os("DUNLIN_RECORDING").map(PathBuf::from);
+    let path = given.unwrap_or_else(|| {
+        let path = lab.path("large.jsonl");
+        large(&path, 10_000, 40);
+        path
+    });
+    let ids = ids(&path);
     let (_player, link) = play(&path, "1");
-    browser.open(&link);
-    browser.wait("document.querySelector('#network-says').innerText.startsWith('10,000 nodes')");
-    browser.wait("document.querySelector('#peer-count').innerText.includes('9,999 known')");
-    browser.eval(COUNT_FRAMES);
-    // A while of samples, maps and lists, each of which the page takes in while it draws.
-    browser.wait("performance.now() - window.frames_seen.begin > 15000");
-    let seen = browser.eval(
-        "({ ...window.frames_seen, seconds: (performance.now() - window.frames_seen.begin) / 1000 })",
-    );
-    println!("frames while 10,000 nodes are shown: {seen}");
+    let seen = watch(&browser, &link, ids.len(), 30_000);
     assert!(
         seen["count"].as_u64().unwrap() > 15,
         "it stands still: {seen}"
@@ -189,19 +275,10 @@ fn a_page_with_ten_thousand_nodes_keeps_drawing_and_stays_small() {
         .as_u64()
         .unwrap();
     assert!(all < 6_000, "{all} elements");
-    let says = browser.eval("document.querySelector('#network-says').innerText");
-    let says = says.as_str().unwrap();
-    assert!(
-        says.contains("links") && says.contains("One link in"),
-        "{says}"
-    );
-    let drawn = "(() => { const c = document.querySelector('#network canvas'); \
-        return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((part) => part > 0); })()";
-    assert_eq!(browser.eval(drawn), json!(true));
-    browser.keys("#peer-filter", "0000009999");
+    browser.wait("document.querySelector('#network-says').innerText.includes('One link in')");
+    assert_eq!(browser.eval(IS_DRAWN), json!(true));
+    browser.keys("#peer-filter", ids.last().unwrap());
     browser.wait("document.querySelectorAll('#peer-rows tr').length === 1");
-    let picture = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboard-recorded.png");
-    browser.picture(&picture);
-    println!("a picture of the dashboard: {}", picture.display());
+    picture(&browser, "dashboard-recorded.png");
     assert_clean(&browser);
 }

@@ -73,7 +73,12 @@ fn mistakes_of_a_file_are_told_with_their_lines_and_the_node_does_not_start() {
     );
     let missing = run(dunlin().args(["start", "--config", "nowhere.toml"]));
     assert_eq!(missing.code, Some(2), "{missing:?}");
-    assert!(missing.sentence().contains("cannot be read"), "{missing:?}");
+    let told = missing.sentence();
+    let unread = "nowhere.toml: the file cannot be read: no such file";
+    assert!(told.contains(unread), "{missing:?}");
+    let checked = run(dunlin().args(["config", "check", "nowhere.toml"]));
+    assert_eq!(checked.code, Some(2), "{checked:?}");
+    assert_eq!(checked.stderr, missing.stderr, "one sentence");
 }
 
 #[cfg(unix)]

@@ -1,7 +1,7 @@
 //! Three nodes as an operator runs them: one is killed and comes back with all that it knew.
 
 use dunlin_node::store::StoreReader;
-use dunlin_overlay::saved::SavedReputation;
+use dunlin_overlay::saved::{SavedPeer, SavedReputation};
 use serde_json::Value;
 
 use crate::control::{json, start, told};
@@ -70,10 +70,15 @@ fn a_killed_node_of_three_comes_back_with_identity_bans_trust_and_the_story() {
     });
     assert!(noted, "{:?}", conduct(&lab, "two", &one));
     let store = lab.path("two").join("dunlin.db");
+    // Both what it is and how it behaves: peers are saved later than conduct.
     let is_saved = || {
-        let saved = StoreReader::open(&store).and_then(|store| store.reputations());
+        let Ok(saved) = StoreReader::open(&store) else {
+            return false;
+        };
         let is_it = |of: &SavedReputation| of.peer.to_string() == one && of.trust > 0.501;
-        saved.is_ok_and(|saved| saved.iter().any(is_it))
+        let is_known = |peers: Vec<SavedPeer>| peers.iter().any(|peer| peer.id.to_string() == one);
+        let conduct = saved.reputations();
+        conduct.is_ok_and(|conduct| conduct.iter().any(is_it)) && saved.peers().is_ok_and(is_known)
     };
     assert!(until(DEADLINE, is_saved));
     let before = conduct(&lab, "two", &one).unwrap();
@@ -111,4 +116,29 @@ fn tells_the_story(lab: &Lab, name: &str, of: &str) {
     assert!(words.starts_with(of), "{words}");
     assert!(words.matches("connected").count() >= 2, "{words}");
     assert!(!words.contains("{ "), "no names of the code: {words}");
+}
+
+#[test]
+fn a_node_that_comes_back_before_it_was_missed_is_in_the_story_too() {
+    let lab = Lab::new();
+    let (_one, one, address) = start(&lab, "one", &[]);
+    let at = format!("{one}@{address}");
+    let (mut node, two, _) = start(&lab, "two", &["--bootstrap", &at]);
+    assert!(until(DEADLINE, || connected(&lab, "one") == [&*two]));
+    let saved = || {
+        let saved = StoreReader::open(&lab.path("two").join("dunlin.db"));
+        saved
+            .and_then(|store| store.peers())
+            .is_ok_and(|peers| !peers.is_empty())
+    };
+    assert!(until(DEADLINE, saved));
+    node.kill();
+    let (_node, _, _) = start(&lab, "two", &[]);
+    // Its link is replaced, or was lost before: both are told.
+    let came_back = || {
+        let story = told(&lab, "one", &["peer", "why", &two[..16]]);
+        story.contains("another link takes the place") || story.matches("→ connected").count() == 2
+    };
+    assert!(until(DEADLINE, came_back));
+    assert!(until(DEADLINE, || connected(&lab, "one") == [&*two]));
 }

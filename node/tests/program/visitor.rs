@@ -126,7 +126,7 @@ fn on_a_terminal_it_ends_by_itself_when_it_is_told_to() {
 }
 
 #[test]
-fn a_network_that_stays_has_a_map_of_all_its_nodes() {
+fn a_network_that_stays_has_a_map_of_all_its_nodes_and_one_log() {
     let mut command = dunlin();
     command.args(["simulate", "--count", "5", "--forever"]);
     let mut network = Running::start(&mut command);
@@ -142,10 +142,30 @@ fn a_network_that_stays_has_a_map_of_all_its_nodes() {
         .next()
         .unwrap();
     let socket = std::path::Path::new(data).join("control.sock");
-    let map = crate::control::get(&socket, "/api/v1/network");
+    let map = crate::http::get(&socket, "/api/v1/network");
     assert_eq!(map["is_whole"], true, "{map}");
     assert_eq!(map["nodes"].as_array().unwrap().len(), 5, "{map}");
     let links = map["links"].as_array().unwrap();
     // Each of five nodes has four peers: every pair, once.
     assert_eq!(links.len(), 10, "{map}");
+    let logs = |words: &[&str]| {
+        let mut command = dunlin();
+        command.arg("logs").args(words).args(["--data-dir", data]);
+        let told = run(&mut command);
+        assert_eq!(told.code, Some(0), "{told:?}");
+        told.stdout
+    };
+    let log = logs(&["-n", "1000"]);
+    for number in 0..5 {
+        let word = format!("node={number}");
+        let of_node = log.lines().filter(|line| line.contains(&word));
+        let told = |what| of_node.clone().any(|line| line.contains(what));
+        assert!(told("peer up: dunlin1"), "{log}");
+        // The last node told all others.
+        assert!(number == 4 || told("broadcast from dunlin1"), "{log}");
+    }
+    assert_eq!(logs(&["--level", "error"]), "", "all is well");
+    assert!(!notes.contains("peer up"), "stderr stays quiet: {notes}");
+    logs(&["--set", "dunlin_node=debug"]);
+    assert!(until(DEADLINE, || logs(&["-n", "100"]).contains("DEBUG")));
 }

@@ -22,8 +22,10 @@ impl World {
         };
         match choice / 3 % 5 {
             3 => {
-                let _ = self.overlay.send_relayed(now, id, "handler", &[bits]);
-                let _ = self.overlay.request_relayed(now, id, "handler", &[bits]);
+                let _ = self.overlay.send_relayed(now, None, id, "handler", &[bits]);
+                let _ = self
+                    .overlay
+                    .request_relayed(now, None, id, "handler", &[bits]);
             }
             0 => {
                 let duration = Duration::from_secs(u64::from(bits));

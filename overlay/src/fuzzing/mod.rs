@@ -387,6 +387,7 @@ impl World {
                 sequence,
                 unix_millis: START_MILLIS + hours * 3_600_000,
                 addresses: &[SocketAddr::from(([10, 0, 0, about], 1))],
+                external: &[],
                 capabilities: Capabilities::ALL,
                 roles: Roles::FULL,
             };

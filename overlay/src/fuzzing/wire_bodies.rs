@@ -72,6 +72,7 @@ pub fn overlay_record(data: &[u8]) {
             sequence: u64::from(input.byte()) << (input.byte() % 57),
             unix_millis: START_MILLIS + u64::from(input.byte()) * 1_000,
             addresses: &addresses,
+            external: &[],
             capabilities: Capabilities(input.byte().into()),
             roles: Roles(input.byte().into()),
         };

@@ -57,7 +57,7 @@ impl Overlay {
         verdict: &Verdict<'_>,
     ) -> bool {
         let ban = Ban {
-            since: now,
+            since: self.unix_millis(now),
             until: now + duration,
             reason: verdict.reason.to_owned(),
         };
@@ -178,7 +178,7 @@ impl Overlay {
         let clock = self.config.wall_clock;
         self.bans.iter().map(move |(subject, ban)| SavedBan {
             subject,
-            since: clock.unix_millis_at(ban.since),
+            since: ban.since,
             until: clock.unix_millis_at(ban.until),
             reason: ban.reason.clone(),
         })
@@ -194,24 +194,11 @@ impl Overlay {
     pub fn restore_ban(&mut self, now: Instant, saved: SavedBan) -> bool {
         let left = saved.until.saturating_sub(self.unix_millis(now));
         let ban = Ban {
-            since: self.instant_of(saved.since),
+            since: saved.since,
             until: now + Duration::from_millis(left),
             reason: saved.reason,
         };
         let (why, goodbye) = (StateReason::BanRestored, DisconnectReason::Banned);
         left > 0 && self.pronounce(now, saved.subject, ban, why, goodbye)
-    }
-
-    /// The driver's time of a moment of the calendar; its beginning for what was before.
-    fn instant_of(&self, unix_millis: u64) -> Instant {
-        let clock = &self.config.wall_clock;
-        match unix_millis.checked_sub(clock.unix_millis) {
-            Some(after) => clock.at + Duration::from_millis(after),
-            None => {
-                let before = Duration::from_millis(clock.unix_millis - unix_millis);
-                let since_zero = clock.at.saturating_duration_since(Instant::ZERO);
-                Instant::ZERO + since_zero.saturating_sub(before)
-            }
-        }
     }
 }

@@ -60,7 +60,8 @@ impl Overlay {
         let unix_millis = self.unix_millis(now);
         let renew_before = unix_millis.saturating_sub(renewal_millis());
         let known = self.own_record.as_ref();
-        if self.config.listen.is_empty() || known.is_some_and(|r| r.signed_at() > renew_before) {
+        let is_nowhere = self.config.listen.is_empty() && self.config.external.is_empty();
+        if is_nowhere || known.is_some_and(|r| r.signed_at() > renew_before) {
             return false;
         }
         self.record_sequence = self.record_sequence.saturating_add(1).max(unix_millis);
@@ -69,6 +70,7 @@ impl Overlay {
             sequence: self.record_sequence,
             unix_millis,
             addresses: &self.config.listen,
+            external: &self.config.external,
             capabilities: self.config.capabilities,
             roles: self.config.roles,
         };

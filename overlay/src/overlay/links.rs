@@ -128,6 +128,13 @@ impl Overlay {
         if keep_new {
             live.link = new;
             live.link_since = now;
+            if live.is_connected() {
+                self.out.event(Event::LinkReplaced {
+                    peer,
+                    remote: new.remote,
+                    direction: new.direction,
+                });
+            }
         }
         let earlier = live.retiring.replace((loser, now + linger * patience));
         if let Some((earlier, _)) = earlier {

@@ -143,7 +143,11 @@ impl Overlay {
         Ok(())
     }
 
-    fn check_offers(&self, peer: NodeId, needed: Capabilities) -> Result<(), OverlayError> {
+    pub(super) fn check_offers(
+        &self,
+        peer: NodeId,
+        needed: Capabilities,
+    ) -> Result<(), OverlayError> {
         let live = self.live.get(&peer).filter(|live| live.is_connected());
         let live = live.ok_or(OverlayError::NotConnected(peer))?;
         if live.offers(needed) {

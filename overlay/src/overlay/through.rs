@@ -26,6 +26,8 @@ const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is to be said to whom.
 struct Saying<'a> {
+    /// Through whom; `None`: through any neighbour that relays.
+    relay: Option<NodeId>,
     target: NodeId,
     kind: RelayKind,
     request: RequestId,
@@ -35,22 +37,25 @@ struct Saying<'a> {
 }
 
 impl Overlay {
-    /// Sends `payload` to the handler of a node that is no neighbour, through a neighbour that relays
-    /// ([`Capabilities::RELAYS`]). The relay can read it; whether it arrives is not reported.
+    /// Sends `payload` to the handler of a node that is no neighbour, through `relay`, a neighbour that
+    /// relays ([`Capabilities::RELAYS`]), or through any of these. The relay can read it; whether it
+    /// arrives is not reported.
     ///
     /// # Errors
-    /// [`OverlayError::NoRelay`], [`OverlayError::TooManyRelayed`], an invalid name, or a payload past
-    /// [`RELAYED_PAYLOAD_LEN_MAX`].
+    /// [`OverlayError::NoRelay`], [`OverlayError::TooManyRelayed`], an invalid name, a payload past
+    /// [`RELAYED_PAYLOAD_LEN_MAX`], or a `relay` that is not connected or does not relay.
     pub fn send_relayed(
         &mut self,
         now: Instant,
+        relay: Option<NodeId>,
         target: NodeId,
         handler: &str,
         payload: &[u8],
     ) -> Result<(), OverlayError> {
         self.check_outgoing(handler, payload, RELAYED_PAYLOAD_LEN_MAX)?;
-        self.check_relays(target)?;
+        self.check_relays(target, relay)?;
         let saying = Saying {
+            relay,
             target,
             kind: RelayKind::Direct,
             request: RequestId(0),
@@ -70,18 +75,20 @@ impl Overlay {
     pub fn request_relayed(
         &mut self,
         now: Instant,
+        relay: Option<NodeId>,
         target: NodeId,
         handler: &str,
         payload: &[u8],
     ) -> Result<RequestId, OverlayError> {
         self.check_outgoing(handler, payload, RELAYED_PAYLOAD_LEN_MAX)?;
-        self.check_relays(target)?;
+        self.check_relays(target, relay)?;
         let timeout = self.config.request_timeout;
         let request = self
             .requests
             .open(now, target, timeout)
             .ok_or(OverlayError::TooManyRequests(target))?;
         let saying = Saying {
+            relay,
             target,
             kind: RelayKind::Request,
             request,
@@ -93,8 +100,11 @@ impl Overlay {
         Ok(request)
     }
 
-    fn check_relays(&self, target: NodeId) -> Result<(), OverlayError> {
-        if self.relays(target).next().is_none() {
+    fn check_relays(&self, target: NodeId, relay: Option<NodeId>) -> Result<(), OverlayError> {
+        if let Some(relay) = relay {
+            self.check_offers(relay, Capabilities::RELAYS)?;
+        }
+        if self.relays(target, relay).next().is_none() {
             Err(OverlayError::NoRelay(target))
         } else if !self.relayed.has_room() {
             Err(OverlayError::TooManyRelayed)
@@ -103,20 +113,23 @@ impl Overlay {
         }
     }
 
-    /// Neighbours that may reach `target` for us.
-    fn relays(&self, target: NodeId) -> impl Iterator<Item = NodeId> {
+    /// Neighbours that may reach `target` for us; only the one that was asked for, if one was.
+    fn relays(&self, target: NodeId, asked: Option<NodeId>) -> impl Iterator<Item = NodeId> {
         self.live.iter().filter_map(move |(&peer, live)| {
             let neighbour = self.gossip.neighbours.get(&peer);
             let is_heard = neighbour.is_some_and(|of| !of.is_silent());
             let relays = live.is_connected() && live.offers(Capabilities::RELAYS);
-            (relays && is_heard && peer != target).then_some(peer)
+            let is_meant = asked.is_none_or(|asked| asked == peer);
+            (relays && is_heard && is_meant && peer != target).then_some(peer)
         })
     }
 
-    /// Signs and sends through a relay drawn at random; if it gives the message back, through another.
+    /// Signs and sends through the relay that is meant, or through one drawn at random; if that gives the
+    /// message back, through another.
     fn say_through_any(&mut self, now: Instant, saying: &Saying<'_>) {
         let (number, message) = self.sign_saying(now, saying);
         let waiting = Waiting {
+            relay: saying.relay,
             target: saying.target,
             request: (saying.kind == RelayKind::Request).then_some(saying.request),
             message,
@@ -151,7 +164,7 @@ impl Overlay {
 
     fn try_relay(&mut self, now: Instant, number: u64, mut waiting: Waiting) {
         let tried = &waiting.tried;
-        let relays = self.relays(waiting.target);
+        let relays = self.relays(waiting.target, waiting.relay);
         let untried: Vec<NodeId> = relays.filter(|relay| !tried.contains(relay)).collect();
         let choice = usize::try_from(self.rng.below(untried.len() as u64)).ok();
         let relay = choice.and_then(|choice| untried.get(choice)).copied();
@@ -315,6 +328,7 @@ impl Overlay {
         payload: &[u8],
     ) {
         let saying = Saying {
+            relay: Some(via),
             target,
             kind: RelayKind::Response,
             request,

@@ -89,7 +89,8 @@ impl FromStr for BanSubject {
 /// One ban.
 #[derive(Clone, Debug)]
 pub(crate) struct Ban {
-    pub(crate) since: Instant,
+    /// In milliseconds since the Unix epoch: it may be before this process began.
+    pub(crate) since: u64,
     pub(crate) until: Instant,
     pub(crate) reason: String,
 }
@@ -188,7 +189,7 @@ mod tests {
 
     fn until(n: u64) -> Ban {
         Ban {
-            since: Instant::ZERO,
+            since: 0,
             until: Instant::from_nanos(n),
             reason: String::new(),
         }

@@ -10,7 +10,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use minicbor::decode::Error;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
-use crate::address::{HostPort, OnionAddress, is_host_name};
+use crate::address::{Host, HostPort, OnionAddress, is_host_name};
 
 /// An address as it travels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +23,17 @@ pub(crate) enum WireAddress<'b> {
     Onion([u8; 32], u16),
     /// A kind of a later version.
     Later,
+}
+
+impl<'a> WireAddress<'a> {
+    /// An address as people write it.
+    pub(crate) const fn of(place: &'a HostPort) -> Self {
+        match place.host() {
+            Host::Ip(ip) => Self::Ip(SocketAddr::new(*ip, place.port())),
+            Host::Name(name) => Self::Name(name.as_str(), place.port()),
+            Host::Onion(onion) => Self::Onion(*onion.key(), place.port()),
+        }
+    }
 }
 
 impl WireAddress<'_> {

@@ -96,31 +96,34 @@ pub(crate) struct RecordFields<'a> {
     pub(crate) sequence: u64,
     pub(crate) unix_millis: u64,
     pub(crate) addresses: &'a [SocketAddr],
+    /// Where it is reached besides: names, onion services, addresses before a NAT.
+    pub(crate) external: &'a [HostPort],
     pub(crate) capabilities: Capabilities,
     pub(crate) roles: Roles,
 }
 
 impl VerifiedRecord {
-    /// Signs a record of our own.
+    /// Signs a record of our own. Addresses past [`limits::RECORD_ADDRESSES_MAX`] are left out, and the last
+    /// ones until the body is within [`limits::RECORD_LEN_MAX`].
     pub(crate) fn sign(identity: &Identity, fields: &RecordFields<'_>) -> Self {
-        let addresses: Vec<_> = fields
-            .addresses
-            .iter()
-            .copied()
-            .take(limits::RECORD_ADDRESSES_MAX)
-            .collect();
-        let body = to_bytes(RecordBody {
-            network: fields.network,
-            identity: identity.public().to_bytes(),
-            sequence: fields.sequence,
-            unix_millis: fields.unix_millis,
-            addresses: addresses
-                .iter()
-                .map(|&address| WireAddress::Ip(address))
-                .collect(),
-            capabilities: fields.capabilities.0,
-            roles: fields.roles.0,
-        });
+        let listened = fields.addresses.iter().copied().map(WireAddress::Ip);
+        let external = fields.external.iter().map(WireAddress::of);
+        let addresses = listened.chain(external);
+        let mut addresses: Vec<_> = addresses.take(limits::RECORD_ADDRESSES_MAX).collect();
+        let body = loop {
+            let body = to_bytes(RecordBody {
+                network: fields.network,
+                identity: identity.public().to_bytes(),
+                sequence: fields.sequence,
+                unix_millis: fields.unix_millis,
+                addresses: addresses.clone(),
+                capabilities: fields.capabilities.0,
+                roles: fields.roles.0,
+            });
+            if body.len() <= limits::RECORD_LEN_MAX || addresses.pop().is_none() {
+                break body;
+            }
+        };
         let signature = identity.sign(RECORD_CONTEXT, &body);
         Self {
             signed: joined(&signature, &body),
@@ -353,6 +356,7 @@ mod tests {
                 sequence: 7,
                 unix_millis: NOW,
                 addresses: &addresses,
+                external: &[],
                 capabilities: Capabilities::ALL,
                 roles: Roles::FULL,
             },
@@ -452,6 +456,37 @@ mod tests {
         let named = checked.verify().unwrap().named_addresses();
         let ports: Vec<_> = named.iter().map(HostPort::port).collect();
         assert_eq!(ports, [4600, 80]);
+    }
+
+    #[test]
+    fn our_own_record_names_external_addresses_as_far_as_there_is_room() {
+        let identity = Identity::from_seed([1; 32]);
+        let sign = |external: &[String]| {
+            let external: Vec<HostPort> = external.iter().map(|of| of.parse().unwrap()).collect();
+            let fields = RecordFields {
+                network: "test",
+                sequence: 7,
+                unix_millis: NOW,
+                addresses: &[SocketAddr::from(([10, 0, 0, 1], 1))],
+                external: &external,
+                capabilities: Capabilities::ALL,
+                roles: Roles::FULL,
+            };
+            let record = VerifiedRecord::sign(&identity, &fields);
+            let checked = CheckedRecord::check(&record.signed(), "test", NOW);
+            let dialled = checked.map(|of| of.addresses().len()).ok().unwrap();
+            (dialled, record.named_addresses().len())
+        };
+        let onion = "pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion:80";
+        let few = ["host.example:4600", "203.0.113.7:4600", onion].map(str::to_owned);
+        assert_eq!(sign(&few), (2, 2));
+        assert_eq!(
+            sign(&[few.as_slice(), &few].concat()),
+            (2, 2),
+            "four in all"
+        );
+        let long = format!("{}example:4600", format!("{}.", "x".repeat(60)).repeat(3));
+        assert_eq!(sign(&vec![long; 3]), (1, 1), "two do not fit");
     }
 
     #[test]

@@ -13,6 +13,7 @@ fn record() -> VerifiedRecord {
             sequence: 1,
             unix_millis: 2,
             addresses: &["127.0.0.1:9".parse().unwrap()],
+            external: &[],
             capabilities: Capabilities::ALL,
             roles: Roles::FULL,
         },

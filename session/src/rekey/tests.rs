@@ -13,6 +13,7 @@ use crate::fuzzing::SeededRandom;
 use crate::handshake::{SessionAcceptor, SessionInitiator};
 use crate::hkdf;
 use crate::key_log::{KeyLog, KeyLogEntry, KeyLogger};
+use crate::provider::CryptoProvider;
 use crate::testing::{provider, providers};
 
 const STEP: Duration = Duration::from_millis(100);

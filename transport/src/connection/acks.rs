@@ -36,10 +36,16 @@ impl Connection {
             return Err(PeerViolation::AckOfUnsentPacket);
         }
         let mut acked = Vec::new();
+        // Where in it each range begins, the highest first.
+        let mut runs = Vec::new();
         match frame {
-            None => self.take_acked(now, largest.0..=largest.0, &mut acked)?,
+            None => {
+                runs.push(0);
+                self.take_acked(now, largest.0..=largest.0, &mut acked)?;
+            }
             Some(frame) => {
                 for range in frame.ranges(largest.0) {
+                    runs.push(acked.len());
                     self.take_acked(now, range?, &mut acked)?;
                 }
             }
@@ -72,10 +78,13 @@ impl Connection {
         let times = acked.iter().map(|(_, packet)| packet.sent_at);
         let (news, bytes) = (newest.zip(times.max()), bytes_of(&acked));
         self.trace_acked(now, &acked);
-        for (number, packet) in acked {
-            let change = self.search.on_acked(number, packet.size as usize);
-            self.on_mtu_change(now, change);
-            self.on_contents_acked(now, packet.contents);
+        // From the lowest range up, as bytes lie in streams: what is next to each other joins at once.
+        while let Some(start) = runs.pop() {
+            for (number, packet) in acked.drain(start..) {
+                let change = self.search.on_acked(number, packet.size as usize);
+                self.on_mtu_change(now, change);
+                self.on_contents_acked(now, packet.contents);
+            }
         }
         self.detect_lost(now);
         if let Some((newest, sent_at)) = news {

@@ -52,7 +52,7 @@ impl Connection {
 
     /// Why it ended, once it has for the application.
     #[must_use]
-    pub const fn close_reason(&self) -> Option<&CloseReason> {
+    pub fn close_reason(&self) -> Option<&CloseReason> {
         self.closing.reason()
     }
 
@@ -188,7 +188,7 @@ impl Connection {
 
     /// A message as it travels: compressed if that is wanted, welcome and shorter.
     fn pack(&self, data: Vec<u8>, options: SendOptions) -> Packed {
-        let welcome = self.peer_params.is_some_and(|params| params.takes_lz4);
+        let welcome = self.accepted.compressed;
         if !welcome || !options.wants_compression() {
             return data.into();
         }
@@ -215,10 +215,10 @@ impl Connection {
         let delivery = options.into().delivery;
         self.check_open()?;
         let is_reliable = !matches!(delivery, Delivery::Unreliable { .. });
-        let accepted = self.peer_params.map_or(0, |params| match is_reliable {
-            true => params.max_message_size,
-            false => params.max_datagram_size,
-        });
+        let accepted = match is_reliable {
+            true => self.accepted.message,
+            false => self.accepted.datagram,
+        };
         let limit = accepted.min(outgoing::longest(self.part_max(delivery, false)));
         if length as u64 > limit {
             return Err(SendMessageError::TooLarge { length, limit });
@@ -273,7 +273,7 @@ impl Connection {
                 .pacing_rate(self.rtt.smoothed())
                 .unwrap_or(0),
             datagrams_dropped: self.outgoing.expired() + self.incoming.dropped_datagrams(),
-            ..self.stats
+            ..self.stats.told()
         }
     }
 

@@ -1,6 +1,7 @@
 //! The end of a connection: FIN after everything was delivered, RST at once, and the answers to
 //! stragglers (`docs/wire.md`, chapter "Life cycle").
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -28,7 +29,7 @@ const BY_TRANSPORT: u8 = 1;
 pub(super) struct Closing {
     /// Body of our FIN or RST.
     body: Vec<u8>,
-    reason: Option<CloseReason>,
+    reason: Option<Box<CloseReason>>,
     /// The application has heard the reason.
     told: bool,
     /// FINs that came after the first.
@@ -43,8 +44,8 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    pub(super) const fn reason(&self) -> Option<&CloseReason> {
-        self.reason.as_ref()
+    pub(super) fn reason(&self) -> Option<&CloseReason> {
+        self.reason.as_deref()
     }
 
     pub(super) const fn is_told(&self) -> bool {
@@ -193,7 +194,7 @@ impl Connection {
     fn end(&mut self, reason: CloseReason) {
         self.opening = None;
         if self.closing.reason.is_none() {
-            self.closing.reason = Some(reason.clone());
+            self.closing.reason = Some(Box::new(reason.clone()));
             self.events.push_back(Event::Closed(reason));
         }
     }

@@ -5,6 +5,7 @@
 //! takes a fresh ID and gives the old one back, so that nobody on two paths can tell by it that they
 //! belong together.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -15,7 +16,7 @@ use super::state::State;
 use crate::error::PeerViolation;
 use crate::ids::ConnectionId;
 use crate::limits::{CONNECTION_IDS_MAX, RETIRED_IDS_MAX};
-use crate::rest::Rest;
+use crate::rest::{Rest, Sparse};
 use crate::time::Instant;
 use crate::wire::frame::Frame;
 
@@ -26,9 +27,9 @@ pub(super) struct LocalIds {
     issued: Vec<(u64, ConnectionId)>,
     next: u64,
     /// To be told, for the first time or again.
-    to_tell: BTreeSet<u64>,
+    to_tell: Sparse<BTreeSet<u64>>,
     /// Given back by the peer: nothing is to be routed by them any more.
-    retired: VecDeque<ConnectionId>,
+    retired: Sparse<VecDeque<ConnectionId>>,
     /// Highest sequence number that the peer has sent to, and how often it took a fresh one.
     used: u64,
     switches: u64,
@@ -57,8 +58,8 @@ impl LocalIds {
         Self {
             issued: Vec::from([(0, first)]),
             next: 1,
-            to_tell: BTreeSet::new(),
-            retired: VecDeque::new(),
+            to_tell: Sparse::default(),
+            retired: Sparse::default(),
             used: 0,
             switches: 0,
         }
@@ -132,7 +133,7 @@ impl LocalIds {
     /// All that are routed.
     pub(super) fn iter(&self) -> impl Iterator<Item = ConnectionId> {
         let issued = self.issued.iter().map(|(_, id)| id);
-        issued.chain(&self.retired).copied()
+        issued.chain(self.retired.iter()).copied()
     }
 
     /// A packet that opened was sent to `id`. True: the peer has taken a fresh one.
@@ -167,14 +168,14 @@ impl LocalIds {
 #[derive(Debug)]
 pub(super) struct RemoteIds {
     current: (u64, ConnectionId),
-    spare: VecDeque<(u64, ConnectionId)>,
+    spare: Sparse<VecDeque<(u64, ConnectionId)>>,
     /// Sequence numbers that were seen, rising; below the first they were, or are skipped for good.
     seen: Vec<u64>,
     /// Not used any more, to be given back once the peer has followed.
-    left: Vec<u64>,
+    left: Sparse<Vec<u64>>,
     /// Given back, and not yet known to be.
-    retiring: BTreeSet<u64>,
-    to_tell: BTreeSet<u64>,
+    retiring: Sparse<BTreeSet<u64>>,
+    to_tell: Sparse<BTreeSet<u64>>,
     switches: u64,
 }
 
@@ -182,11 +183,11 @@ impl RemoteIds {
     pub(super) fn new(first: ConnectionId) -> Self {
         Self {
             current: (0, first),
-            spare: VecDeque::new(),
+            spare: Sparse::default(),
             seen: Vec::from([0]),
-            left: Vec::new(),
-            retiring: BTreeSet::new(),
-            to_tell: BTreeSet::new(),
+            left: Sparse::default(),
+            retiring: Sparse::default(),
+            to_tell: Sparse::default(),
             switches: 0,
         }
     }
@@ -266,7 +267,7 @@ impl RemoteIds {
 
     /// The peer has seen the fresh ID: those that were left are given back.
     fn on_followed(&mut self) {
-        for sequence in core::mem::take(&mut self.left) {
+        for sequence in core::mem::take(&mut *self.left) {
             self.retire(sequence);
         }
     }
@@ -386,18 +387,20 @@ impl Connection {
     /// An address that is being proven gets an ID of its own; one that is not any more gives it back.
     pub(super) fn sync_candidate_id(&mut self) {
         let address = self.path.candidate();
-        if let Some((_, (sequence, _))) = self.candidate_id.take_if(|it| Some(it.0) != address) {
+        if let Some(left) = self.candidate_id.take_if(|it| Some(it.0) != address) {
+            let (_, (sequence, _)) = *left;
             self.remote_ids.retire(sequence);
         }
-        if let (Some(address), None) = (address, self.candidate_id) {
+        if let (Some(address), None) = (address, &self.candidate_id) {
             let fresh = self.remote_ids.take_spare();
-            self.candidate_id = fresh.map(|fresh| (address, fresh));
+            self.candidate_id = fresh.map(|fresh| Box::new((address, fresh)));
         }
     }
 
     /// The address that was being proven is the path.
     pub(super) fn on_path_proven(&mut self) {
-        if let Some((_, fresh)) = self.candidate_id.take() {
+        if let Some(taken) = self.candidate_id.take() {
+            let (_, fresh) = *taken;
             self.remote_ids.switch_to(fresh);
         }
     }
@@ -405,8 +408,9 @@ impl Connection {
     /// The ID for a packet to `address`.
     pub(super) fn id_towards(&self, address: SocketAddr) -> ConnectionId {
         self.candidate_id
+            .as_ref()
             .filter(|it| it.0 == address)
-            .map_or(self.remote_ids.current(), |(_, (_, id))| id)
+            .map_or(self.remote_ids.current(), |it| it.1.1)
     }
 }
 

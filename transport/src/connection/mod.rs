@@ -51,7 +51,6 @@ mod wraps;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -65,6 +64,7 @@ use crate::messages::incoming::IncomingMessages;
 use crate::messages::outgoing::OutgoingMessages;
 use crate::protect::{Established, Initiator, PacketProtection, PeerIdentity};
 use crate::recv::packets::ReceivedPackets;
+use crate::rest::Sparse;
 use crate::send::ack_frequency::AckFrequency;
 use crate::send::ecn::EcnValidation;
 use crate::send::in_flight::SentPackets;
@@ -75,7 +75,6 @@ use crate::send::prr::Reducer;
 use crate::send::rate::RateSampler;
 use crate::send::rtt::RttEstimator;
 use crate::send::skipped::SkippedNumbers;
-use crate::stats::Stats;
 use crate::streams::Streams;
 use crate::time::Instant;
 use crate::trace::Tracer;
@@ -88,8 +87,19 @@ use opening::Opening;
 use path::Path;
 use reset_tokens::ResetTokens;
 use state::State;
-use statistics::PathStart;
+use statistics::{Counters, PathStart};
 use timers::Timers;
+
+/// What messages the peer takes.
+#[derive(Clone, Copy, Default, Debug)]
+struct Accepted {
+    /// Bytes of a reliable one.
+    message: u64,
+    /// Bytes of a datagram.
+    datagram: u64,
+    /// Compressed ones too.
+    compressed: bool,
+}
 
 /// A connection. All its calls are made through its [`crate::Endpoint`].
 pub struct Connection {
@@ -102,17 +112,19 @@ pub struct Connection {
     reset_tokens: ResetTokens,
     path: Path,
     /// An address that is being proven, and the ID with its number for packets to it.
-    candidate_id: Option<(SocketAddr, (u64, ConnectionId))>,
+    candidate_id: Option<Box<(SocketAddr, (u64, ConnectionId))>>,
     /// The initiator's handshake, while it lasts.
     opening: Option<Box<Opening>>,
     /// The initiator's confirm message, until the peer shows that it has it.
-    confirm: Option<Vec<u8>>,
+    confirm: Option<Box<[u8]>>,
     /// The responder's copy of the confirm message, until the initiator has acknowledged something.
-    confirmed_by: Option<Vec<u8>>,
+    confirmed_by: Option<Box<[u8]>>,
     protection: Option<Box<dyn PacketProtection>>,
     peer: Option<PeerIdentity>,
     peer_name: Option<[u8; 32]>,
-    peer_params: Option<TransportParams>,
+    /// What the peer announced, for an observer; gone when the connection has rested.
+    peer_params: Option<Box<TransportParams>>,
+    accepted: Accepted,
     /// UDP payload bytes of a full packet.
     mtu: usize,
     /// Finds out how large it may be.
@@ -153,15 +165,15 @@ pub struct Connection {
     /// Messages and streams take turns; true: a stream's turn.
     stream_turn: bool,
     /// PONGs to send: where to and which token.
-    pongs: VecDeque<(SocketAddr, u64)>,
+    pongs: Sparse<VecDeque<(SocketAddr, u64)>>,
     /// A PING to send, to be answered.
     ping: bool,
     /// Packets that may leave whatever the window says (RFC 9002 §6.2.4).
     probes: u8,
     closing: Closing,
     timers: Timers,
-    events: VecDeque<Event>,
-    stats: Stats,
+    events: Sparse<VecDeque<Event>>,
+    stats: Counters,
     path_start: PathStart,
     /// Tells an observer, if there is one.
     trace: Option<Box<Tracer>>,
@@ -202,7 +214,7 @@ impl Connection {
     ) -> Self {
         let mut connection = Self::new(now, Side::Responder, config, local_cid, remote);
         connection.establish(now, established, params, first_number);
-        connection.confirmed_by = Some(confirm.to_vec());
+        connection.confirmed_by = Some(confirm.into());
         if let Some(rtt) = rtt {
             connection.rtt.on_sample(rtt, Duration::ZERO);
         }
@@ -260,6 +272,7 @@ impl Connection {
             peer: None,
             peer_name: None,
             peer_params: None,
+            accepted: Accepted::default(),
             mtu,
             search: MtuSearch::new(mtu, mtu),
             received: ReceivedPackets::new(config.max_ack_delay),
@@ -291,13 +304,13 @@ impl Connection {
             session: SessionChannel::default(),
             message_blocked: false,
             stream_turn: false,
-            pongs: VecDeque::new(),
+            pongs: Sparse::default(),
             ping: false,
             probes: 0,
             closing: Closing::default(),
             timers: Timers::new(now),
-            events: VecDeque::new(),
-            stats: Stats::default(),
+            events: Sparse::default(),
+            stats: Counters::default(),
             path_start: PathStart::new(now),
             trace: None,
             config,
@@ -317,7 +330,12 @@ impl Connection {
         self.protection = Some(established.protection);
         self.peer = Some(established.peer.clone());
         self.peer_name = established.peer_name;
-        self.peer_params = Some(*params);
+        self.peer_params = Some(Box::new(*params));
+        self.accepted = Accepted {
+            message: params.max_message_size,
+            datagram: params.max_datagram_size,
+            compressed: params.takes_lz4,
+        };
         let peer_mtu = usize::try_from(params.max_udp_payload).unwrap_or(usize::MAX);
         self.mtu = self.config.mtu.min(peer_mtu);
         self.search = MtuSearch::new(self.mtu, self.config.mtu_max.min(peer_mtu));

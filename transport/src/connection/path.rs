@@ -4,6 +4,7 @@
 //! candidate. It gets PINGs with an unpredictable token and no more bytes than came from it; once
 //! it answers, it becomes the path. Until then the old path stays.
 
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -27,10 +28,10 @@ struct Candidate {
 }
 
 /// The current path and at most one candidate.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Path {
     remote: SocketAddr,
-    candidate: Option<Candidate>,
+    candidate: Option<Box<Candidate>>,
 }
 
 impl Path {
@@ -47,7 +48,7 @@ impl Path {
 
     /// The address that is being proven.
     pub(super) fn candidate(&self) -> Option<SocketAddr> {
-        self.candidate.map(|candidate| candidate.address)
+        self.candidate.as_ref().map(|candidate| candidate.address)
     }
 
     /// An authenticated packet of `bytes` came from `from`; `newest` when its number is the
@@ -77,7 +78,7 @@ impl Path {
                 candidate.starved = false;
             }
             _ if newest => {
-                self.candidate = Some(Candidate {
+                self.candidate = Some(Box::new(Candidate {
                     address: from,
                     token: token(),
                     received: bytes,
@@ -85,7 +86,7 @@ impl Path {
                     challenges: 0,
                     next_challenge: now,
                     starved: false,
-                });
+                }));
             }
             _ => {}
         }
@@ -143,6 +144,7 @@ impl Path {
     pub(super) fn on_pong(&mut self, token: u64) -> Option<SocketAddr> {
         let candidate = self
             .candidate
+            .as_ref()
             .filter(|candidate| candidate.token == token || planted::is(Bug::AnyPongProvesPath))?;
         self.remote = candidate.address;
         self.candidate = None;

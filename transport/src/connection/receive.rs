@@ -85,7 +85,7 @@ impl Connection {
             Ok(None) => {}
             Ok(Some(opened)) => {
                 self.opening = None;
-                self.confirm = Some(opened.confirm);
+                self.confirm = Some(opened.confirm.into());
                 self.establish(now, opened.established, &opened.params, opened.next_number);
                 if let Some(rtt) = opened.rtt {
                     self.rtt.on_sample(rtt, core::time::Duration::ZERO);
@@ -190,7 +190,7 @@ impl Connection {
         if let Some(confirm) = &self.confirmed_by
             && let Some((header, payload, length)) = read_plain(datagram)
             && header.kind == PacketType::Ack
-            && payload == confirm.as_slice()
+            && *payload == **confirm
         {
             self.received.acknowledge_now();
             self.trace_dropped(now, from, DropReason::Duplicate, length);

@@ -87,7 +87,7 @@ impl Connection {
         if self.trace.is_none() {
             return;
         }
-        if let Some(params) = self.peer_params {
+        if let Some(params) = self.peer_params.as_deref().copied() {
             let ours = TransportParams::of(&self.config, self.local_cid);
             for (flow, params) in [(Flow::Outgoing, &ours), (Flow::Incoming, &params)] {
                 self.trace(now, &TraceEvent::ParametersSet { flow, params });

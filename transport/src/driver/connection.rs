@@ -57,7 +57,7 @@ impl ConnectionRef {
     pub(super) fn close_reason(&self) -> Option<CloseReason> {
         self.shared
             .look(|state| match state.connection_state(self.handle) {
-                Some(state) => state.closed.clone(),
+                Some(state) => state.closed.as_deref().cloned(),
                 None => Some(CloseReason::EndpointStopped),
             })
     }
@@ -87,10 +87,7 @@ impl Connection {
         let id = self
             .open(StreamDirection::Bidirectional, Signal::OpenBidi, 2)
             .await?;
-        Ok((
-            SendStream::new(&self.inner, id),
-            RecvStream::new(&self.inner, id),
-        ))
+        Ok(self.halves(id))
     }
 
     /// Opens a stream that only we write to; waits while the peer grants no more.
@@ -112,10 +109,7 @@ impl Connection {
         let id = self
             .accept(StreamDirection::Bidirectional, Signal::IncomingBidi, 2)
             .await?;
-        Ok((
-            SendStream::new(&self.inner, id),
-            RecvStream::new(&self.inner, id),
-        ))
+        Ok(self.halves(id))
     }
 
     /// The next stream that only the peer writes to.
@@ -186,10 +180,11 @@ impl Connection {
         options: impl Into<SendOptions>,
     ) -> Result<MessageId, SendMessageError> {
         let data = data.into();
-        self.inner.act(|connection, state| match &state.closed {
-            Some(reason) => Err(reason.clone().into()),
-            None => connection.send_message(data, options),
-        })
+        self.inner
+            .act(|connection, state| match state.closed.as_deref() {
+                Some(reason) => Err(reason.clone().into()),
+                None => connection.send_message(data, options),
+            })
     }
 
     /// Sends a message reliably and waits until the peer has acknowledged all of it.
@@ -297,7 +292,7 @@ impl Connection {
         OsRandom.fill(&mut nonce);
         let now = self.inner.shared.clock.now();
         let before = self.inner.act(|connection, state| {
-            if let Some(reason) = &state.closed {
+            if let Some(reason) = state.closed.as_deref() {
                 return Err(ChallengeError::Closed(reason.clone()));
             }
             match connection.challenge_peer(now, nonce) {
@@ -427,7 +422,7 @@ impl Connection {
         halves: u8,
     ) -> Result<StreamId, CloseReason> {
         self.wait_for(signal, |connection, state| {
-            if let Some(reason) = &state.closed {
+            if let Some(reason) = state.closed.as_deref() {
                 return Err(Pending::Closed(reason.clone()));
             }
             let id = connection.open_stream(direction).ok_or(Pending::Blocked)?;
@@ -455,6 +450,30 @@ impl Connection {
         .map_err(Pending::into_reason)
     }
 
+    /// Where one waits.
+    pub(super) fn signals(&self) -> &Signals {
+        &self.inner.signals
+    }
+
+    /// Both halves of a stream that has been registered.
+    pub(super) fn halves(&self, id: StreamId) -> (SendStream, RecvStream) {
+        let writer = SendStream::new(&self.inner, id);
+        (writer, RecvStream::new(&self.inner, id))
+    }
+
+    /// Tries once; what would block does not after the end of the connection.
+    pub(super) fn attempt<R, E: Blocks>(
+        &self,
+        attempt: impl FnOnce(&mut crate::Connection, &mut ConnectionState) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.inner.act(|connection, state| {
+            attempt(connection, state).map_err(|error| match state.closed.as_deref() {
+                Some(reason) if error.is_blocked() => E::from(reason.clone()),
+                _ => error,
+            })
+        })
+    }
+
     /// Repeats `attempt` at each `signal` until it no longer blocks or the connection is over.
     async fn wait_for<R, E: Blocks>(
         &self,
@@ -464,16 +483,14 @@ impl Connection {
         loop {
             let mut changed = pin!(self.inner.signals.notified(signal));
             changed.as_mut().enable();
-            let result = self.inner.act(|connection, state| {
-                attempt(connection, state).map_err(|error| match &state.closed {
-                    Some(reason) if error.is_blocked() => E::from(reason.clone()),
-                    _ => error,
-                })
-            });
-            match result {
-                Err(error) if error.is_blocked() => changed.await,
-                other => return other,
+            {
+                let result = self.attempt(&mut attempt);
+                if !matches!(&result, Err(error) if error.is_blocked()) {
+                    return result;
+                }
+                // Gone before the task waits: many wait for long.
             }
+            changed.await;
         }
     }
 }
@@ -506,12 +523,12 @@ impl Drop for Registered<'_> {
 }
 
 /// An error that says "not yet" besides "never".
-trait Blocks: From<CloseReason> {
+pub(super) trait Blocks: From<CloseReason> {
     fn is_blocked(&self) -> bool;
 }
 
 /// [`Blocks`] for calls whose only error is the end of the connection.
-enum Pending {
+pub(super) enum Pending {
     Blocked,
     Closed(CloseReason),
 }

@@ -52,6 +52,7 @@
 //! # }
 //! ```
 
+mod arrival;
 mod busy;
 mod carrier;
 mod clock;
@@ -69,6 +70,7 @@ mod stream;
 mod task;
 mod wake;
 
+pub use arrival::Arrival;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub use carrier::carrier_framing;

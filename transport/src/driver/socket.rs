@@ -20,8 +20,9 @@ const RECEIVE_BUFFERS_MIN: usize = 4;
 /// Bytes of a batch, as far as the batch before tells: with the pages that they are copied to they stay
 /// in a second-level cache. Guess.
 const RECEIVE_BYTES: usize = 256 * 1024;
-/// Bytes of a receive buffer: the longest train the kernel makes.
-const RECEIVE_BUFFER_SIZE: usize = 65_536;
+/// Bytes of a receive buffer: the longest train the kernel makes, and a gap as long as a datagram, so that
+/// datagrams at the beginnings of neighbouring buffers do not compete for the same lines of a cache.
+const RECEIVE_BUFFER_SIZE: usize = 65_536 + 1_536;
 /// Batches taken from the core under one lock. Guess: a quarter of a MiB at most.
 const SEND_BATCHES: usize = 4;
 

@@ -125,7 +125,7 @@ pub(super) struct ConnectionState {
     /// Set once the handshake is complete.
     pub(super) peer: Option<PeerIdentity>,
     /// Set once it is over.
-    pub(super) closed: Option<CloseReason>,
+    pub(super) closed: Option<Box<CloseReason>>,
     /// Streams with a live handle.
     pub(super) streams: BTreeMap<StreamId, StreamState>,
     /// How often the peer has proven its identity since the handshake.
@@ -200,7 +200,7 @@ impl ConnectionState {
 
     /// The end: everyone wakes up to see it.
     fn close(&mut self, reason: CloseReason, wakes: &mut Wakes) {
-        self.closed.get_or_insert(reason);
+        self.closed.get_or_insert_with(|| Box::new(reason));
         for stream in self.streams.values_mut() {
             wakes.waker(stream.reader.take());
             wakes.waker(stream.writer.take());
@@ -221,7 +221,11 @@ impl State {
         };
         match self.core.connection_mut(handle) {
             Some(connection) => Ok((connection, state)),
-            None => Err(state.closed.clone().unwrap_or(CloseReason::EndpointStopped)),
+            None => Err(state
+                .closed
+                .as_deref()
+                .cloned()
+                .unwrap_or(CloseReason::EndpointStopped)),
         }
     }
 

@@ -182,7 +182,7 @@ impl SendStream {
     fn end(&mut self) -> Result<(), WriteError> {
         if !self.finished {
             self.connection
-                .act(|connection, state| match &state.closed {
+                .act(|connection, state| match state.closed.as_deref() {
                     Some(reason) => Err(reason.clone().into()),
                     None => connection.finish(self.id),
                 })?;
@@ -198,7 +198,7 @@ impl SendStream {
                     return Poll::Ready(Err(CloseReason::EndpointStopped));
                 };
                 let stream = state.streams.entry(self.id).or_default();
-                match (stream.delivered, stream.stopped, &state.closed) {
+                match (stream.delivered, stream.stopped, state.closed.as_deref()) {
                     (true, _, _) => Poll::Ready(Ok(None)),
                     (false, Some(code), _) => Poll::Ready(Ok(Some(code))),
                     (false, None, Some(reason)) => Poll::Ready(Err(reason.clone())),
@@ -222,7 +222,7 @@ impl SendStream {
         write: impl FnOnce(&mut crate::Connection, StreamId) -> Result<usize, WriteError>,
     ) -> Poll<Result<usize, WriteError>> {
         let result = self.connection.act(|connection, state| {
-            if let Some(reason) = &state.closed {
+            if let Some(reason) = state.closed.as_deref() {
                 return Err(reason.clone().into());
             }
             let result = write(connection, self.id);
@@ -353,7 +353,7 @@ impl RecvStream {
         }
         let result = self.connection.act(|connection, state| {
             let result = connection.read(self.id, out);
-            match (&result, &state.closed) {
+            match (&result, state.closed.as_deref()) {
                 (Err(ReadError::Blocked), Some(reason)) => Err(reason.clone().into()),
                 (Err(ReadError::Blocked), None) => {
                     register(

@@ -40,18 +40,32 @@ impl Signal {
         Self::Datagram,
         Self::MessageWritable,
     ];
+
+    /// Where one waits for it. What is waited for often, and for long, has a place of its own.
+    const fn place(self) -> usize {
+        match self {
+            Self::Message => 0,
+            Self::IncomingBidi | Self::IncomingUni => 1,
+            Self::State | Self::OpenBidi | Self::OpenUni => 2,
+            Self::Datagram | Self::MessageWritable => PLACES - 1,
+        }
+    }
 }
 
-/// The waiting places of one connection.
+/// Waiting places of a connection: an idle one should be small.
+const PLACES: usize = 4;
+
+/// The waiting places of one connection. Who shares one is woken for the other's sake at times, looks,
+/// and waits again.
 #[derive(Default, Debug)]
 pub(super) struct Signals {
-    places: [Notify; Signal::ALL.len()],
+    places: [Notify; PLACES],
 }
 
 impl Signals {
     /// A place in the queue for `signal`.
     pub(super) fn notified(&self, signal: Signal) -> Notified<'_> {
-        self.places[signal as usize].notified()
+        self.places[signal.place()].notified()
     }
 }
 
@@ -107,7 +121,7 @@ impl Wakes {
             waker.wake();
         }
         for (signals, signal) in self.signals.drain(..) {
-            signals.places[signal as usize].notify_waiters();
+            signals.places[signal.place()].notify_waiters();
         }
         owed
     }

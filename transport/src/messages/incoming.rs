@@ -16,7 +16,7 @@ use crate::limits::{
 use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
 use crate::recv::assembler::{Assembler, PAGE};
-use crate::rest::Rest;
+use crate::rest::{Rest, Sparse};
 use crate::streams::Placed;
 
 /// A message of which some fragments came.
@@ -64,7 +64,7 @@ pub(crate) struct IncomingMessages {
     /// Reliable messages that were completed.
     done: RangeSet,
     highest: u64,
-    partial: BTreeMap<MessageId, Partial>,
+    partial: Sparse<BTreeMap<MessageId, Partial>>,
     /// Bytes of the reliable ones of them, arrived or not.
     begun: u64,
     /// Pages that the reliable ones of them hold.
@@ -73,8 +73,8 @@ pub(crate) struct IncomingMessages {
     sequence: Sequence,
     ready: VecDeque<Held>,
     highest_datagram: u64,
-    partial_datagrams: BTreeMap<MessageId, Partial>,
-    ready_datagrams: VecDeque<Held>,
+    partial_datagrams: Sparse<BTreeMap<MessageId, Partial>>,
+    ready_datagrams: Sparse<VecDeque<Held>>,
     dropped_datagrams: u64,
     /// The peer was told that it may compress messages.
     takes_compressed: bool,
@@ -91,14 +91,14 @@ impl IncomingMessages {
             max_datagram,
             done: RangeSet::new(),
             highest: 0,
-            partial: BTreeMap::new(),
+            partial: Sparse::default(),
             begun: 0,
             pages: 0,
             sequence: Sequence::default(),
             ready: VecDeque::new(),
             highest_datagram: 0,
-            partial_datagrams: BTreeMap::new(),
-            ready_datagrams: VecDeque::new(),
+            partial_datagrams: Sparse::default(),
+            ready_datagrams: Sparse::default(),
             dropped_datagrams: 0,
             takes_compressed: false,
             violation: None,
@@ -443,6 +443,7 @@ impl Rest for IncomingMessages {
     fn rest(&mut self) {
         self.done.rest();
         self.partial.rest();
+        self.sequence.rest();
         self.ready.rest();
         self.partial_datagrams.rest();
         self.ready_datagrams.rest();

@@ -15,7 +15,7 @@ use crate::limits::QUEUED_MESSAGES_MAX;
 use crate::options::{Priority, SendOptions};
 use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
-use crate::rest::{Queues, Rest};
+use crate::rest::{Queues, Rest, Sparse};
 use crate::time::Instant;
 
 /// The bytes of a message as they travel.
@@ -90,7 +90,7 @@ pub(crate) struct OutgoingMessages {
     /// Those with fragments never sent, by urgency, in order.
     fresh: Queues<MessageId>,
     /// Those with lost fragments, by urgency.
-    lost: BTreeSet<(usize, MessageId)>,
+    lost: Sparse<BTreeSet<(usize, MessageId)>>,
     next_id: u64,
     buffered: u64,
     /// Bytes of messages of which some fragments were sent and some never, and the most there may be
@@ -100,11 +100,11 @@ pub(crate) struct OutgoingMessages {
     next_order: u64,
     /// Ordered messages in `fresh`, and their urgency: they leave in order.
     ordered: (usize, Priority),
-    expiries: BTreeSet<(Instant, MessageId)>,
+    expiries: Sparse<BTreeSet<(Instant, MessageId)>>,
     /// Given up, and how many bytes had been sent by then, until the peer has acknowledged to know.
-    given_up: BTreeMap<MessageId, u64>,
+    given_up: Sparse<BTreeMap<MessageId, u64>>,
     /// Those of which the peer is to be told.
-    to_tell: BTreeSet<MessageId>,
+    to_tell: Sparse<BTreeSet<MessageId>>,
     datagrams: OutgoingDatagrams,
 }
 
@@ -113,16 +113,16 @@ impl Default for OutgoingMessages {
         Self {
             reliable: BTreeMap::new(),
             fresh: Queues::default(),
-            lost: BTreeSet::new(),
+            lost: Sparse::default(),
             next_id: 0,
             buffered: 0,
             begun: 0,
             begun_max: u64::MAX,
             next_order: 0,
             ordered: (0, Priority::MESSAGE),
-            expiries: BTreeSet::new(),
-            given_up: BTreeMap::new(),
-            to_tell: BTreeSet::new(),
+            expiries: Sparse::default(),
+            given_up: Sparse::default(),
+            to_tell: Sparse::default(),
             datagrams: OutgoingDatagrams::default(),
         }
     }

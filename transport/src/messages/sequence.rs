@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use crate::error::PeerViolation;
 use crate::io::Message;
 use crate::limits::RECEIVED_MESSAGES_MAX;
+use crate::rest::{Rest, Sparse};
 
 /// A complete message, as it came.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,7 +21,13 @@ pub(super) struct Held {
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
     next: u64,
-    waiting: BTreeMap<u64, Held>,
+    waiting: Sparse<BTreeMap<u64, Held>>,
+}
+
+impl Rest for Sequence {
+    fn rest(&mut self) {
+        self.waiting.rest();
+    }
 }
 
 impl Sequence {

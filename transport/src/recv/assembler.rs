@@ -91,7 +91,14 @@ impl Assembler {
             self.contiguous = end;
             return Ok(end - start);
         }
-        if planted::is(Bug::OverlapWritesTwice) {
+        let first = self.ahead.first().map_or(u64::MAX, |first| first.start);
+        if start == self.contiguous && end < first {
+            // The beginning of the first gap.
+            self.place(spare, start, fresh);
+            self.contiguous = end;
+            return Ok(end - start);
+        }
+        if start >= self.ahead.end() || planted::is(Bug::OverlapWritesTwice) {
             self.place(spare, start, fresh);
         } else {
             self.place_missing(spare, start, fresh);
@@ -114,7 +121,7 @@ impl Assembler {
     #[must_use]
     pub(crate) fn contradicts(&self, offset: u64, data: &[u8]) -> bool {
         let end = offset.saturating_add(data.len() as u64);
-        if offset >= self.contiguous && self.ahead.is_empty() {
+        if offset >= self.contiguous.max(self.ahead.end()) {
             return false;
         }
         let readable = self.read.max(offset)..self.contiguous.min(end);
@@ -239,15 +246,9 @@ impl Assembler {
 
     /// Places the parts of `data` that are not there yet, so that what was received first stays.
     fn place_missing(&mut self, spare: &mut SparePages, start: u64, data: &[u8]) {
-        let end = start + data.len() as u64;
         let mut gaps = RangeSet::new();
-        gaps.insert(start..end);
-        for present in self
-            .ahead
-            .iter()
-            .skip_while(|r| r.end <= start)
-            .take_while(|r| r.start < end)
-        {
+        gaps.insert(start..start + data.len() as u64);
+        for present in self.ahead.within(start..start + data.len() as u64) {
             gaps.remove(present);
         }
         for gap in gaps.iter() {

@@ -8,6 +8,7 @@
 //! One request is on its way at a time. It is not repeated when it was lost: the next one says what
 //! is wanted by then.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 /// Acknowledgements for a window. Four would do for the growth of a window (RFC 9000 §13.2.1 names
@@ -79,7 +80,7 @@ pub(crate) struct AckFrequency {
     /// What the peer is known to keep to.
     in_force: AckRequest,
     /// What was asked for and is not acknowledged yet.
-    pending: Option<(u64, AckRequest)>,
+    pending: Option<Box<(u64, AckRequest)>>,
     next_sequence: u64,
 }
 
@@ -99,7 +100,8 @@ impl AckFrequency {
     pub(crate) fn delay(&self) -> Duration {
         let asked = self
             .pending
-            .map_or(Duration::ZERO, |(_, request)| request.delay);
+            .as_ref()
+            .map_or(Duration::ZERO, |pending| pending.1.delay);
         self.in_force.delay.max(asked)
     }
 
@@ -114,7 +116,7 @@ impl AckFrequency {
 
     /// Packets after which the peer acknowledges at the latest.
     pub(crate) fn packets(&self) -> u64 {
-        let asked = self.pending.map_or(0, |(_, request)| request.packets);
+        let asked = self.pending.as_ref().map_or(0, |pending| pending.1.packets);
         self.in_force.packets.max(asked)
     }
 
@@ -131,23 +133,24 @@ impl AckFrequency {
         }
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.pending = Some((sequence, wanted));
-        self.pending
+        self.pending = Some(Box::new((sequence, wanted)));
+        Some((sequence, wanted))
     }
 
     /// The peer has a request.
     pub(crate) fn on_acknowledged(&mut self, sequence: u64) {
-        if let Some((pending, request)) = self.pending
-            && pending == sequence
-        {
-            self.in_force = request;
-            self.pending = None;
+        if let Some(known) = self.pending.take_if(|pending| pending.0 == sequence) {
+            self.in_force = known.1;
         }
     }
 
     /// A request was lost.
     pub(crate) fn on_lost(&mut self, sequence: u64) {
-        if self.pending.is_some_and(|(pending, _)| pending == sequence) {
+        if self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.0 == sequence)
+        {
             self.pending = None;
         }
     }

@@ -205,11 +205,9 @@ impl SendBuffer {
             return;
         }
         self.lost.remove(range.clone());
+        let is_lowest = range.start == self.bytes.start() || planted::is(Bug::SendBufferFreedEarly);
         self.acknowledged.insert(range);
-        if let Some(first) = self.acknowledged.first().filter(|first| {
-            first.start == self.bytes.start() || planted::is(Bug::SendBufferFreedEarly)
-        }) {
-            self.acknowledged.pop_first(u64::MAX);
+        if is_lowest && let Some(first) = self.acknowledged.pop_first(u64::MAX) {
             self.bytes.forget_below(first.end);
         }
     }
@@ -223,14 +221,8 @@ impl SendBuffer {
         if range.is_empty() {
             return;
         }
-        let overlapping: Vec<_> = self
-            .acknowledged
-            .iter()
-            .skip_while(|have| have.end <= range.start)
-            .take_while(|have| have.start < range.end)
-            .collect();
-        self.lost.insert(range);
-        for have in overlapping {
+        self.lost.insert(range.clone());
+        for have in self.acknowledged.within(range) {
             self.lost.remove(have);
         }
     }

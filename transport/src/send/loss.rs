@@ -19,6 +19,7 @@ use super::rtt::{GRANULARITY, RttEstimator};
 use crate::ids::PacketNumber;
 use crate::limits::REPLAY_WINDOW_PACKETS;
 use crate::planted::{self, Bug};
+use crate::rest::{Rest, Sparse};
 use crate::time::Instant;
 
 /// Reordering tolerated in packets at first (RFC 9002 §6.1.1).
@@ -69,7 +70,7 @@ pub struct LossDetector {
     last_eliciting_sent: Instant,
     probe_count: u32,
     /// Packets recently declared lost, and whether their age condemned them.
-    remembered: BTreeMap<u64, (DeclaredLost, bool)>,
+    remembered: Sparse<BTreeMap<u64, (DeclaredLost, bool)>>,
 }
 
 impl Default for LossDetector {
@@ -85,7 +86,7 @@ impl Default for LossDetector {
             loss_time: None,
             last_eliciting_sent: Instant::ZERO,
             probe_count: 0,
-            remembered: BTreeMap::new(),
+            remembered: Sparse::default(),
         }
     }
 }
@@ -114,6 +115,12 @@ impl Thresholds {
     #[must_use]
     pub fn is_overtaken(&self, number: PacketNumber) -> bool {
         Some(number) <= self.number
+    }
+}
+
+impl Rest for LossDetector {
+    fn rest(&mut self) {
+        self.remembered.rest();
     }
 }
 

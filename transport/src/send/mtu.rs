@@ -12,6 +12,7 @@
 //! packets sent in between have to arrive. Then the size falls to the base, and the search begins
 //! anew.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::ids::PacketNumber;
@@ -74,7 +75,7 @@ impl Suspicion {
 }
 
 /// The search of one path.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct MtuSearch {
     /// What passes in any case.
     base: usize,
@@ -90,7 +91,8 @@ pub struct MtuSearch {
     packets: u32,
     /// When the search came to its end.
     finished: Option<Instant>,
-    suspicion: Suspicion,
+    /// Something large was lost since the last large packet arrived.
+    suspicion: Option<Box<Suspicion>>,
     /// The newest packet of at most the base that arrived.
     small_arrived: Option<PacketNumber>,
     /// Loss of all packets, in [`WHOLE`]: moves by a 256th with each packet.
@@ -120,7 +122,7 @@ impl MtuSearch {
             probe: None,
             packets: 0,
             finished: None,
-            suspicion: Suspicion::default(),
+            suspicion: None,
             small_arrived: None,
             loss: 0,
         }
@@ -195,20 +197,22 @@ impl MtuSearch {
             self.probe = None;
             self.failures = 0;
             self.current = probe.size;
-            self.suspicion = Suspicion::default();
+            self.suspicion = None;
             return Some(Change::Raised(probe.size));
         }
         if size > self.base {
             // What was lost in between was lost by chance.
-            for _ in 0..self.suspicion.lost.min(RUN_MAX) {
+            let lost = self.suspicion.as_ref().map_or(0, |it| it.lost);
+            for _ in 0..lost.min(RUN_MAX) {
                 self.count_loss();
             }
-            self.suspicion = Suspicion::default();
+            self.suspicion = None;
             return None;
         }
         self.small_arrived = self.small_arrived.max(Some(number));
-        let newest = self.suspicion.newest;
-        self.suspicion.contrast(newest, Some(number));
+        if let Some(suspicion) = &mut self.suspicion {
+            suspicion.contrast(suspicion.newest, Some(number));
+        }
         self.judge()
     }
 
@@ -229,7 +233,7 @@ impl MtuSearch {
             self.count_loss();
             return (false, None);
         }
-        let suspicion = &mut self.suspicion;
+        let suspicion = self.suspicion.get_or_insert_default();
         suspicion.lost = suspicion.lost.saturating_add(1);
         suspicion.newest = suspicion.newest.max(Some(number));
         suspicion.contrast(Some(number), self.small_arrived);
@@ -242,10 +246,8 @@ impl MtuSearch {
     }
 
     fn judge(&mut self) -> Option<Change> {
-        let Suspicion {
-            lost, contrasts, ..
-        } = self.suspicion;
-        let is_hole = contrasts >= CONTRASTS && lost >= self.run_needed();
+        let suspicion = self.suspicion.as_ref()?;
+        let is_hole = suspicion.contrasts >= CONTRASTS && suspicion.lost >= self.run_needed();
         is_hole.then(|| Change::Fallen(self.restart()))
     }
 

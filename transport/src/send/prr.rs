@@ -9,6 +9,8 @@
 //! Discrepancies: counted in bytes of packets, as there are no segments; what the pacer allows holds
 //! in addition.
 
+use alloc::boxed::Box;
+
 use crate::time::Instant;
 
 /// A reduction in progress.
@@ -31,9 +33,9 @@ struct Reduction {
 }
 
 /// Proportional Rate Reduction of one path.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Reducer {
-    reduction: Option<Reduction>,
+    reduction: Option<Box<Reduction>>,
 }
 
 impl Reducer {
@@ -41,7 +43,7 @@ impl Reducer {
     /// flight, the lost ones included. One packet of `mtu` bytes may leave at once: the fast
     /// retransmission.
     pub fn begin(&mut self, now: Instant, target: u64, flight: u64, mtu: usize) {
-        self.reduction = Some(Reduction {
+        self.reduction = Some(Box::new(Reduction {
             start: now,
             target,
             flight: flight.max(1),
@@ -49,23 +51,23 @@ impl Reducer {
             sent: 0,
             credit: mtu as u64,
             lost: true,
-        });
+        }));
     }
 
     /// The reduction is over, or was undone.
-    pub const fn end(&mut self) {
+    pub fn end(&mut self) {
         self.reduction = None;
     }
 
     /// More of the flight was lost.
-    pub const fn on_lost(&mut self) {
+    pub fn on_lost(&mut self) {
         if let Some(reduction) = &mut self.reduction {
             reduction.lost = true;
         }
     }
 
     /// Bytes left.
-    pub const fn on_sent(&mut self, bytes: u64) {
+    pub fn on_sent(&mut self, bytes: u64) {
         if let Some(reduction) = &mut self.reduction {
             reduction.sent = reduction.sent.saturating_add(bytes);
             reduction.credit = reduction.credit.saturating_sub(bytes);
@@ -101,7 +103,7 @@ impl Reducer {
     /// Bytes that may leave now while the flight shrinks; None: it does not, the window decides.
     #[must_use]
     pub fn credit(&self) -> Option<u64> {
-        self.reduction.map(|reduction| reduction.credit)
+        self.reduction.as_ref().map(|reduction| reduction.credit)
     }
 }
 

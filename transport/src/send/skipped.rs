@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 use core::ops::RangeInclusive;
 
 use crate::ids::PacketNumber;
-use crate::rest::Rest;
+use crate::rest::{Rest, Sparse};
 
 /// Numbers that are remembered. At the distances below they reach back further than a receiver's
 /// window of 8,192.
@@ -23,7 +23,7 @@ const NEXT: (u64, u32) = (1_024, 0x7ff);
 #[derive(Debug, Default)]
 pub(crate) struct SkippedNumbers {
     next: Option<u64>,
-    recent: VecDeque<u64>,
+    recent: Sparse<VecDeque<u64>>,
 }
 
 impl Rest for SkippedNumbers {

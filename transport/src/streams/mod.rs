@@ -17,7 +17,7 @@ use crate::config::TransportConfig;
 use crate::flow::Granted;
 use crate::ids::{Side, StreamDirection, StreamId};
 use crate::recv::assembler::SparePages;
-use crate::rest::{Queues, Rest};
+use crate::rest::{Queues, Rest, Sparse};
 use crate::wire::params::TransportParams;
 pub(crate) use control::Control;
 use recv::RecvStream;
@@ -48,7 +48,7 @@ struct Counters {
     /// Streams the peer may have open at once.
     concurrency: u64,
     /// Opened by the peer, not yet accepted by the application.
-    accept: VecDeque<StreamId>,
+    accept: Sparse<VecDeque<StreamId>>,
 }
 
 /// The streams of one connection.
@@ -61,11 +61,11 @@ pub(crate) struct Streams {
     /// Streams with something to send, by urgency, in turn.
     ready: Queues<StreamId>,
     /// Writers that found the send buffer full.
-    blocked: BTreeSet<StreamId>,
+    blocked: Sparse<BTreeSet<StreamId>>,
     /// Streams whose reset, stop or credit is to be told.
-    resets: BTreeSet<StreamId>,
-    stops: BTreeMap<StreamId, u64>,
-    credits: BTreeSet<StreamId>,
+    resets: Sparse<BTreeSet<StreamId>>,
+    stops: Sparse<BTreeMap<StreamId, u64>>,
+    credits: Sparse<BTreeSet<StreamId>>,
     grants: [bool; 2],
     buffered: u64,
     /// Pages that receiving halves have emptied.
@@ -96,7 +96,7 @@ impl Streams {
             granted_to_peer: concurrency,
             announced: concurrency,
             concurrency,
-            accept: VecDeque::new(),
+            accept: Sparse::default(),
         };
         Self {
             side,
@@ -108,10 +108,10 @@ impl Streams {
             ],
             ready: Queues::default(),
             spare: SparePages::default(),
-            blocked: BTreeSet::new(),
-            resets: BTreeSet::new(),
-            stops: BTreeMap::new(),
-            credits: BTreeSet::new(),
+            blocked: Sparse::default(),
+            resets: Sparse::default(),
+            stops: Sparse::default(),
+            credits: Sparse::default(),
             grants: [false; 2],
             buffered: 0,
             windows: (

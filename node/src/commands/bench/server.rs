@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dunlin_transport::driver::{Connection, Endpoint, RecvStream, SendStream};
+use dunlin_transport::driver::{Arrival, Connection, Endpoint, RecvStream, SendStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{kind, message, parse};
@@ -52,44 +52,63 @@ async fn accept_all(endpoint: &Endpoint) {
     }
 }
 
-async fn serve(connection: Connection) {
-    let streams = async {
-        while let Ok((writer, reader)) = connection.accept_stream().await {
-            tokio::spawn(async move {
-                if let Err(error) = count(writer, reader).await {
-                    tracing::debug!(%error, "a bulk run ended early");
-                }
-            });
+/// What came of messages that are only counted.
+#[derive(Default)]
+struct Tally {
+    counted: u64,
+    /// Reliable messages may overtake each other: the question may come before the last of them.
+    expected: Option<u64>,
+}
+
+impl Tally {
+    /// The answer to a message, if it gets one; an error ends the connection.
+    fn answer(&mut self, message: Vec<u8>) -> Result<Option<Vec<u8>>, Malformed> {
+        match parse(&message) {
+            Some((kind::REQUEST, _)) => return Ok(Some(message)),
+            Some((kind::COUNTED, _)) => self.counted += 1,
+            Some((kind::COMPLETE, number)) => self.expected = Some(number),
+            _ => return Err(Malformed),
         }
-    };
-    let messages = async {
-        let mut counted = 0_u64;
-        // Reliable messages may overtake each other: the question may come before the last of them.
-        let mut expected = None;
-        while let Ok(received) = connection.receive_message().await {
-            match parse(&received.data) {
-                Some((kind::REQUEST, _)) => {
-                    // Apart, so that a task that waits for a request has no room for an answer.
-                    let answer = Box::pin(connection.send_message(received.data));
-                    if answer.await.is_err() {
-                        return;
-                    }
-                }
-                Some((kind::COUNTED, _)) => counted += 1,
-                Some((kind::COMPLETE, number)) => expected = Some(number),
-                _ => return,
+        let done = self
+            .expected
+            .take_if(|expected| self.counted >= *expected)
+            .map(|_| std::mem::take(&mut self.counted));
+        Ok(done.map(|counted| self::message(kind::COMPLETE, counted).to_vec()))
+    }
+}
+
+/// Not a message of a measurement.
+struct Malformed;
+
+/// A task for each connection, most of which wait: it has room for nothing else.
+async fn serve(connection: Connection) {
+    let mut tally = Tally::default();
+    while let Ok(arrival) = connection.next_arrival().await {
+        let answer = match arrival {
+            Arrival::Stream(writer, reader) => {
+                serve_stream(writer, reader);
+                continue;
             }
-            if expected.is_some_and(|expected| counted >= expected) {
-                expected = None;
-                let answer = message(kind::COMPLETE, counted);
-                counted = 0;
+            Arrival::Message(message) => tally.answer(message.data),
+        };
+        match answer {
+            Ok(None) => {}
+            Ok(Some(answer)) => {
                 if Box::pin(connection.send_message(answer)).await.is_err() {
                     return;
                 }
             }
+            Err(Malformed) => return,
         }
-    };
-    tokio::join!(streams, messages);
+    }
+}
+
+fn serve_stream(writer: SendStream, reader: RecvStream) {
+    tokio::spawn(async move {
+        if let Err(error) = count(writer, reader).await {
+            tracing::debug!(%error, "a bulk run ended early");
+        }
+    });
 }
 
 async fn count(mut writer: SendStream, mut reader: RecvStream) -> std::io::Result<()> {
@@ -104,4 +123,36 @@ async fn count(mut writer: SendStream, mut reader: RecvStream) -> std::io::Resul
     writer.write_all(&total.to_be_bytes()).await?;
     writer.finish().await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_task<F: Future>(_: impl FnOnce(Connection) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_waiting_connection_takes_little_room() {
+        let bytes = size_of_task(serve);
+        assert!(bytes <= 300, "{bytes} bytes");
+    }
+
+    #[test]
+    fn the_sum_is_told_when_the_last_message_has_come() {
+        let mut tally = Tally::default();
+        let counted = || message(kind::COUNTED, 0).to_vec();
+        assert!(matches!(tally.answer(counted()), Ok(None)));
+        assert!(matches!(
+            tally.answer(message(kind::COMPLETE, 2).to_vec()),
+            Ok(None)
+        ));
+        let told = tally.answer(counted()).ok().flatten().unwrap();
+        assert_eq!(parse(&told), Some((kind::COMPLETE, 2)));
+        let request = message(kind::REQUEST, 7).to_vec();
+        let answer = tally.answer(request.clone());
+        assert!(matches!(answer, Ok(Some(answer)) if answer == request));
+        assert!(tally.answer(vec![99]).is_err());
+    }
 }

@@ -6,26 +6,22 @@ mod manual;
 mod peer;
 mod show;
 mod table;
+mod talk;
+mod trust;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::cli::control::{
-    BroadcastArgs, Format, MessageArgs, MetricsArgs, NodeArgs, NodeCommand, ShowArgs, StatsArgs,
-    TrustAction, TrustArgs,
-};
+use crate::cli::control::{Format, MetricsArgs, NodeArgs, NodeCommand, ShowArgs, StatsArgs};
 use crate::commands::stopwatch::Stopwatch;
 use crate::commands::{note, print_line};
-use crate::control::client::{Client, segment};
-use crate::control::model::{
-    Changed, DashboardLink, EventList, Status, Telling, Told, TrustEntry, TrustList,
-};
-use crate::control::snapshot::shorten;
+use crate::control::client::Client;
+use crate::control::model::{Changed, DashboardLink, EventList, Status};
 use crate::failure::{Exit, Failure};
 use crate::metrics::text::OPENMETRICS;
 use crate::signals::Shutdown;
 pub(super) use manual::{completions, man};
-use table::{Table, opt};
+use table::Table;
 
 /// How long a node may take to stop: two seconds are promised.
 const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -38,10 +34,13 @@ pub(super) async fn run(command: NodeCommand, shutdown: Shutdown) -> Result<(), 
         NodeCommand::Stop(args) => stop(&args).await,
         NodeCommand::Status(args) => status(&args).await,
         NodeCommand::Peer(args) => peer::run(args).await,
-        NodeCommand::Broadcast(args) => broadcast(args).await,
-        NodeCommand::Message(args) => message(args).await,
+        NodeCommand::Broadcast(args) => talk::broadcast(args).await,
+        NodeCommand::Message(args) => talk::message(args).await,
+        NodeCommand::Request(args) => talk::request(args).await,
         NodeCommand::Chat(args) => chat::run(args, shutdown).await,
-        NodeCommand::Trust(args) => trust(&args).await,
+        NodeCommand::Topics(args) => talk::topics(args).await,
+        NodeCommand::Verdict(args) => talk::verdict(args).await,
+        NodeCommand::Trust(args) => trust::run(&args).await,
         NodeCommand::Stats(args) => stats(&args).await,
         NodeCommand::Metrics(args) => metrics(&args).await,
         NodeCommand::Logs(args) => logs::run(args, shutdown).await,
@@ -106,42 +105,6 @@ async fn stop(args: &NodeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `dunlin broadcast`.
-async fn broadcast(args: BroadcastArgs) -> Result<(), Failure> {
-    let telling = Telling {
-        name: args.topic,
-        text: Some(args.text),
-        priority: args.priority,
-        ..Telling::default()
-    };
-    let client = client(&args.show.node)?;
-    let told: Told = client.post("/api/v1/broadcasts", &telling).await?;
-    if args.show.json {
-        return print_json(&told);
-    }
-    print_line(&format!(
-        "broadcast {}: {} bytes, to {} connected peers and on",
-        told.id.as_deref().unwrap_or("-"),
-        told.bytes,
-        told.peers
-    ))
-}
-
-/// `dunlin message`.
-async fn message(args: MessageArgs) -> Result<(), Failure> {
-    let telling = Telling {
-        name: args.handler,
-        text: Some(args.text),
-        ..Telling::default()
-    };
-    let path = format!("/api/v1/peers/{}/messages", segment(&args.peer));
-    let told: Told = client(&args.show.node)?.post(&path, &telling).await?;
-    if args.show.json {
-        return print_json(&told);
-    }
-    print_line(&format!("sent: {} bytes", told.bytes))
-}
-
 /// `dunlin dashboard`.
 async fn dashboard(args: &ShowArgs) -> Result<(), Failure> {
     let (client, nothing) = (client(&args.node)?, Map::new());
@@ -150,50 +113,6 @@ async fn dashboard(args: &ShowArgs) -> Result<(), Failure> {
         return print_json(&link);
     }
     print_line(&link.url)
-}
-
-/// `dunlin trust`.
-async fn trust(args: &TrustArgs) -> Result<(), Failure> {
-    match &args.action {
-        TrustAction::List(show) => {
-            let list: TrustList = client(&show.node)?.get("/api/v1/trust").await?;
-            if show.json {
-                return print_json(&list);
-            }
-            let mut table = Table::new(&[
-                "Peer ID",
-                "Status",
-                "Reputation",
-                "Trust",
-                "First deliveries",
-                "Broken promises",
-            ]);
-            list.peers
-                .iter()
-                .for_each(|peer| table.row(&trust_row(peer)));
-            print_line(&table.to_string())
-        }
-        TrustAction::Events(args) => {
-            let path = format!("/api/v1/trust/events?count={}", args.count);
-            let events: EventList = client(&args.show.node)?.get(&path).await?;
-            show_events(
-                &events,
-                args.show.json,
-                "nothing has changed the trust in a peer yet",
-            )
-        }
-    }
-}
-
-fn trust_row(peer: &TrustEntry) -> [String; 6] {
-    [
-        shorten(&peer.id, show::ID_LEN),
-        show::status(peer.status).to_owned(),
-        show::score(peer.reputation_score),
-        opt(peer.trust.map(|trust| format!("{trust:.2}"))),
-        peer.first_deliveries.to_string(),
-        peer.promises_broken.to_string(),
-    ]
 }
 
 fn show_events(events: &EventList, json: bool, nothing: &str) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hyper::Method;
 
-use super::table::{Table, opt};
+use super::table::{Colour, Table, opt};
 use super::{client, print_json, show};
 use crate::cli::control::{
     CountArgs, Format, OnePeerArgs, PeerAction, PeerAddArgs, PeerArgs, PeerBanArgs, PeerFileArgs,
@@ -16,7 +16,7 @@ use crate::control::client::{Client, file_failure, segment};
 use crate::control::limits::BODY_LEN_MAX;
 use crate::control::model::{
     AddPeer, AddedPeer, BanList, BanRequest, Changed, Imported, Peer, PeerDetail, PeerFile,
-    PeerFilter, PeerList, Proof, Story,
+    PeerFilter, PeerList, PeerStatus, Proof, Story,
 };
 use crate::control::operations::remembered::stored;
 use crate::control::snapshot::{begins_with, shorten};
@@ -45,6 +45,7 @@ async fn list(args: &PeerListArgs) -> Result<(), Failure> {
         PeerFilter::Connected => "connected",
         PeerFilter::All => "all",
         PeerFilter::Banned => "banned",
+        PeerFilter::Unhealthy => "unhealthy",
     };
     let path = format!("/api/v1/peers?filter={filter}");
     let list: PeerList = client(&args.show.node)?.get(&path).await?;
@@ -78,10 +79,7 @@ fn print_peers(list: &PeerList) -> Result<(), Failure> {
         table.coloured([
             (shorten(&peer.id, show::ID_LEN), None),
             (opt(peer.address.clone()), None),
-            (
-                show::status(peer.status).to_owned(),
-                show::colour(peer.status),
-            ),
+            standing(peer),
             (opt(peer.version.clone()), None),
             (show::latency(peer.latency_ms), None),
             (show::number(peer.messages_exchanged), None),
@@ -98,6 +96,17 @@ fn print_peers(list: &PeerList) -> Result<(), Failure> {
         summary.total_peers, summary.connected, summary.connecting, summary.banned
     ));
     Ok(())
+}
+
+/// Where a peer stands, and what is wrong with it.
+fn standing(peer: &Peer) -> (String, Option<Colour>) {
+    let status = show::status(peer.status);
+    if peer.ailments.is_empty() || peer.status != PeerStatus::Connected {
+        (status.to_owned(), show::colour(peer.status))
+    } else {
+        let ailments = peer.ailments.join(", ");
+        (format!("{status}, {ailments}"), Some(Colour::Bad))
+    }
 }
 
 async fn add(args: PeerAddArgs) -> Result<(), Failure> {
@@ -218,10 +227,10 @@ fn facts(detail: &PeerDetail) -> Vec<(&'static str, String)> {
         ("addresses", or_none(&detail.addresses)),
         ("source", detail.source.clone()),
         ("priority", format!("{:?}", detail.priority).to_lowercase()),
-        ("connection", opt(detail.connection.clone())),
+        ("connection", opt(peer.connection.clone())),
         ("health", health(detail)),
         ("software", opt(detail.user_agent.clone())),
-        ("roles", or_none(&detail.roles)),
+        ("roles", or_none(&peer.roles)),
         ("capabilities", or_none(&peer.capabilities)),
         ("reputation", show::score(peer.reputation_score)),
         ("latency", show::latency(peer.latency_ms)),
@@ -271,7 +280,7 @@ fn health(detail: &PeerDetail) -> String {
     let pings = detail
         .ping_success
         .map(|share| format!("{:.0} % of pings answered", share * 100.0));
-    match (detail.ailments.as_slice(), pings) {
+    match (detail.peer.ailments.as_slice(), pings) {
         ([], None) => "-".to_owned(),
         ([], Some(pings)) => format!("good, {pings}"),
         (ailments, pings) => {

@@ -32,7 +32,9 @@ pub(super) fn run(args: &RecordArgs, shutdown: &Shutdown) -> Result<(), Failure>
     recorded.map_err(|error| match error {
         RecordError::Output(error) => unwritable(&error),
         RecordError::Stopped(_) => {
-            shutdown.interrupted(&format!("{error}; the file cannot be played"))
+            let path = quoted(&args.file.display().to_string());
+            let how = format!("`dunlin simulate --recorded {path}` plays what there is");
+            shutdown.interrupted(&format!("{error}; {how}"))
         }
         RecordError::Simulation(_) => Failure::new(Exit::Broken, error.to_string()),
     })?;

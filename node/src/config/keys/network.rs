@@ -3,11 +3,11 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use dunlin_overlay::is_valid_name;
 use dunlin_overlay::limits::{
-    ALLOWED_MAX, BOOTSTRAP_MAX, HOP_LIMIT_MAX, PEERS_MAX, STORE_BYTES_MAX, STORE_MESSAGES_MAX,
-    TOPICS_MAX,
+    ALLOWED_MAX, BOOTSTRAP_MAX, GROUP_PREFIXES_MAX, GROUPS_MAX, HOP_LIMIT_MAX, PEERS_MAX,
+    RECORD_ADDRESSES_MAX, STORE_BYTES_MAX, STORE_MESSAGES_MAX, TOPICS_MAX,
 };
+use dunlin_overlay::{IpPrefix, PeerGroup, PrefixError, is_valid_name};
 
 use super::{Key, key};
 use crate::config::shape::{Setting, Shape};
@@ -177,6 +177,27 @@ pub(super) const KEYS: &[Key] = &[
         },
     ),
     key(
+        "network.peers.groups",
+        Shape::List(GROUPS_MAX, "cellar=3 10.1.0.0/16 198.51.100.0/24"),
+        "Sets of ranges of which together only so many inbound peers are taken, loopback and private ones too.",
+        |config| Setting::List(config.peers.groups.iter().map(group_text).collect()),
+        |config, value| {
+            let groups = value.list()?;
+            config.peers.groups = groups.iter().map(|text| group(text)).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+    ),
+    key(
+        "network.peers.limit_private",
+        Shape::Flag,
+        "Whether max_per_address and max_per_subnet hold for loopback and private addresses too.",
+        |config| Setting::Flag(config.peers.limit_private),
+        |config, value| {
+            config.peers.limit_private = value.flag()?;
+            Ok(())
+        },
+    ),
+    key(
         "network.peers.allow",
         Shape::List(ALLOWED_MAX, "192.0.2.0/24"),
         "Ranges of addresses that no such limit is for, and that are never banned.",
@@ -186,6 +207,19 @@ pub(super) const KEYS: &[Key] = &[
         },
         |config, value| {
             config.peers.allow = parsed(value)?;
+            Ok(())
+        },
+    ),
+    key(
+        "network.peers.external_addresses",
+        Shape::List(RECORD_ADDRESSES_MAX, "node.example.org:4600"),
+        "Where others reach this node besides: names, onion services, addresses before a NAT. They go into its signed record as far as there is room.",
+        |config| {
+            let places = config.peers.external_addresses.iter();
+            Setting::List(places.map(ToString::to_string).collect())
+        },
+        |config, value| {
+            config.peers.external_addresses = parsed(value)?;
             Ok(())
         },
     ),
@@ -361,7 +395,58 @@ pub(super) const KEYS: &[Key] = &[
         },
     )
     .live(),
+    key(
+        "network.gossip.verdict_timeout",
+        Shape::Seconds(0.1, 600.0),
+        "Seconds that a broadcast waits for a verdict over the API, after which it is not passed on. Without it broadcasts are passed on unjudged.",
+        |config| match config.gossip.verdict_timeout {
+            Some(timeout) => Setting::Number(timeout.as_secs_f64()),
+            None => Setting::Unset,
+        },
+        |config, value| {
+            config.gossip.verdict_timeout = Some(value.seconds()?);
+            Ok(())
+        },
+    ),
 ];
+
+/// A group as a text: `name=most range range …`.
+fn group_text(group: &PeerGroup) -> String {
+    let ranges = group.prefixes.iter().map(|range| format!(" {range}"));
+    format!("{}={}{}", group.name, group.max, ranges.collect::<String>())
+}
+
+/// The same read.
+fn group(text: &str) -> Result<PeerGroup, String> {
+    let wrong = |why: &str| {
+        let text = text.escape_debug();
+        format!(
+            "has \"{text}\": {why}; write a name, a number and ranges such as \"cellar=3 10.1.0.0/16\""
+        )
+    };
+    let (name, rest) = text
+        .split_once('=')
+        .ok_or_else(|| wrong("the number is missing"))?;
+    let mut words = rest.split_whitespace();
+    let max = words.next().and_then(|word| word.parse().ok());
+    let max = max.ok_or_else(|| wrong("the number is missing"))?;
+    let ranges = words.map(|word| {
+        word.parse()
+            .map_err(|error: PrefixError| wrong(&error.to_string()))
+    });
+    let prefixes: Vec<IpPrefix> = ranges.collect::<Result<_, _>>()?;
+    if prefixes.is_empty() || prefixes.len() > GROUP_PREFIXES_MAX {
+        return Err(wrong(&format!(
+            "a group has 1 to {GROUP_PREFIXES_MAX} ranges"
+        )));
+    }
+    let name = name.trim().to_owned();
+    Ok(PeerGroup {
+        name,
+        prefixes,
+        max,
+    })
+}
 
 fn of_limit(limit: Option<usize>) -> Setting {
     limit.map_or(Setting::Unset, Setting::of_count)

@@ -1,8 +1,11 @@
 //! Keys outside of `[network]`: the node itself and its logs.
 
+use dunlin_overlay::Roles;
+
 use super::{Key, MISFIT, key};
 use crate::config::model::{LogFormat, LogLevel};
 use crate::config::shape::{Setting, Shape};
+use crate::control::snapshot::{ROLES, role_names};
 
 const PATH: Shape = Shape::Text(4_096, "folder/name");
 
@@ -93,6 +96,16 @@ pub(super) const KEYS: &[Key] = &[
         |config| Setting::Text(config.network_name.clone()),
         |config, value| {
             config.network_name = value.text()?;
+            Ok(())
+        },
+    ),
+    key(
+        "roles",
+        Shape::List(ROLES.len(), "full"),
+        "What this node says it is: validator, full, light, bridge, relay, archive. A relay passes messages on between its peers; the others are only shown.",
+        |config| Setting::List(role_names(config.roles)),
+        |config, value| {
+            config.roles = roles(&value.list()?)?;
             Ok(())
         },
     ),
@@ -193,6 +206,23 @@ pub(super) const KEYS: &[Key] = &[
     )
     .live(),
 ];
+
+/// The roles that these words name.
+fn roles(words: &[String]) -> Result<Roles, String> {
+    let mut roles = Roles::default();
+    for word in words {
+        let known = ROLES
+            .iter()
+            .find(|(_, name)| name.eq_ignore_ascii_case(word));
+        let (role, _) = known.ok_or_else(|| {
+            let names = ROLES.map(|(_, name)| name).join("\", \"");
+            let word = word.escape_debug();
+            format!("has \"{word}\", and has to be of \"{names}\"")
+        })?;
+        roles = roles.union(*role);
+    }
+    Ok(roles)
+}
 
 impl LogLevel {
     /// Its word in a file and in a filter.

@@ -1,11 +1,13 @@
 //! What the API does, whoever asks: a request over the Unix socket, over TCP, or a test.
 
+mod asking;
 mod bans;
 mod map;
 mod peers;
 mod proving;
 pub mod remembered;
 mod telling;
+mod trusting;
 
 pub(crate) use peers::path_of;
 
@@ -16,9 +18,10 @@ use tokio::sync::Semaphore;
 
 use super::hub::Hub;
 use super::limits::STREAMS_MAX;
-use super::model::{Code, EventList, LogFilter, Problem, Status, TrustEntry, TrustList};
+use super::model::{Code, EventList, LogFilter, Problem, Status};
 use super::records::time;
-use super::snapshot::{Snapshot, reputation, status};
+use super::snapshot::Snapshot;
+use super::waiting::Waiting;
 use crate::clock::unix_millis;
 use crate::dashboard::Dashboard;
 use crate::metrics::Metrics;
@@ -52,6 +55,8 @@ pub struct Operations {
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
     dashboard: Dashboard,
+    /// Who waits for answers of other nodes.
+    waiting: Arc<Waiting>,
     /// Room for event streams.
     streams: Arc<Semaphore>,
 }
@@ -67,6 +72,7 @@ impl Operations {
             metrics: Arc::default(),
             shutdown,
             dashboard: Dashboard::default(),
+            waiting: Arc::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         }
     }
@@ -75,6 +81,8 @@ impl Operations {
     pub fn on_event(&self, event: &Event) {
         self.hub.tell(event);
         self.metrics.on_event(event, unix_millis());
+        self.waiting.on_event(event);
+        self.refuse_unheard(event);
     }
 
     /// The events.
@@ -149,49 +157,6 @@ impl Operations {
     pub async fn metrics_text(&self) -> Result<String, Problem> {
         let text = self.metrics.render(&self.node, self.hub.counts()).await;
         text.ok_or_else(Problem::stopping)
-    }
-
-    /// What is known of the conduct of peers, the best first.
-    ///
-    /// # Errors
-    /// When the node has ended.
-    pub async fn trust(&self) -> Result<TrustList, Problem> {
-        let snapshot = Snapshot::take(&self.node).await?;
-        let mut peers: Vec<TrustEntry> = snapshot
-            .peers
-            .iter()
-            .map(|peer| TrustEntry {
-                id: peer.id.to_string(),
-                status: status(peer.state),
-                reputation_score: reputation(peer),
-                trust: Some(peer.trust),
-                first_deliveries: peer.counters.first_deliveries,
-                promises_broken: peer.counters.promises_broken,
-            })
-            .collect();
-        peers.sort_by(|one, other| {
-            let trust = |peer: &TrustEntry| peer.trust.unwrap_or_default();
-            let by_trust = trust(other).total_cmp(&trust(one));
-            by_trust.then(other.reputation_score.cmp(&one.reputation_score))
-        });
-        Ok(TrustList { peers })
-    }
-
-    /// The last events that concern the trust in peers.
-    pub async fn trust_events(&self, count: usize) -> EventList {
-        const KINDS: [&str; 5] = [
-            "peer_violation",
-            "broadcast_rejected",
-            "score_changed",
-            "banned",
-            "unbanned",
-        ];
-        let recent = self.recent(usize::MAX, |kind| KINDS.contains(&kind)).events;
-        let mut events = self.before(&recent, None).await;
-        events.retain(|event| KINDS.contains(&event.kind.as_str()));
-        events.extend(recent);
-        events.drain(..events.len().saturating_sub(count));
-        EventList { events }
     }
 
     /// The last events of any kind.

@@ -92,6 +92,7 @@ fn kind(stored: &str) -> &str {
         "ban" => "banned",
         "unban" => "unbanned",
         "refused" => "link_refused",
+        "replaced" => "link_replaced",
         "score" => "score_changed",
         other => other,
     }

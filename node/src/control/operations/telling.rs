@@ -1,12 +1,11 @@
 //! Broadcasts and messages of the operator, and the topics that the node takes.
 
-use dunlin_overlay::{PeerState, Priority, Topics};
+use dunlin_overlay::{OverlayError, Priority, Topics};
 
 use super::Operations;
 use crate::clock::unix_millis;
 use crate::control::model::{Code, PeerPriority, Problem, Telling, Told, TopicList};
 use crate::control::records::from_hex;
-use crate::control::snapshot::Snapshot;
 
 impl Operations {
     /// Tells something to every node of the network.
@@ -14,7 +13,13 @@ impl Operations {
     /// # Errors
     /// What the overlay refuses: name, length, rate.
     pub async fn broadcast(&self, telling: Telling) -> Result<Told, Problem> {
-        let payload = payload_of(&telling)?;
+        if telling.via.is_some() {
+            return Err(Problem::new(
+                Code::BadRequest,
+                "a broadcast goes to everybody: leave `via` out, or send a message",
+            ));
+        }
+        let payload = payload_of(telling.text.as_ref(), telling.hex.as_ref())?;
         let bytes = payload.len();
         let priority = match telling.priority {
             PeerPriority::High => Priority::High,
@@ -64,39 +69,38 @@ impl Operations {
         Ok(list)
     }
 
-    /// Tells something to one connected peer.
+    /// Tells something to one connected peer, or, through a peer that relays, to any node.
     ///
     /// # Errors
-    /// No such peer, one that is not connected, or what the overlay refuses.
+    /// No such peer, one that is not connected, no such relay, or what the overlay refuses.
     pub async fn message(&self, text: &str, telling: Telling) -> Result<Told, Problem> {
-        let payload = payload_of(&telling)?;
+        let payload = payload_of(telling.text.as_ref(), telling.hex.as_ref())?;
         let bytes = payload.len();
-        let snapshot = Snapshot::take(&self.node).await?;
-        let peer = snapshot.find(text)?;
-        if peer.state != PeerState::Connected {
-            return Err(Problem::new(
+        let (peer, relay) = self.whom(text, telling.via.as_deref()).await?;
+        let sent = self.node.with_overlay(move |overlay, now| match relay {
+            Some(relay) => overlay.send_relayed(now, relay, peer, &telling.name, &payload),
+            None => overlay.send(now, peer, &telling.name, &payload),
+        });
+        match sent.await.ok_or_else(Problem::stopping)? {
+            Ok(()) => Ok(Told {
+                id: None,
+                bytes,
+                peers: 1,
+            }),
+            Err(OverlayError::NotConnected(of)) if of == peer => Err(Problem::new(
                 Code::NotConnected,
                 format!(
-                    "{} is not connected; `dunlin peer why {text}` says why",
-                    peer.id
+                    "{peer} is not connected; `dunlin peer why {text}` says why, and --via any reaches it through a peer that relays"
                 ),
-            ));
+            )),
+            Err(error) => Err(error.into()),
         }
-        let id = peer.id;
-        self.node
-            .with_overlay(move |overlay, now| overlay.send(now, id, &telling.name, &payload))
-            .await
-            .ok_or_else(Problem::stopping)??;
-        Ok(Told {
-            id: None,
-            bytes,
-            peers: 1,
-        })
     }
 }
 
-fn payload_of(telling: &Telling) -> Result<Vec<u8>, Problem> {
-    match (&telling.text, &telling.hex) {
+/// The payload, given as text or in hexadecimal.
+pub(super) fn payload_of(text: Option<&String>, hex: Option<&String>) -> Result<Vec<u8>, Problem> {
+    match (text, hex) {
         (Some(text), None) => Ok(text.clone().into_bytes()),
         (None, Some(hex)) => from_hex(hex).ok_or_else(|| {
             Problem::new(

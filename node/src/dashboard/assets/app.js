@@ -67,6 +67,10 @@ const drawEvents = seldom(() => 200, () => !isPaused && events.draw());
 async function showNode() {
   try {
     const node = await api.status();
+    // Until this is known nothing is offered that might not work.
+    const isRecording = Boolean(node.is_recording);
+    document.body.classList.toggle("fixed", isRecording);
+    at("recorded").hidden = !isRecording;
     uptime = Date.now() / 1000 - node.uptime_s;
     document.title = `${short(node.id)} – Dunlin`;
     facts(at("node"), [["Node", node.id], ["Address", node.address], ["Network", node.network], ["Version", node.version]]);

@@ -18,7 +18,8 @@ export class Detail {
     this.goodbye.addEventListener("click", () => this.#disconnect());
     const close = make("button", { type: "button" }, "Close");
     close.addEventListener("click", () => this.close());
-    at("detail-buttons").append(this.ban, this.goodbye, close);
+    const actions = make("span", { className: "action" }, this.ban, this.goodbye);
+    at("detail-buttons").append(actions, close);
   }
 
   async open(id) {

@@ -4,8 +4,9 @@ import { at, clock, count, make, say, short } from "./dom.js";
 
 /** The kinds of events that the node tells. */
 export const KINDS = [
-  "banned", "broadcast", "broadcast_rejected", "direct", "observed_address", "other", "peer_down", "peer_silent",
-  "peer_state", "peer_up", "peer_violation", "request", "request_failed", "response", "score_changed", "unbanned",
+  "banned", "broadcast", "broadcast_rejected", "direct", "link_refused", "link_replaced", "observed_address", "other",
+  "peer_down", "peer_proven", "peer_silent", "peer_state", "peer_up", "peer_violation", "request", "request_failed",
+  "response", "score_changed", "trust_statements", "unbanned",
 ];
 const SHOWN_MAX = 200;
 

@@ -144,7 +144,7 @@ export class Network {
     const step = Math.max(1, Math.ceil(links.length / LINES_MAX));
     const lines = step > 1 ? ` One link in ${step} is drawn.` : "";
     const hops = found.slice(1).map((ring, index) => `${count(ring.length)} at ${index + 1}`).join(", ");
-    say(at("network-says"), `${count(nodes.length)} nodes (${count(down)} of them down), ${count(links.length)} links. ` +
+    say(at("network-says"), `${count(nodes.length)} nodes (${count(down)} of them do not run), ${count(links.length)} links. ` +
       `Hops from this node: ${hops || "none"}. Not reached from it: ${count(apart.length)}.${lines}`);
   }
 

@@ -59,7 +59,7 @@ export class Peers {
       button.addEventListener("click", () => this.#sortBy(index));
       return make("th", { scope: "col", className: isNumber ? "number" : "" }, button);
     });
-    const action = make("th", { scope: "col" }, "Action");
+    const action = make("th", { scope: "col", className: "action" }, "Action");
     at("peer-head").replaceChildren(...cells, action);
     this.heads = cells;
     this.#sorted();
@@ -169,7 +169,7 @@ export class Peers {
     cells[0].append(name);
     const button = make("button", { type: "button" });
     button.addEventListener("click", () => this.change(this.list.find((peer) => peer.id === id)));
-    const row = make("tr", {}, ...cells, make("td", {}, button));
+    const row = make("tr", {}, ...cells, make("td", { className: "action" }, button));
     row.dataset.id = id;
     return row;
   }

@@ -349,6 +349,9 @@ fn bans_survive_a_restart_with_their_reason_and_what_is_left_of_their_time() {
         .map(|ban| ban.until)
         .collect();
     assert_eq!(ends, [START_MILLIS + 60_000, START_MILLIS + 90_000]);
+    let begun = again.overlay.bans().map(|ban| ban.since);
+    let saved_begun = saved.iter().map(|ban| ban.since);
+    assert!(begun.eq(saved_begun), "since when, not since the restart");
     again.advance(20 * SECOND);
     assert_eq!(again.overlay.bans().count(), 1);
     let over = SavedBan {

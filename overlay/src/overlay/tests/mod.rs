@@ -60,6 +60,7 @@ pub(super) fn record(n: u8, sequence: u64, address: SocketAddr) -> VerifiedRecor
             sequence,
             unix_millis: START_MILLIS,
             addresses: &[address],
+            external: &[],
             capabilities: Capabilities::ALL,
             roles: Roles::FULL,
         },

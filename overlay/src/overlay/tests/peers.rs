@@ -632,3 +632,17 @@ fn a_corrected_calendar_decides_what_is_current() {
     bench.deliver(1, &frame(1, &body, signature));
     assert_eq!(bench.delivered(), 1);
 }
+
+#[test]
+fn a_peer_that_comes_back_before_it_was_missed_is_told_to_have_another_link() {
+    let mut bench = Bench::new();
+    bench.connect(1);
+    bench.link(1, Direction::Inbound);
+    let replaced = Event::LinkReplaced {
+        peer: id(1),
+        remote: address(1),
+        direction: Direction::Inbound,
+    };
+    assert!(bench.events.contains(&replaced), "{:?}", bench.events);
+    assert!(bench.is_connected(1));
+}

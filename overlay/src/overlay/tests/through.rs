@@ -169,7 +169,9 @@ fn message((body, signature): &(Vec<u8>, [u8; 64])) -> Vec<u8> {
 fn a_direct_message_goes_through_a_common_neighbour_and_names_it() {
     let mut trio = Trio::new();
     let now = trio.now;
-    trio.of(A).send_relayed(now, id(B), "chat", b"hi").unwrap();
+    trio.of(A)
+        .send_relayed(now, None, id(B), "chat", b"hi")
+        .unwrap();
     trio.run();
     let expected = Event::Direct {
         peer: id(A),
@@ -186,12 +188,44 @@ fn a_direct_message_goes_through_a_common_neighbour_and_names_it() {
 }
 
 #[test]
+fn the_relay_that_is_asked_for_is_taken_and_no_other() {
+    let mut trio = Trio::new();
+    trio.connect(A, SECOND_RELAY);
+    for n in 0..8u8 {
+        trio.advance(Duration::from_millis(200));
+        let now = trio.now;
+        let through = Some(id(RELAY));
+        let sent = trio.of(A).send_relayed(now, through, id(B), "chat", &[n]);
+        assert_eq!(sent, Ok(()));
+        trio.run();
+        assert_eq!(trio.told(B).len(), 1, "message {n}");
+    }
+    assert_eq!(trio.of(SECOND_RELAY).stats().relayed, 0);
+    // The other one does not know B, and nobody else is asked.
+    let now = trio.now;
+    let through = Some(id(SECOND_RELAY));
+    let asked = trio.of(A).request_relayed(now, through, id(B), "sum", b"");
+    trio.run();
+    let (peer, failure) = (id(B), RequestFailure::Unreachable);
+    let failed = Event::RequestFailed {
+        peer,
+        id: asked.unwrap(),
+        failure,
+    };
+    assert_eq!(trio.told(A), [failed]);
+    let stranger = trio
+        .of(A)
+        .send_relayed(now, Some(id(9)), id(B), "chat", b"");
+    assert_eq!(stranger, Err(OverlayError::NotConnected(id(9))));
+}
+
+#[test]
 fn a_request_is_answered_the_same_way_back() {
     let mut trio = Trio::new();
     let now = trio.now;
     let request = trio
         .of(A)
-        .request_relayed(now, id(B), "sum", b"1+1")
+        .request_relayed(now, None, id(B), "sum", b"1+1")
         .unwrap();
     trio.run();
     let told = trio.told(B);
@@ -227,7 +261,7 @@ fn refusals_and_missing_handlers_come_back_too() {
     let request = |trio: &mut Trio, handler: &str| {
         let asked = trio
             .of(A)
-            .request_relayed(now, id(B), handler, b"")
+            .request_relayed(now, None, id(B), handler, b"")
             .unwrap();
         trio.run();
         asked
@@ -251,7 +285,9 @@ fn refusals_and_missing_handlers_come_back_too() {
 fn who_knows_no_relay_is_told_so_and_a_node_without_the_role_passes_nothing_on() {
     let mut trio = Trio::new();
     let now = trio.now;
-    let refused = trio.of(SECOND_RELAY).send_relayed(now, id(B), "chat", b"");
+    let refused = trio
+        .of(SECOND_RELAY)
+        .send_relayed(now, None, id(B), "chat", b"");
     assert_eq!(refused, Err(OverlayError::NoRelay(id(B))));
     // B is no relay; A hands it something for the relay all the same.
     trio.connect(A, B);
@@ -268,7 +304,10 @@ fn who_knows_no_relay_is_told_so_and_a_node_without_the_role_passes_nothing_on()
 fn another_relay_is_tried_when_one_cannot_reach_the_target() {
     let mut trio = Trio::new();
     let now = trio.now;
-    let asked = trio.of(A).request_relayed(now, id(9), "sum", b"").unwrap();
+    let asked = trio
+        .of(A)
+        .request_relayed(now, None, id(9), "sum", b"")
+        .unwrap();
     trio.run();
     let (peer, failure) = (id(9), RequestFailure::Unreachable);
     let failed = Event::RequestFailed {
@@ -282,7 +321,9 @@ fn another_relay_is_tried_when_one_cannot_reach_the_target() {
     for n in 0..20u8 {
         trio.advance(Duration::from_millis(200));
         let now = trio.now;
-        trio.of(A).send_relayed(now, id(B), "chat", &[n]).unwrap();
+        trio.of(A)
+            .send_relayed(now, None, id(B), "chat", &[n])
+            .unwrap();
         trio.run();
         assert_eq!(trio.told(B).len(), 1, "message {n}");
     }
@@ -343,7 +384,9 @@ fn a_banned_node_is_not_heard_through_a_relay() {
         trio.of(B)
             .ban(now, BanSubject::Peer(id(A)), 60 * SECOND, "enough")
     );
-    trio.of(A).send_relayed(now, id(B), "chat", b"hi").unwrap();
+    trio.of(A)
+        .send_relayed(now, None, id(B), "chat", b"hi")
+        .unwrap();
     trio.run();
     assert!(trio.told(B).is_empty());
 }
@@ -360,11 +403,11 @@ fn relayed_messages_have_their_burst_and_not_one_more() {
     assert_eq!(u64::try_from(trio.told(B).len()).unwrap(), RELAYED_BURST);
     assert_eq!(trio.of(RELAY).stats().relays_refused, 1);
     let too_long = vec![0; RELAYED_PAYLOAD_LEN_MAX + 1];
-    let sent = trio.of(A).send_relayed(now, id(B), "chat", &too_long);
+    let sent = trio.of(A).send_relayed(now, None, id(B), "chat", &too_long);
     assert!(matches!(sent, Err(OverlayError::PayloadTooLong { .. })));
     assert!(
         trio.of(A)
-            .send_relayed(now, id(B), "chat", &too_long[1..])
+            .send_relayed(now, None, id(B), "chat", &too_long[1..])
             .is_ok()
     );
 }
@@ -373,7 +416,10 @@ fn relayed_messages_have_their_burst_and_not_one_more() {
 fn a_lost_relay_leaves_no_trace_and_its_requests_time_out() {
     let mut trio = Trio::new();
     let now = trio.now;
-    let asked = trio.of(A).request_relayed(now, id(B), "sum", b"").unwrap();
+    let asked = trio
+        .of(A)
+        .request_relayed(now, None, id(B), "sum", b"")
+        .unwrap();
     trio.run();
     trio.told(B);
     trio.is_cut = true;
@@ -403,7 +449,9 @@ fn a_partner_behind_a_relay_is_shown_as_such() {
         trio.of(of)
             .handle_disconnected(now, id(other), crate::LinkEnd { link, cause });
     }
-    trio.of(A).send_relayed(now, id(B), "chat", b"").unwrap();
+    trio.of(A)
+        .send_relayed(now, None, id(B), "chat", b"")
+        .unwrap();
     trio.run();
     let seen = trio.of(A).peers().find(|peer| peer.id == id(B)).unwrap();
     assert_eq!(seen.state, PeerState::Disconnected);

@@ -62,13 +62,13 @@ fn add_second_proof(vectors: &mut Vectors, wire: &Wire) {
 
 /// Both ends of the exchange, and what they agree on.
 fn exchange(wire: &Wire) -> (Vec<u8>, Vec<u8>, [Fresh; 2]) {
-    let [at_initiator, at_responder] = peers(wire);
-    let end = |side, seed: u8, peer, script| {
+    let end = |side, seed: u8, end: &Established, script| {
         let identity = Arc::new(Identity::from_seed([seed; 32]));
-        Rekey::new((side, DUE), &identity, peer, Box::new(Script(script)))
+        let peer = Arc::clone(&end.peer).downcast().unwrap();
+        Rekey::new((side, DUE), &identity, &peer, Box::new(Script(script)))
     };
-    let mut one = end(Side::Initiator, 1, at_initiator, 0x20);
-    let mut two = end(Side::Responder, 2, at_responder, 0x30);
+    let mut one = end(Side::Initiator, 1, &wire.at_initiator, 0x20);
+    let mut two = end(Side::Responder, 2, &wire.at_responder, 0x30);
     one.on_time(Instant::from_nanos(0));
     one.on_time(Instant::from_nanos(1_000_000_000));
     let offer = one.poll().unwrap();
