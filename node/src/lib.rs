@@ -54,7 +54,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use cli::Cli;
 use failure::{Exit, Failure};
@@ -70,7 +70,10 @@ const RUNTIME_GRACE: Duration = Duration::from_millis(300);
 
 /// Runs the program with `args` (the first is the program's own name) and returns its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let mut command = cli::command();
+    let read = command.try_get_matches_from_mut(args);
+    let read = read.and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match read.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
         Err(refused) => {
             // clap's own text: help and version go to stdout, mistakes to stderr.

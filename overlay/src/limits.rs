@@ -180,11 +180,17 @@ pub const TRUST_ENTRIES_MAX: usize = 32;
 pub const TRUST_PER_MINUTE: u64 = 6;
 /// Broadcasts asked for only to see whether they come. One more is not asked for.
 pub const AUDITS_MAX: usize = 64;
-/// Broadcasts received for each one that is asked for again in such a test: what tests cost.
+/// Broadcasts received for each one that is asked for again in such a test: what tests cost while nobody
+/// fails. One test is saved up.
 pub const AUDIT_EVERY: u32 = 32;
-/// Tests that may come at once.
+/// Tests of others that a failure pays for.
+pub const AUDIT_ALARM: u32 = 3;
+/// Tests that may come at once after failures.
 pub const AUDIT_BURST: u32 = 8;
-/// Announcements in a row to a neighbour that says nothing of any broadcast meanwhile, after which that
+/// Tests that a neighbour itself has to pass after a failure that was not excused, or when it was barred and
+/// is not any more. Who drops a fifth passes all of them once in 35 times.
+pub const PROBATION_TESTS: u32 = 16;
+/// Announcements in a row to a neighbour that brings and announces nothing meanwhile, after which that
 /// counts against it.
 pub const MUTE_MAX: u32 = 32;
 /// Copies and announcements of a neighbour that was told nothing meanwhile, after which it is told of one

@@ -58,4 +58,31 @@ dunlin_session::planted_bugs! {
     PingNeverMissed, "ping-never-missed", Overlay,
         "A PING without an answer is not counted.",
         "half-open links";
+    WithheldNotCounted, "withheld-not-counted", Overlay,
+        "A parent that does not push is not blamed.",
+        "free riding; GossipSub v1.1 P3 switched off";
+    BrokenPromiseForgiven, "broken-promise-forgiven", Overlay,
+        "Who announces and does not bring is not blamed.",
+        "announcements without the message (GossipSub v1.1 P7)";
+    ParentNeverExcused, "parent-never-excused", Overlay,
+        "A parent that lacked a broadcast itself is blamed for not pushing it.",
+        "honest nodes below a withholder (ADR 0320)";
+    BarredStaysParent, "barred-stays-parent", Overlay,
+        "Who may not relay any more keeps its places in trees.",
+        "GossipSub v1.1: a score without consequences";
+    HearsayMovesScores, "hearsay-moves-scores", Overlay,
+        "What others say of a peer counts as evidence of its relaying.",
+        "EigenTrust under slander; seed P";
+    HearsayUnbounded, "hearsay-unbounded", Overlay,
+        "What others say moves trust as far as they like.",
+        "seed P: a recommendation without a cap";
+    EvidenceNeverFades, "evidence-never-fades", Overlay,
+        "Evidence counts for ever.",
+        "decay that does nothing";
+    NewLinkForgives, "new-link-forgives", Overlay,
+        "A new link makes a peer a newcomer again.",
+        "whitewashing by reconnecting";
+    ForgeryBlamesOrigin, "forgery-blames-origin", Overlay,
+        "A forged broadcast counts against whose name it bears.",
+        "seed P penalises the claimed sender: framing";
 }

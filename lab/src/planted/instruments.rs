@@ -45,6 +45,7 @@ pub const INSTRUMENTS: &[Instrument] = &[
     instrument("mesh", PEERS, crate::mesh::run),
     instrument("swarm", PEERS, small_swarm),
     instrument("trees", PEERS, crate::mesh::trees::run),
+    instrument("standing", PEERS, crate::mesh::standing::run),
     instrument("fuzz connection_pair", PACKETS, fuzz::connection_pair),
     instrument("fuzz endpoints", PACKETS, fuzz::endpoints),
     instrument("fuzz header", PACKETS, fuzz::header),

@@ -1,8 +1,11 @@
-//! Measures what one peer that sends a hundred times what it may does to the others.
+//! Measures what one peer that sends a hundred times what it may does to the others, or one that has many
+//! names and sends under each as much as it may.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dunlin_overlay::saved::BanSubject;
 use dunlin_overlay::{OverlayConfig, Rate};
 
 use super::report::Distribution;
@@ -20,6 +23,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Bytes of every payload.
 const PAYLOAD: usize = 64;
 
+/// Names of a flooder that has several.
+pub const NAMES: usize = 8;
+
 /// What it sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FloodKind {
@@ -27,6 +33,19 @@ pub enum FloodKind {
     Direct,
     /// Broadcasts that it signs: a hundred times what an origin may send.
     Broadcasts,
+    /// It has [`NAMES`] names, all with addresses in the range of everybody else, and links to the same
+    /// nodes as they; under each it broadcasts as much as an origin may.
+    Names,
+}
+
+impl FloodKind {
+    /// Nodes that the flooder runs.
+    const fn names(self) -> usize {
+        match self {
+            Self::Direct | Self::Broadcasts => 1,
+            Self::Names => NAMES,
+        }
+    }
 }
 
 /// What came of it.
@@ -36,7 +55,7 @@ pub struct Flooded {
     pub sent: u64,
     /// Messages dropped for their sender's rate, by all nodes.
     pub dropped: u64,
-    /// Nodes that banned the flooder.
+    /// Bans of the flooder, under any name.
     pub banned_by: usize,
     /// Bans of anybody else.
     pub honest_bans: usize,
@@ -61,7 +80,7 @@ impl Flooded {
     }
 }
 
-/// A network of `nodes` with one more that floods.
+/// A network of `nodes` with one more that floods, under one name or several.
 ///
 /// # Errors
 /// What must not be.
@@ -71,25 +90,29 @@ pub fn overload(nodes: usize, kind: FloodKind, seed: u64) -> Result<Flooded, Swa
         ..Climate::default()
     };
     let mut swarm = Swarm::new(seed, climate);
-    let flooder = nodes;
-    for node in 0..=nodes {
+    let flooders = nodes..nodes + kind.names();
+    for node in 0..flooders.end {
         let others: Vec<_> = (0..8.min(nodes))
             .filter(|&other| other != node)
             .map(Swarm::address_of)
             .collect();
-        let config = match node == flooder {
+        let is_reckless = flooders.contains(&node) && kind != FloodKind::Names;
+        let config = match is_reckless {
             true => reckless(),
             false => Swarm::config(),
         };
         swarm.add(config, &others)?;
         swarm.run_for(SECOND / 20)?;
     }
-    swarm.judge.ignore(flooder);
+    for flooder in flooders.clone() {
+        swarm.judge.ignore(flooder);
+    }
     swarm.run_for(60 * SECOND)?;
     let mut study = Study {
         swarm,
         rng: Rng::new(seed).split(u64::from(b'f')),
-        flooder,
+        nodes,
+        flooders,
         numbers: 0,
         honest: Vec::new(),
         sent: 0,
@@ -128,7 +151,9 @@ fn reckless() -> OverlayConfig {
 struct Study {
     swarm: Swarm,
     rng: Rng,
-    flooder: usize,
+    /// The honest ones come first.
+    nodes: usize,
+    flooders: Range<usize>,
     numbers: u64,
     /// Broadcasts of the others, by the judge's numbers.
     honest: Vec<usize>,
@@ -146,7 +171,7 @@ impl Study {
 
     /// What each honest node keeps of broadcasts, in bytes.
     fn keeps(&self) -> impl Iterator<Item = usize> {
-        (0..self.flooder).map(|node| self.swarm.overlay(node).gossip_bytes())
+        (0..self.nodes).map(|node| self.swarm.overlay(node).gossip_bytes())
     }
 
     fn weigh(&mut self) {
@@ -169,7 +194,7 @@ impl Study {
     fn measure(&mut self, kind: Option<FloodKind>) -> Result<(), SwarmFailure> {
         let rounds = LENGTH.as_millis() / INTERVAL.as_millis();
         for _ in 0..rounds {
-            let nodes = self.flooder as u64;
+            let nodes = self.nodes as u64;
             let node = usize::try_from(self.rng.below(nodes)).unwrap_or(0);
             self.speak(node)?;
             for _ in 0..10 {
@@ -186,7 +211,7 @@ impl Study {
     /// What the flooder sends in a hundredth of a second, if there is anybody who listens.
     fn flood(&mut self, kind: FloodKind) -> Result<(), SwarmFailure> {
         let config = Swarm::config();
-        let flooder = self.flooder;
+        let flooder = self.flooders.start;
         if self.swarm.judge().peers_of(flooder).next().is_none() {
             return Ok(());
         }
@@ -212,6 +237,17 @@ impl Study {
                     self.sent += u64::from(sent.is_some());
                 }
             }
+            FloodKind::Names => {
+                for flooder in self.flooders.clone() {
+                    // Until its own overlay refuses one more.
+                    while {
+                        let payload = self.payload();
+                        self.swarm.broadcast(flooder, payload)?.is_some()
+                    } {
+                        self.sent += 1;
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -227,11 +263,15 @@ impl Study {
 
     fn finish(self, before_ms: Distribution) -> Flooded {
         let flood_ms = self.latencies();
-        let flooder = self.swarm.id_of(self.flooder);
+        let flooders: Vec<BanSubject> = self
+            .flooders
+            .clone()
+            .map(|flooder| BanSubject::Peer(self.swarm.id_of(flooder)))
+            .collect();
         let (mut banned_by, mut honest_bans) = (0, 0);
-        for node in 0..self.flooder {
+        for node in 0..self.nodes {
             for ban in self.swarm.overlay(node).bans() {
-                if ban.subject == dunlin_overlay::saved::BanSubject::Peer(flooder) {
+                if flooders.contains(&ban.subject) {
                     banned_by += 1;
                 } else {
                     honest_bans += 1;
@@ -240,7 +280,7 @@ impl Study {
         }
         let judge = self.swarm.judge();
         // The flooder itself is not among those who are to hear of it.
-        let expected = self.honest.len() as u64 * (self.flooder as u64 - 1);
+        let expected = self.honest.len() as u64 * (self.nodes as u64 - 1);
         let missing: usize = self
             .honest
             .iter()

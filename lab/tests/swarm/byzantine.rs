@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use dunlin_lab::rng::Ppm;
 use dunlin_lab::seed::{SeedGuard, seeds};
 use dunlin_lab::swarm::Adversary;
 use dunlin_lab::swarm::conduct::{ConductPlan, conduct};
@@ -27,14 +26,7 @@ fn hostile_nodes_lose_the_places_of_parents_whatever_they_do() {
             let run = conduct(plan, seed).expect("sound");
             println!("{name}: {run:?}");
             assert!(run.before.pairs > 50 || matches!(adversary, Adversary::Whitewash(_)));
-            // Who does well in four of five cases keeps some places for longer (docs/overlay.md, chapter 8).
-            let least = match adversary {
-                Adversary::Drop(share) if share == Ppm::percent(20) => 0.6,
-                // 126 of 133 pairs here; with 60 nodes it was above 95 % (the same chapter).
-                Adversary::Mute => 0.93,
-                _ => 0.95,
-            };
-            assert!(run.end.no_parent >= least, "{name}: {run:?}");
+            assert!(run.end.no_parent >= 0.95, "{name}: {run:?}");
             assert_eq!(run.delivered, run.expected, "{name}: {run:?}");
             assert!(run.false_bans <= 0.0001, "{name}: {run:?}");
             assert!(run.hearsay <= 0.05 + 1e-9, "{name}: {run:?}");

@@ -21,7 +21,7 @@ pub struct LabArgs {
 #[derive(Subcommand, Debug)]
 pub enum LabAction {
     /// Name every scenario that ships with the program
-    List,
+    List(ListArgs),
     /// Print the file of a scenario, to read or to change
     Show(ShowArgs),
     /// Run a scenario: table in the terminal, results.csv, results.json, report.html
@@ -38,6 +38,14 @@ pub enum LabAction {
     Record(RecordArgs),
 }
 
+/// `dunlin lab list`.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ListArgs {
+    /// Print JSON: a list with an object for each scenario
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `dunlin lab record`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -46,7 +54,8 @@ Example:
   dunlin simulate --recorded net.jsonl
 
 Nodes join during the first half, one broadcasts each second, and after three quarters of the time one
-node in fifty is gone.")]
+node in fifty is gone. A thousand nodes take about 15 seconds and 200 MB of memory, ten thousand ten times
+that, whatever the time. When it is stopped with Ctrl-C, what was written so far can be played.")]
 pub struct RecordArgs {
     /// The file to write
     #[arg(value_name = "FILE")]
@@ -186,6 +195,9 @@ pub struct CompareArgs {
     /// Results (results.json, or the folder it is in), names of scenarios, or files
     #[arg(value_name = "RESULT|SCENARIO", num_args = 2.., required = true)]
     pub sides: Vec<String>,
+    /// Print JSON: a list with an object for each line of the table
+    #[arg(long)]
+    pub json: bool,
     /// Which runs of those that are scenarios.
     #[command(flatten)]
     pub sweep: SweepArgs,

@@ -5,6 +5,7 @@ pub mod carrier;
 pub mod config;
 pub mod control;
 pub mod controller;
+mod examples;
 pub mod id;
 pub mod lab;
 pub mod trace;
@@ -22,6 +23,7 @@ use address::PeerAddress;
 use carrier::Carriers;
 pub use config::StartArgs;
 use controller::Controllers;
+pub use examples::command;
 use id::{IdArgs, KeyArgs};
 use values::{Percent, Rate};
 
@@ -127,7 +129,7 @@ A file that exists and differs is never overwritten. What an interruption left b
 (NAME.dunlin-part) is continued when the same file is sent again.")]
 pub struct RecvArgs {
     /// Address to listen on; port 0 lets the system choose
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:4600")]
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:4600", value_parser = values::ip_and_port)]
     pub listen: SocketAddr,
     /// Folder to put the files into; made when missing
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -201,7 +203,7 @@ pub enum BenchEnd {
 #[derive(Args, Debug)]
 pub struct BenchServerArgs {
     /// Address to listen on; port 0 lets the system choose
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4601")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4601", value_parser = values::ip_and_port)]
     pub listen: SocketAddr,
     /// How clients may come, at the same port
     #[arg(long, value_enum, default_value_t = Carriers::Race)]
@@ -299,7 +301,7 @@ The options apply to each direction by itself. The same seed gives the same fate
 n-th packet of a direction.")]
 pub struct RelayArgs {
     /// Address that clients send to; port 0 lets the system choose
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = values::ip_and_port)]
     pub listen: SocketAddr,
     /// Where the packets go on to
     #[arg(long, value_name = "ADDR")]
@@ -348,7 +350,6 @@ pub struct RelayArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split_whitespace())
@@ -356,7 +357,7 @@ mod tests {
 
     #[test]
     fn the_command_table_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -401,7 +402,8 @@ mod tests {
             "dunlin bench server --listen [::1]:0 --plain",
             "dunlin bench client h:1 --mode rr --seconds 2 --json",
             "dunlin bench client h:1 --mode idle --at-once 16384 --no-gso",
-            "dunlin trace logs --html page.html",
+            "dunlin trace logs --html page.html --json",
+            "dunlin lab list --json",
             "dunlin send --qlog d --pcap f --keylog k file 127.0.0.1:4600",
             "dunlin id",
             "dunlin id --data-dir d",

@@ -32,4 +32,7 @@ pub struct TraceCommandArgs {
     /// Draw window, round-trip time, bytes in flight, goodput and sequence into this file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Print JSON: a list with an object for each connection
+    #[arg(long)]
+    pub json: bool,
 }

@@ -35,6 +35,8 @@ pub(super) async fn run(
     traces: Traces,
     shutdown: Shutdown,
 ) -> Result<(), Failure> {
+    // Who has read the address below may send it at once.
+    let hangup = Hangup::listen()?;
     let config = configuration(&args, verbosity)?;
     let logs = Logs::start(&config.log);
     let data_dir = DataDir::open(config.data_dir.as_deref())?;
@@ -74,6 +76,7 @@ pub(super) async fn run(
         config,
         logs,
         node,
+        hangup,
         supervisor: Supervisor::from_environment(),
     };
     let _discovery = running.node.discover(running.config.discovery());
@@ -202,6 +205,7 @@ struct Running {
     config: Config,
     logs: Logs,
     node: Node,
+    hangup: Hangup,
     supervisor: Supervisor,
 }
 
@@ -213,14 +217,13 @@ impl Running {
         control: &Control,
         shutdown: &Shutdown,
     ) -> Result<(), Failure> {
-        let mut hangup = Hangup::listen()?;
         let mut tell_left_out = tokio::time::interval(TELL_EVERY);
         self.tell_ready();
         loop {
             tokio::select! {
                 // Ctrl-C is how a node is meant to end.
                 () = shutdown.requested() => break,
-                () = hangup.next() => {
+                () = self.hangup.next() => {
                     self.supervisor.reloading();
                     self.reload().await;
                     self.tell_ready();

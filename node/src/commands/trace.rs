@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use dunlin_lab::plot::{DrawError, Page, Recording, Table, charts_of};
+use serde_json::{Value, json};
 
 use crate::cli::trace::TraceCommandArgs;
 use crate::commands::{note, print_line};
@@ -28,7 +29,12 @@ pub(super) fn run(args: &TraceCommandArgs) -> Result<(), Failure> {
         logs.push((path, summary, recording));
     }
     let rows: Vec<_> = logs.iter().map(row).collect();
-    print_line(&aligned(&rows))?;
+    if args.json {
+        let all: Vec<_> = logs.iter().map(object).collect();
+        print_line(&Value::from(all).to_string())?;
+    } else {
+        print_line(&aligned(&rows))?;
+    }
     for (path, summary, _) in &logs {
         if summary.events_lost > 0 {
             note(&format!(
@@ -92,6 +98,30 @@ fn row((path, summary, _): &Log) -> Vec<String> {
             None => "open".into(),
         },
     ]
+}
+
+/// A line of the table for programs, with the units in the names.
+fn object((path, summary, _): &Log) -> Value {
+    let millis = |nanos: Option<u64>| nanos.map(|nanos| nanos as f64 / 1e6);
+    let [sent, received, dropped] = summary.packets;
+    let [lost, spurious] = summary.losses;
+    json!({
+        "log": path.to_string_lossy(),
+        "role": summary.role,
+        "remote": summary.remote,
+        "duration_ms": millis(Some(summary.duration_ns)),
+        "packets_sent": sent,
+        "packets_received": received,
+        "packets_dropped": dropped,
+        "packets_lost": lost,
+        "losses_spurious": spurious,
+        "rtt_min_ms": millis(summary.rtt_ns[0]),
+        "rtt_ms": millis(summary.rtt_ns[1]),
+        "window_max_bytes": summary.window_max,
+        "goodput_bits_per_second": summary.goodput(),
+        "events_lost": summary.events_lost,
+        "end": summary.ending,
+    })
 }
 
 /// Columns of equal width.

@@ -270,6 +270,10 @@ pub struct Changed {
     pub subject: String,
     /// Whether there was anything to change.
     pub changed: bool,
+    /// The disk does not take it: it will be lost with the process. Missing: it is on the disk, or is not meant
+    /// to be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_only_in_memory: bool,
 }
 
 /// A ban to pronounce.

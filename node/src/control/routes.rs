@@ -228,6 +228,7 @@ async fn stop(State(node): State<Shared>) -> Json<Changed> {
     Json(Changed {
         subject: node.node().id().to_string(),
         changed: true,
+        is_only_in_memory: false,
     })
 }
 

@@ -197,7 +197,7 @@ const ROWS: &[Row] = &[
     row(
         "lab list",
         "every_scenario_of_the_library_is_listed_and_shown",
-        "",
+        "every_scenario_of_the_library_is_listed_and_shown",
         USAGE,
     ),
     row(
@@ -227,7 +227,7 @@ const ROWS: &[Row] = &[
     row(
         "lab compare",
         "a_run_ends_with_a_table_and_a_report_and_repeats_to_the_byte",
-        "",
+        "a_run_ends_with_a_table_and_a_report_and_repeats_to_the_byte",
         "mistakes_of_the_laboratory_are_told_for_each_of_its_commands",
     ),
     row(
@@ -245,7 +245,7 @@ const ROWS: &[Row] = &[
     row(
         "trace",
         "trace_prints_a_table_and_draws_a_page",
-        "",
+        "trace_prints_a_table_and_draws_a_page",
         "traces_that_cannot_be_written_are_told_in_a_sentence",
     ),
     row(

@@ -5,8 +5,8 @@
 
 use std::process::Command;
 
-use crate::control::told;
-use crate::process::{Finished, Lab, Running, STOP_LIMIT, dunlin, run};
+use crate::control::{ask, told};
+use crate::process::{DEADLINE, Finished, Lab, Running, STOP_LIMIT, dunlin, run, until};
 
 /// Starts a node on file systems that hold 1, 2, … pages of 4 KiB and nothing else, then gives it room and
 /// starts it again. Prints for each: pages, code and last words of the first start, code of the second,
@@ -125,6 +125,44 @@ fn what_a_node_has_is_untouched_by_a_start_without_room() {
     let id = |line: &str| line.split_once('@').unwrap().0.to_owned();
     assert_eq!(id(&node.line()), id(&line));
     assert!(told(&lab, "data", &["peer", "bans"]).contains("192.0.2.0/24"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_ban_that_the_disk_does_not_take_is_told_to_who_asked_for_it() {
+    let lab = Lab::new();
+    let mut command = Command::new("sh");
+    let line = "trap '' XFSZ; exec \"$0\" start --host 127.0.0.1 --port 0 --data-dir \"$1\"";
+    command.args(["-c", line, env!("CARGO_BIN_EXE_dunlin")]);
+    let mut node = Running::start(command.arg(lab.path("data")));
+    node.line();
+    let limit = |bytes: &str| {
+        let mut command = Command::new("prlimit");
+        command.arg("--pid").arg(node.id().to_string());
+        command.arg(format!("--fsize={bytes}:"));
+        command.status().is_ok_and(|status| status.success())
+    };
+    if !limit("0") {
+        eprintln!("skipped: prlimit (util-linux) is not installed");
+        return;
+    }
+    let banned = ask(&lab, "data", &["peer", "ban", "192.0.2.1"]);
+    assert_eq!(banned.code, Some(0), "{banned:?}");
+    let lost = "the disk does not take it: it holds until the node ends";
+    assert!(banned.stderr.contains(lost), "{banned:?}");
+    assert!(limit("unlimited"));
+    let told_so = || node.stderr().contains("is written again");
+    assert!(until(DEADLINE, told_so), "{}", node.stderr());
+    let banned = ask(&lab, "data", &["peer", "ban", "192.0.2.2"]);
+    assert_eq!(banned.stderr, "", "{banned:?}");
+    node.kill();
+    let mut node = start(&lab);
+    node.line();
+    let bans = told(&lab, "data", &["peer", "bans"]);
+    assert!(
+        bans.contains("192.0.2.1") && bans.contains("192.0.2.2"),
+        "{bans}"
+    );
 }
 
 #[test]

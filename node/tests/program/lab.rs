@@ -51,6 +51,24 @@ fn every_scenario_of_the_library_is_listed_and_shown() {
         let show = run(dunlin().args(["lab", "show", name]));
         assert!(show.stdout.contains(&format!("name = \"{name}\"")));
     }
+    let told = run(dunlin().args(["lab", "list", "--json"]));
+    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let of = |name: &str| {
+        let mut scenarios = told.as_array().unwrap().iter();
+        scenarios
+            .find(|one| one["scenario"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        told.as_array().unwrap().len(),
+        list.stdout.lines().count() - 3
+    );
+    assert!(of("matrix")["cases"].as_u64().unwrap() > 100, "{told}");
+    assert!(
+        of("bulk")["title"].as_str().unwrap().contains("Bulk"),
+        "{told}"
+    );
     let unknown = run(dunlin().args(["lab", "show", "torure"]));
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.sentence().contains("did you mean \"torture\"?"));
@@ -94,6 +112,12 @@ fn a_run_ends_with_a_table_and_a_report_and_repeats_to_the_byte() {
         .arg(lab.path("b"));
     let compared = run(&mut compare);
     assert!(compared.stdout.contains("1.000"), "{}", compared.stdout);
+    let told = run(compare.arg("--json"));
+    let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let lines = told.as_array().unwrap();
+    let cells = |line: &serde_json::Value| line.as_object().unwrap().len();
+    assert!(!lines.is_empty() && lines.iter().all(|line| cells(line) == cells(&lines[0])));
+    assert!(told.to_string().contains("\"1.000\""), "{told}");
 }
 
 #[test]

@@ -133,6 +133,26 @@ fn trace_prints_a_table_and_draws_a_page() {
     let closed_by = lines[1].split_whitespace().next_back().unwrap();
     assert!(lines[1].contains(" client "), "{}", lines[1]);
     assert!(["local", "peer"].contains(&closed_by), "{}", lines[1]);
+    let mut command = dunlin();
+    command.arg("trace").arg(lab.path("sender-qlog"));
+    let told = run(command.arg("--json"));
+    let told: Value = serde_json::from_str(&told.stdout).unwrap();
+    let connection = &told.as_array().unwrap()[0];
+    assert_eq!(connection["role"], "client", "{told}");
+    let name = connection["log"].as_str().unwrap();
+    assert!(name.ends_with(".sqlog"), "{told}");
+    for figure in [
+        "packets_sent",
+        "duration_ms",
+        "window_max_bytes",
+        "goodput_bits_per_second",
+    ] {
+        assert!(
+            connection[figure].as_f64().unwrap() > 0.0,
+            "{figure}: {told}"
+        );
+    }
+    assert_eq!(connection["end"], closed_by);
     let html = fs::read_to_string(page).unwrap();
     for chart in [
         "Congestion window",

@@ -63,6 +63,21 @@ fn terminal() -> (File, File) {
     (File::from(ours), theirs)
 }
 
+/// What a command writes to a terminal.
+#[cfg(unix)]
+fn on_terminal(command: &mut std::process::Command) -> String {
+    let (mut ours, theirs) = terminal();
+    let status = command.stdout(theirs).stderr(Stdio::null()).status();
+    assert_eq!(status.unwrap().code(), Some(0));
+    let (mut shown, mut part) = (Vec::new(), [0; 4_096]);
+    // Reading fails when all of it was read and nobody holds the other end any more.
+    command.stdout(Stdio::null());
+    while let Ok(length @ 1..) = std::io::Read::read(&mut ours, &mut part) {
+        shown.extend_from_slice(&part[..length]);
+    }
+    String::from_utf8(shown).unwrap()
+}
+
 #[cfg(unix)]
 #[test]
 fn on_a_terminal_the_network_stays_until_ctrl_c_and_says_how_to_ask_it() {
@@ -166,6 +181,15 @@ fn a_network_that_stays_has_a_map_of_all_its_nodes_and_one_log() {
     }
     assert_eq!(logs(&["--level", "error"]), "", "all is well");
     assert!(!notes.contains("peer up"), "stderr stays quiet: {notes}");
+    let mut list = dunlin();
+    list.args(["peer", "list", "--data-dir", data]);
+    let shown = on_terminal(list.env_remove("NO_COLOR").env("TERM", "xterm"));
+    assert!(shown.contains("\u{1b}["), "in colour: {shown}");
+    let shown = on_terminal(list.env("NO_COLOR", "1"));
+    assert!(
+        shown.contains("Connected") && !shown.contains('\u{1b}'),
+        "{shown}"
+    );
     logs(&["--set", "dunlin_node=debug"]);
     assert!(until(DEADLINE, || logs(&["-n", "100"]).contains("DEBUG")));
 }

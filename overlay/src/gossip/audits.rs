@@ -1,10 +1,11 @@
 //! Asking for what is here already, to see whether it comes.
 //!
-//! A neighbour is relied upon only where it is the parent or the first to announce what is missing. Of
-//! the others nothing would be learnt until they are needed. So one of [`AUDIT_EVERY`] broadcasts is
-//! asked for again, of a neighbour that announces it and of which least was seen lately. It cannot tell
-//! such a question from an earnest one. Each time that a tree fails or a promise is broken one test more
-//! is paid for: where somebody withholds, others may as well, and where nobody does tests stay rare.
+//! A parent whose origins seldom speak is seldom relied upon, and might withhold for long. So one of
+//! [`AUDIT_EVERY`] broadcasts is asked for again, of a neighbour that announces it and was not relied upon
+//! lately; of one that is nobody's parent more seldom. It cannot tell such a question from an earnest one.
+//! Each time that a tree fails or a promise is broken [`AUDIT_ALARM`] tests more are paid for: where somebody
+//! withholds, others may as well, and where nobody does tests stay rare. Who is on probation
+//! ([`super::conduct`]) is tested at the cost of nobody else.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use core::time::Duration;
 use dunlin_session::NodeId;
 
 use crate::Instant;
-use crate::limits::{AUDIT_BURST, AUDIT_EVERY, AUDITS_MAX};
+use crate::limits::{AUDIT_ALARM, AUDIT_BURST, AUDIT_EVERY, AUDITS_MAX};
 use crate::types::ShortId;
 
 /// Tests under way, and how many more there may be.
@@ -26,12 +27,12 @@ pub(crate) struct Audits {
 impl Audits {
     /// One more broadcast came.
     pub(crate) fn on_news(&mut self) {
-        self.credit = (self.credit + 1).min(AUDIT_EVERY * AUDIT_BURST);
+        self.credit += u32::from(self.credit < AUDIT_EVERY);
     }
 
     /// Somebody did not bring what it should.
     pub(crate) fn on_alarm(&mut self) {
-        self.credit = (self.credit + AUDIT_EVERY).min(AUDIT_EVERY * AUDIT_BURST);
+        self.credit = (self.credit + AUDIT_ALARM * AUDIT_EVERY).min(AUDIT_EVERY * AUDIT_BURST);
     }
 
     /// Whether there may be one more.
@@ -39,17 +40,20 @@ impl Audits {
         self.credit >= AUDIT_EVERY && self.open.len() < AUDITS_MAX
     }
 
-    /// `peer` is asked for this. False: somebody is being asked for it already, or too many are.
+    /// `peer` is asked for this; if it owes the test, that costs no other one. False: somebody is being
+    /// asked for it already, or too many are.
     pub(crate) fn begin(
         &mut self,
         now: Instant,
         id: ShortId,
         peer: NodeId,
         patience: Duration,
+        is_owed: bool,
     ) -> bool {
-        let begins = self.may_begin() && !self.open.contains_key(&id);
+        let has_room = self.open.len() < AUDITS_MAX && !self.open.contains_key(&id);
+        let begins = has_room && (is_owed || self.may_begin());
         if begins {
-            self.credit -= AUDIT_EVERY;
+            self.credit -= if is_owed { 0 } else { AUDIT_EVERY };
             self.open.insert(id, (peer, now + patience));
         }
         begins
@@ -101,24 +105,39 @@ mod tests {
     }
 
     #[test]
-    fn one_of_many_broadcasts_is_a_test_and_tests_are_not_saved_up_without_end() {
+    fn one_of_many_broadcasts_is_a_test_and_one_test_is_saved_up() {
         let mut audits = Audits::default();
         let patience = Duration::from_millis(500);
-        assert!(!audits.begin(Instant::ZERO, id(0), peer(1), patience));
-        (0..AUDIT_EVERY * (AUDIT_BURST + 5)).for_each(|_| audits.on_news());
-        let begun = (0..100).filter(|&n| audits.begin(Instant::ZERO, id(n), peer(1), patience));
-        assert_eq!(u32::try_from(begun.count()).unwrap(), AUDIT_BURST);
+        assert!(!audits.begin(Instant::ZERO, id(0), peer(1), patience, false));
+        (0..AUDIT_EVERY * 5).for_each(|_| audits.on_news());
+        assert!(audits.begin(Instant::ZERO, id(1), peer(1), patience, false));
+        assert!(!audits.begin(Instant::ZERO, id(2), peer(1), patience, false));
     }
 
     #[test]
-    fn an_alarm_pays_for_a_test_and_alarms_are_not_saved_up_either() {
+    fn a_test_that_is_owed_costs_no_other_one() {
+        let mut audits = Audits::default();
+        let patience = Duration::from_millis(500);
+        assert!(audits.begin(Instant::ZERO, id(1), peer(1), patience, true));
+        assert!(!audits.begin(Instant::ZERO, id(1), peer(2), patience, true));
+        (0..AUDIT_EVERY).for_each(|_| audits.on_news());
+        assert!(audits.begin(Instant::ZERO, id(2), peer(1), patience, true));
+        assert!(audits.begin(Instant::ZERO, id(3), peer(1), patience, false));
+    }
+
+    #[test]
+    fn an_alarm_pays_for_tests_and_alarms_are_not_saved_up_without_end() {
         let mut audits = Audits::default();
         let patience = Duration::from_millis(500);
         audits.on_alarm();
-        assert!(audits.begin(Instant::ZERO, id(1), peer(1), patience));
-        assert!(!audits.begin(Instant::ZERO, id(2), peer(1), patience));
+        for n in 0..AUDIT_ALARM {
+            let n = u8::try_from(n).unwrap();
+            assert!(audits.begin(Instant::ZERO, id(n), peer(1), patience, false));
+        }
+        assert!(!audits.begin(Instant::ZERO, id(200), peer(1), patience, false));
         (0..100).for_each(|_| audits.on_alarm());
-        let begun = (3..100).filter(|&n| audits.begin(Instant::ZERO, id(n), peer(1), patience));
+        let begun =
+            (3..100).filter(|&n| audits.begin(Instant::ZERO, id(n), peer(1), patience, false));
         assert_eq!(u32::try_from(begun.count()).unwrap(), AUDIT_BURST);
     }
 
@@ -129,7 +148,9 @@ mod tests {
         let mut begun = 0;
         for n in 0..200_u8 {
             (0..AUDIT_EVERY).for_each(|_| audits.on_news());
-            begun += usize::from(audits.begin(Instant::ZERO, id(n), peer(1), patience));
+            // Owed or not.
+            let is_owed = n % 2 == 0;
+            begun += usize::from(audits.begin(Instant::ZERO, id(n), peer(1), patience, is_owed));
         }
         assert_eq!((begun, audits.len()), (AUDITS_MAX, AUDITS_MAX));
     }
@@ -137,13 +158,13 @@ mod tests {
     #[test]
     fn only_who_was_asked_answers_and_who_does_not_is_found() {
         let mut audits = Audits::default();
-        (0..AUDIT_EVERY * 2).for_each(|_| audits.on_news());
+        audits.on_alarm();
         let patience = Duration::from_millis(500);
-        assert!(audits.begin(Instant::ZERO, id(1), peer(1), patience));
-        assert!(!audits.begin(Instant::ZERO, id(1), peer(2), patience));
+        assert!(audits.begin(Instant::ZERO, id(1), peer(1), patience, false));
+        assert!(!audits.begin(Instant::ZERO, id(1), peer(2), patience, false));
         assert!(!audits.on_copy(&id(1), peer(2)));
         assert!(audits.on_copy(&id(1), peer(1)) && !audits.on_copy(&id(1), peer(1)));
-        assert!(audits.begin(Instant::ZERO, id(2), peer(2), patience));
+        assert!(audits.begin(Instant::ZERO, id(2), peer(2), patience, false));
         let due = audits.next_deadline().expect("one is under way");
         assert_eq!(due, Instant::ZERO + patience);
         assert_eq!(audits.overdue(due), [peer(2)]);

@@ -2,7 +2,12 @@
 //!
 //! A heartbeat in which a neighbour was relied upon counts as one observation, by the share of what it
 //! did well: so neither a flood of small broadcasts nor a single one changes what withholding costs. It is
-//! counted when the next one has passed too, because an excuse may come later than the blame.
+//! counted when the next one has passed too, because an excuse may come later than the blame. A promise
+//! that was broken is no matter of shares: nobody has to promise anything.
+//!
+//! Who has withheld something is on *probation*: it owes so many tests ([`PROBATION_TESTS`]), each of which
+//! asks it for a broadcast that it announces. A single failure says little of a neighbour that serves well
+//! four times of five; the tests that follow say the rest within seconds, at any rate of broadcasts.
 
 use std::collections::VecDeque;
 
@@ -10,7 +15,9 @@ use core::time::Duration;
 
 use crate::Instant;
 use crate::bucket::TokenBucket;
-use crate::limits::{ANNOUNCED_MAX, GIVEN_MAX, MUTE_MAX, OWED_MAX, TRUST_PER_MINUTE};
+use crate::limits::{
+    ANNOUNCED_MAX, GIVEN_MAX, MUTE_MAX, OWED_MAX, PROBATION_TESTS, TRUST_PER_MINUTE,
+};
 use crate::reputation::Evidence;
 use crate::reputation::evidence::{BROKEN, MUTE, WITHHELD};
 use crate::types::ShortId;
@@ -45,6 +52,8 @@ pub(crate) struct Conduct {
     owed: u32,
     /// What it announced lately, the oldest first.
     announced: VecDeque<ShortId>,
+    /// Tests that it has yet to pass.
+    tests_owed: u32,
     /// When it was last relied upon.
     pub(crate) relied_at: Option<Instant>,
     /// Messages about trust that it may still send.
@@ -82,9 +91,13 @@ impl Occasions {
             return None;
         }
         let of = |count: u32| f64::from(count) / f64::from(occasions);
+        let against = match self.broken {
+            0 => of(self.withheld) * WITHHELD + of(self.mute) * MUTE,
+            _ => BROKEN,
+        };
         Some(Heartbeat {
             favour: of(self.brought),
-            against: of(self.withheld) * WITHHELD + of(self.broken) * BROKEN + of(self.mute) * MUTE,
+            against,
             evidence: Evidence::Relay {
                 brought: self.brought,
                 withheld: self.withheld,
@@ -106,6 +119,7 @@ impl Conduct {
             given_since: None,
             owed: 0,
             announced: VecDeque::new(),
+            tests_owed: 0,
             relied_at: None,
             trust: TokenBucket::new(now, TRUST_PER_MINUTE, TRUST_PER_MINUTE * TRUST_COST),
             trust_asked: None,
@@ -140,7 +154,23 @@ impl Conduct {
         self.relied_at = Some(now);
     }
 
-    /// It said something of a broadcast: had it, wanted it, brought it.
+    /// It is on probation.
+    pub(crate) const fn on_probation(&mut self) {
+        self.tests_owed = PROBATION_TESTS;
+    }
+
+    /// Whether it has yet to pass tests.
+    pub(crate) const fn owes_a_test(&self) -> bool {
+        self.tests_owed > 0
+    }
+
+    /// One of the tests that it owes begins.
+    pub(crate) const fn on_test(&mut self) {
+        self.tests_owed = self.tests_owed.saturating_sub(1);
+    }
+
+    /// It showed that it has a broadcast: announced it or brought it. Who only asks and prunes is mute: an
+    /// honest node announces something back ([`Self::owes_a_word`]).
     pub(crate) const fn on_word(&mut self) {
         (self.told, self.given, self.given_since) = (0, 0, None);
     }
@@ -192,6 +222,9 @@ impl Conduct {
     /// `None`: the neighbour was not relied upon in it.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Heartbeat> {
         let heartbeat = self.past.heartbeat();
+        if self.past.withheld > 0 {
+            self.on_probation();
+        }
         self.past = core::mem::replace(&mut self.present, Occasions::new(now));
         heartbeat
     }
@@ -229,6 +262,36 @@ mod tests {
             assert!((heartbeat.against - 0.5 * WITHHELD).abs() < 1e-12);
         }
         assert_eq!(conduct.take(at(4)), None, "counted once");
+    }
+
+    #[test]
+    fn a_broken_promise_counts_whole_however_many_were_kept() {
+        let mut conduct = Conduct::new(Instant::ZERO);
+        (0..99).for_each(|_| conduct.on_brought(Instant::ZERO));
+        conduct.on_broken(Instant::ZERO);
+        conduct.take(at(1));
+        let heartbeat = conduct.take(at(2)).expect("relied upon");
+        assert!((heartbeat.favour - 0.99).abs() < 1e-12);
+        assert!((heartbeat.against - BROKEN).abs() < 1e-12);
+    }
+
+    #[test]
+    fn who_withholds_owes_so_many_tests_and_who_is_excused_none() {
+        let mut conduct = Conduct::new(at(0));
+        conduct.on_withheld(at(1));
+        conduct.on_excused(at(1));
+        conduct.take(at(2));
+        conduct.take(at(3));
+        assert!(!conduct.owes_a_test());
+        conduct.on_withheld(at(3));
+        conduct.take(at(4));
+        assert!(!conduct.owes_a_test(), "there may be an excuse");
+        conduct.take(at(5));
+        (0..PROBATION_TESTS).for_each(|_| {
+            assert!(conduct.owes_a_test());
+            conduct.on_test();
+        });
+        assert!(!conduct.owes_a_test());
     }
 
     #[test]

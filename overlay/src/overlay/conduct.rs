@@ -16,6 +16,7 @@ use crate::event::{Event, LinkEndCause};
 use crate::gossip::mask::Slot;
 use crate::limits::TREE_ORIGINS_MAX;
 use crate::peers::state::StateReason;
+use crate::planted::{self, Bug};
 use crate::reputation::evidence::{self, Component, Evidence, Interaction};
 use crate::reputation::standing::Standing;
 use crate::reputation::{Reputation, ReputationConfig};
@@ -201,9 +202,14 @@ impl Overlay {
         };
         let was_barred = core::mem::replace(&mut neighbour.is_barred, !may_relay);
         let slot = neighbour.slot;
+        if was_barred && may_relay {
+            neighbour.conduct.on_probation();
+        }
         if !may_relay && !was_barred {
             self.counters.barred += 1;
-            self.dismiss(now, peer, slot);
+            if !planted::is(Bug::BarredStaysParent) {
+                self.dismiss(now, peer, slot);
+            }
         }
     }
 
@@ -256,8 +262,13 @@ impl Overlay {
     /// A peer is connected: what is remembered of it holds again.
     pub(super) fn on_conduct_known(&mut self, now: Instant, peer: NodeId) {
         let live = &self.live;
-        self.reputations
+        let config = *self.reputations.config();
+        let standing = self
+            .reputations
             .meet(now, peer, |peer| live.contains_key(peer));
+        if planted::is(Bug::NewLinkForgives) {
+            *standing = Standing::new(now, &config);
+        }
         self.bar_or_admit(now, peer);
         self.enforce(now, peer, false);
     }

@@ -99,7 +99,6 @@ impl Overlay {
         let Some(keys) = short_ids(want.ids, WANT_MAX) else {
             return self.on_malformed_list(now, peer);
         };
-        self.on_word(&peer);
         for key in keys {
             self.excuse(peer, key);
             let gossip = &mut self.gossip;

@@ -252,7 +252,6 @@ impl Overlay {
             return;
         };
         let (slot, is_barred) = (neighbour.slot, neighbour.is_barred);
-        self.on_word(&peer);
         let changes = prune.iter().map(|origin| (origin, true));
         let changes = changes.chain(graft.iter().map(|origin| (origin, false)));
         for (origin, is_lazy) in changes {
@@ -311,8 +310,8 @@ impl Overlay {
         let ours = held.arrived.as_nanos();
         let gain = u64::try_from(SHORTCUT_MIN.as_nanos()).unwrap_or(u64::MAX);
         let came_from_parent = held.from.is_some() && held.from == tree.parent;
-        // A claim to be fast is followed of who has brought something before.
-        let is_known = self.reputations.has_delivered(&peer);
+        // A claim to be fast is followed of who has brought something before, and has not failed lately.
+        let is_known = self.reputations.has_proven_itself(&peer);
         if is_known
             && came_from_parent
             && pushed.saturating_add(gain) <= ours

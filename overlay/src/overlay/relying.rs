@@ -16,13 +16,16 @@ use super::Overlay;
 use crate::Instant;
 use crate::gossip::conduct::Heartbeat;
 use crate::gossip::mask::Slot;
-use crate::limits::AUDIT_EVERY;
+use crate::planted::{self, Bug};
 use crate::reputation::evidence::{self, Component, Evidence};
 use crate::types::ShortId;
 use crate::wire::{Announce, Message, Want, joined_announced, joined_ids};
 
-/// A neighbour that served so lately need not be tested.
-const SEEN_LATELY: Duration = Duration::from_secs(5);
+/// A parent that was relied upon so lately need not be tested.
+const PARENT_EVERY: Duration = Duration::from_secs(2);
+/// Nor need anybody else, on whom nothing depends. Who is barred comes back by passing such tests: after
+/// minutes of good conduct.
+const OTHER_EVERY: Duration = Duration::from_secs(20);
 /// Larger broadcasts are not asked for twice.
 const AUDIT_LEN_MAX: usize = 2_048;
 
@@ -101,6 +104,7 @@ impl Overlay {
         let culprit = neighbours.holder(parent).filter(|&of| of != peer)?;
         let neighbour = neighbours.get_mut(&culprit)?;
         let is_excused = neighbour.conduct.has_announced(&key);
+        let is_excused = is_excused || planted::is(Bug::WithheldNotCounted);
         if neighbour.is_silent() || neighbour.is_spent(now) || is_excused {
             return None;
         }
@@ -157,7 +161,9 @@ impl Overlay {
         neighbour.conduct.on_announced(key);
         let held = self.gossip.store.get(&key);
         let is_blamed = held.is_some_and(|held| held.blamed == Some(neighbour.slot));
-        if held.is_some() && neighbour.conduct.owes_a_word(1) {
+        // Also where the application did not let it be passed on: its announcer has it.
+        let is_here = held.is_some() || self.seen.has(&key);
+        if is_here && neighbour.conduct.owes_a_word(1) {
             self.say_that_it_is_here(now, peer, key);
         }
         if is_blamed {
@@ -167,6 +173,9 @@ impl Overlay {
 
     /// The parent that was blamed for a broadcast turns out to have lacked it as well.
     pub(super) fn excuse(&mut self, peer: NodeId, key: ShortId) {
+        if planted::is(Bug::ParentNeverExcused) {
+            return;
+        }
         let gossip = &mut self.gossip;
         let neighbour = gossip.neighbours.get_mut(&peer);
         if let (Some(held), Some(neighbour)) = (gossip.store.get_mut(&key), neighbour)
@@ -191,10 +200,10 @@ impl Overlay {
         for peer in peers {
             self.counters.promises_broken += 1;
             self.gossip.audits.on_alarm();
-            let mut is_strained = false;
+            let mut is_strained = planted::is(Bug::BrokenPromiseForgiven);
             if let Some(live) = self.live.get_mut(&peer) {
                 live.counters.promises_broken += 1;
-                is_strained = live.meter.is_strained(now);
+                is_strained |= live.meter.is_strained(now);
             }
             if !is_strained
                 && let Some(neighbour) = self.gossip.neighbours.get_mut(&peer)
@@ -218,31 +227,39 @@ impl Overlay {
     /// A neighbour announces what is here: perhaps it is asked whether it would bring it.
     pub(super) fn audit_perhaps(&mut self, now: Instant, peer: NodeId, key: ShortId) {
         let gossip = &mut self.gossip;
-        if !gossip.audits.may_begin() {
-            return;
-        }
-        let is_short = |len: usize| len <= AUDIT_LEN_MAX;
-        let held = gossip.store.get(&key).map(|held| held.message.len());
-        let neighbour = gossip.neighbours.get(&peer);
-        let (Some(len), Some(neighbour)) = (held, neighbour) else {
+        let Some(neighbour) = gossip.neighbours.get_mut(&peer) else {
             return;
         };
-        let lately = neighbour.conduct.relied_at;
-        let is_known = lately.is_some_and(|at| now < at + SEEN_LATELY);
-        // Of whom much is known, nothing is learnt by one more.
-        let is_proven = self.reputations.relay_evidence(&peer) > f64::from(AUDIT_EVERY);
-        let patience = self.config.want_timeout;
-        let begins = is_short(len) && !is_known && !is_proven;
-        if begins && gossip.audits.begin(now, key, peer, patience) {
-            self.counters.audits += 1;
-            let ids = joined_ids(&[key]);
-            let want = Want {
-                ids: &ids,
-                graft: false,
-            };
-            self.send_message(peer, &Message::Want(want));
-            self.note_question(now, peer);
+        let (slot, is_barred) = (neighbour.slot, neighbour.is_barred);
+        let is_owed = neighbour.conduct.owes_a_test() && !is_barred;
+        if !is_owed && !gossip.audits.may_begin() {
+            return;
         }
+        let has_places = gossip.origins.of_parent(slot).next().is_some();
+        let pause = if has_places {
+            PARENT_EVERY
+        } else {
+            OTHER_EVERY
+        };
+        let relied_at = neighbour.conduct.relied_at;
+        let is_chosen = is_owed || relied_at.is_none_or(|at| now >= at + pause);
+        let held = gossip.store.get(&key);
+        let is_short = held.is_some_and(|held| held.message.len() <= AUDIT_LEN_MAX);
+        let patience = self.config.want_timeout;
+        if !is_chosen || !is_short || !gossip.audits.begin(now, key, peer, patience, is_owed) {
+            return;
+        }
+        if is_owed {
+            neighbour.conduct.on_test();
+        }
+        self.counters.audits += 1;
+        let ids = joined_ids(&[key]);
+        let want = Want {
+            ids: &ids,
+            graft: false,
+        };
+        self.send_message(peer, &Message::Want(want));
+        self.note_question(now, peer);
     }
 
     /// Tests that were not passed.
@@ -258,7 +275,7 @@ impl Overlay {
         }
     }
 
-    /// A neighbour said something of broadcasts.
+    /// A neighbour showed that it has a broadcast.
     pub(super) fn on_word(&mut self, peer: &NodeId) {
         if let Some(neighbour) = self.gossip.neighbours.get_mut(peer) {
             neighbour.conduct.on_word();

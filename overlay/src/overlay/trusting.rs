@@ -10,6 +10,8 @@ use crate::Instant;
 use crate::error::OverlayError;
 use crate::event::Event;
 use crate::limits::TRUST_ENTRIES_MAX;
+use crate::planted::{self, Bug};
+use crate::reputation::Component;
 use crate::wire::{
     Message, TrustUpdate, TrustedPeersRequest, TrustedPeersResponse, joined_trust, trust_entries,
 };
@@ -126,6 +128,9 @@ impl Overlay {
                 && let Some(standing) = self.reputations.get_mut(&subject)
             {
                 standing.hearsay.note(peer, permille);
+                if planted::is(Bug::HearsayMovesScores) {
+                    standing.add(Component::Relay, 0.0, 1.0 - f64::from(permille) / 1000.0);
+                }
             }
         }
         self.out.event(Event::TrustStatements { peer, entries });

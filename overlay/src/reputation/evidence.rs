@@ -119,8 +119,8 @@ pub enum Evidence {
 /// What a fault weighs that needs no second look: as much as eight observations.
 pub(crate) const FAULT: f64 = 8.0;
 /// A promise that was broken: who says it has a broadcast and is asked either brings it or lies. One bars
-/// whoever has never failed, until it has brought five broadcasts; links are reliable, so an honest one
-/// breaks hardly any (measured: none, `docs/overlay.md` chapter 8).
+/// whoever has never failed, until it has brought broadcasts in some twenty heartbeats; links are reliable, so
+/// an honest one breaks hardly any (measured: none, `docs/overlay.md` chapter 8).
 pub(crate) const BROKEN: f64 = 24.0;
 /// A broadcast that a parent did not push in time and was not excused for. A third of the above: three
 /// heartbeats in a row bar whoever has never failed.

@@ -8,6 +8,7 @@ use super::tally::Tally;
 use super::trust::Hearsay;
 use crate::Instant;
 use crate::limits::VIOLATIONS_MAX;
+use crate::planted::{self, Bug};
 
 /// Most of what may speak for a peer, in observations: in relaying less, so that nobody can save up
 /// good conduct for a day of withholding.
@@ -151,6 +152,7 @@ impl Standing {
     }
 
     /// What is for and against in a component, beyond the prior.
+    #[cfg(test)]
     pub(crate) fn evidence(&self, component: Component) -> (f64, f64) {
         let tally = self.tally(component);
         (tally.favour, tally.against)
@@ -189,6 +191,9 @@ impl Standing {
     }
 
     fn fade_hours(&mut self, hours: u64, config: &ReputationConfig) {
+        if planted::is(Bug::EvidenceNeverFades) {
+            return;
+        }
         let keep = 1.0 - f64::from(config.decay_percent) / 2400.0;
         let keep = power(keep, hours);
         for tally in &mut self.tallies {
@@ -224,9 +229,11 @@ impl Standing {
             && self.score(config, counts_consensus) >= config.min_relay
     }
 
-    /// Whether it has done here what a promise to be fast is believed for.
-    pub(crate) fn has_delivered(&self) -> bool {
-        self.tally(Component::Relay).favour > 0.0
+    /// Whether it has done here what a promise to be fast is believed for: it has brought something, and
+    /// failed so seldom since that it stands no worse than a newcomer.
+    pub(crate) fn has_proven_itself(&self) -> bool {
+        let relay = self.tally(Component::Relay);
+        relay.favour > 0.0 && relay.mean() >= Tally::default().mean()
     }
 
     /// Whether so many proven faults are remembered that it is banned. They fade by a tenth a day, on

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use dunlin_session::NodeId;
 
-use super::evidence::Component;
 use super::policy::ReputationConfig;
 use super::standing::{Reputation, Standing};
 use crate::Instant;
@@ -121,9 +120,10 @@ impl Reputations {
         standing.is_none_or(|standing| standing.may_relay(&self.config, self.counts_consensus))
     }
 
-    /// Whether a peer has ever brought what it was relied upon for.
-    pub(crate) fn has_delivered(&self, peer: &NodeId) -> bool {
-        self.entries.get(peer).is_some_and(Standing::has_delivered)
+    /// Whether a peer has brought what it was relied upon for, and has not failed lately.
+    pub(crate) fn has_proven_itself(&self, peer: &NodeId) -> bool {
+        let standing = self.entries.get(peer);
+        standing.is_some_and(Standing::has_proven_itself)
     }
 
     /// What is shown of a peer.
@@ -149,14 +149,6 @@ impl Reputations {
     /// What is shown of all, by ID.
     pub(crate) fn views(&self) -> impl Iterator<Item = Reputation> {
         self.entries.keys().filter_map(|peer| self.view(peer))
-    }
-
-    /// How much is known of a peer's relaying.
-    pub(crate) fn relay_evidence(&self, peer: &NodeId) -> f64 {
-        self.entries.get(peer).map_or(0.0, |standing| {
-            let (favour, against) = standing.evidence(Component::Relay);
-            favour + against
-        })
     }
 }
 

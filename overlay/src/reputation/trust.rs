@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use dunlin_session::NodeId;
 
 use crate::limits::{HEARSAY_MAX_PERMILLE, STATEMENTS_PER_PEER_MAX};
+use crate::planted::{self, Bug};
 
 /// The latest statement of each of a few authors, in thousandths.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +40,9 @@ impl Hearsay {
         for (author, &permille) in &self.0 {
             let weight = (trust_in(author) - initial).max(0.0);
             sum += weight * (f64::from(permille) / 1000.0 - initial);
+        }
+        if planted::is(Bug::HearsayUnbounded) {
+            return sum;
         }
         // Four authors trusted without reserve who say the utmost reach the bound.
         sum.clamp(-1.0, 1.0) * most

@@ -110,7 +110,7 @@ impl Size {
             };
             plans.push(plan(part, self.hostile_nodes, self.seeds_of_long));
         }
-        for kind in [FloodKind::Direct, FloodKind::Broadcasts] {
+        for kind in [FloodKind::Direct, FloodKind::Broadcasts, FloodKind::Names] {
             plans.push(plan(Part::Flood(kind), self.flooded_nodes, self.seeds));
         }
         plans.push(plan(Part::Churn(self.churn), self.churning_nodes, 1));
@@ -266,7 +266,7 @@ mod tests {
     fn every_row_that_is_asked_for_is_in_both_sizes() {
         for size in [Size::QUICK, Size::FULL] {
             let names: Vec<String> = size.plans().iter().map(|plan| plan.part.name()).collect();
-            assert_eq!(names.len(), 3 + 2 + Adversary::KINDS.len() + 2 + 1);
+            assert_eq!(names.len(), 3 + 2 + Adversary::KINDS.len() + 3 + 1);
             let longest = jobs(&size.plans())[0];
             assert_eq!(longest.0, names.len() - 1, "churn begins");
         }

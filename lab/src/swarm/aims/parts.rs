@@ -9,7 +9,7 @@ use super::super::adversary::Adversary;
 use super::super::churn::{ChurnPlan, churn};
 use super::super::conduct::{ConductPlan, Conducted, conduct};
 use super::super::gossip::{SteadyPlan, crash, partition, steady};
-use super::super::overload::{FloodKind, overload};
+use super::super::overload::{FloodKind, NAMES, overload};
 use super::super::report::ratio;
 use super::super::violation::SwarmFailure;
 use super::row::{Bound, Sample, Unit};
@@ -95,6 +95,7 @@ impl Part {
             Self::Hostile { name, .. } => format!("hostile {name}"),
             Self::Flood(FloodKind::Direct) => "flood of direct messages".to_owned(),
             Self::Flood(FloodKind::Broadcasts) => "flood of broadcasts".to_owned(),
+            Self::Flood(FloodKind::Names) => "flood under many names".to_owned(),
             Self::Churn(_) => "churn".to_owned(),
         }
     }
@@ -209,9 +210,13 @@ fn flood(nodes: usize, kind: FloodKind, seed: u64) -> Result<Figures, SwarmFailu
     let name = match kind {
         FloodKind::Direct => "direct messages",
         FloodKind::Broadcasts => "broadcasts",
+        FloodKind::Names => "",
     };
     let mut figures = Figures::default();
-    let of = |what: &str| format!("one peer at 100 × its rate, {name}: {what}");
+    let of = |what: &str| match kind {
+        FloodKind::Names => format!("{NAMES} names that broadcast all they may: {what}"),
+        _ => format!("one peer at 100 × its rate, {name}: {what}"),
+    };
     let what = of("p99 of honest deliveries over that before");
     let bound = Bound::at_most(1.25, 1.1);
     figures.add(&what, Unit::Times, bound, run.slower());
@@ -229,7 +234,7 @@ fn flood(nodes: usize, kind: FloodKind, seed: u64) -> Result<Figures, SwarmFailu
     let bans = count(run.honest_bans as u64);
     figures.add(&of("honest nodes banned"), Unit::Number, none, bans);
     let banned_by = count(run.banned_by as u64);
-    figures.tell(&of("nodes that banned it"), Unit::Number, banned_by);
+    figures.tell(&of("bans of it"), Unit::Number, banned_by);
     Ok(figures)
 }
 

@@ -2,9 +2,7 @@
 
 use std::io::Write as _;
 
-use clap::CommandFactory;
-
-use crate::cli::Cli;
+use crate::cli::command;
 use crate::cli::control::{CompletionsArgs, ManArgs};
 use crate::commands::note;
 use crate::control::client::file_failure;
@@ -13,7 +11,7 @@ use crate::failure::{Exit, Failure, plain_reason};
 /// Prints a completion script.
 pub(in crate::commands) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "dunlin", &mut script);
+    clap_complete::generate(args.shell, &mut command(), "dunlin", &mut script);
     print(&script)
 }
 
@@ -21,14 +19,13 @@ pub(in crate::commands) fn completions(args: &CompletionsArgs) -> Result<(), Fai
 pub(in crate::commands) fn man(args: &ManArgs) -> Result<(), Failure> {
     let Some(folder) = &args.out else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command())
+        clap_mangen::Man::new(command())
             .render(&mut page)
             .map_err(|error| stdout_failure(&error))?;
         return print(&page);
     };
     std::fs::create_dir_all(folder).map_err(|error| file_failure(folder, &error))?;
-    clap_mangen::generate_to(Cli::command(), folder)
-        .map_err(|error| file_failure(folder, &error))?;
+    clap_mangen::generate_to(command(), folder).map_err(|error| file_failure(folder, &error))?;
     note(&format!("the pages are in {}", folder.display()));
     Ok(())
 }

@@ -135,6 +135,7 @@ async fn remove(args: &PeerRemoveArgs) -> Result<(), Failure> {
     let path = format!("/api/v1/peers/{}?ban={}", segment(&args.peer), args.ban);
     let client = client(&args.show.node)?;
     let changed: Changed = client.call(Method::DELETE, &path, None::<&()>).await?;
+    warn_of_loss(&changed);
     if args.show.json {
         return print_json(&changed);
     }
@@ -153,6 +154,7 @@ async fn ban(args: PeerBanArgs) -> Result<(), Failure> {
         reason: args.reason,
     };
     let changed: Changed = client(&args.show.node)?.post("/api/v1/bans", &wish).await?;
+    warn_of_loss(&changed);
     if args.show.json {
         return print_json(&changed);
     }
@@ -163,6 +165,7 @@ async fn unban(args: &OnePeerArgs) -> Result<(), Failure> {
     let path = format!("/api/v1/bans/{}", segment(&args.peer));
     let client = client(&args.show.node)?;
     let changed: Changed = client.call(Method::DELETE, &path, None::<&()>).await?;
+    warn_of_loss(&changed);
     if args.show.json {
         return print_json(&changed);
     }
@@ -172,6 +175,16 @@ async fn unban(args: &OnePeerArgs) -> Result<(), Failure> {
         "was not banned:"
     };
     print_line(&format!("{what} {}", changed.subject))
+}
+
+/// The node did it, but could not write it down.
+fn warn_of_loss(changed: &Changed) {
+    if changed.is_only_in_memory {
+        note(
+            "the disk does not take it: it holds until the node ends; make room, and `dunlin logs` tells when \
+             it is written",
+        );
+    }
 }
 
 async fn bans(args: &ShowArgs) -> Result<(), Failure> {

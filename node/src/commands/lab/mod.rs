@@ -20,7 +20,7 @@ use crate::signals::Shutdown;
 /// Does what is asked. Experiments keep threads busy: they run beside the runtime.
 pub(super) async fn run(action: LabAction, shutdown: Shutdown) -> Result<(), Failure> {
     let work = move || match action {
-        LabAction::List => list::list(),
+        LabAction::List(args) => list::list(args),
         LabAction::Show(args) => list::show(&args),
         LabAction::Run(args) => run::run(&args, &shutdown),
         LabAction::Replay(args) => replay::run(&args, &shutdown),

@@ -50,10 +50,10 @@ impl Operations {
                 format!("{subject} is this node itself or on its allow list; nothing was banned"),
             ));
         }
-        self.settle().await;
         Ok(Changed {
             subject: subject.to_string(),
             changed: true,
+            is_only_in_memory: !self.settle().await,
         })
     }
 
@@ -67,10 +67,10 @@ impl Operations {
             .node
             .with_overlay(move |overlay, now| overlay.unban(now, subject));
         let changed = was_banned.await.ok_or_else(Problem::stopping)?;
-        self.settle().await;
         Ok(Changed {
             subject: subject.to_string(),
             changed,
+            is_only_in_memory: !self.settle().await,
         })
     }
 

@@ -198,10 +198,10 @@ impl Operations {
             removed
         });
         let removed = removed.await.ok_or_else(Problem::stopping)?;
-        self.settle().await;
         Ok(Changed {
             subject: id.to_string(),
             changed: removed,
+            is_only_in_memory: !self.settle().await,
         })
     }
 
@@ -217,6 +217,7 @@ impl Operations {
             Some(true) => Ok(Changed {
                 subject: text.to_owned(),
                 changed: true,
+                is_only_in_memory: false,
             }),
             Some(false) => Err(problem),
             None => Err(Problem::stopping()),

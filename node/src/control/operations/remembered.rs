@@ -40,16 +40,19 @@ impl Operations {
         found
     }
 
-    /// Waits until what was done is on the disk: an operator who was told so can rely on it.
-    pub(super) async fn settle(&self) {
+    /// Waits until what was done is on the disk: an operator who was told so can rely on it. False: it is
+    /// not, though there is a store.
+    pub(super) async fn settle(&self) -> bool {
         let Some(store) = &self.about.store else {
-            return;
+            return true;
         };
         // It comes back when the task has told the store all that came before it.
         self.node.with_overlay(|_, _| ()).await;
-        if !store.flush().await {
+        let is_on_disk = store.flush().await;
+        if !is_on_disk {
             tracing::warn!("what was changed is not on the disk; it will be lost with the process");
         }
+        is_on_disk
     }
 }
 

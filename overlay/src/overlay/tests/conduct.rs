@@ -1,11 +1,13 @@
 //! What counts for and against neighbours played by hand, and what follows.
 
 use super::*;
-use crate::limits::{HEARSAY_MAX_PERMILLE, TRUST_ENTRIES_MAX, TRUST_PER_MINUTE};
+use crate::limits::{
+    HEARSAY_MAX_PERMILLE, PROBATION_TESTS, TRUST_ENTRIES_MAX, TRUST_PER_MINUTE, WANT_MAX,
+};
 use crate::types::ShortId;
 use crate::wire::{
     Announce, Ping, Tree, TrustUpdate, TrustedPeersRequest, TrustedPeersResponse, joined_announced,
-    joined_trust, node_ids, trust_entries,
+    joined_trust, node_ids, short_ids, trust_entries,
 };
 use crate::{
     BroadcastId, Component, DisconnectReason, Evidence, Handlers, Interaction, LinkEnd,
@@ -153,6 +155,55 @@ fn a_parent_that_lacked_it_itself_is_not_blamed() {
             .any(|event| is_against(event, 1, Component::Relay)),
         "{events:?}"
     );
+}
+
+/// What a neighbour is asked for in the last call.
+fn asked_of(bench: &Bench, n: u8) -> Vec<ShortId> {
+    let sent = bench.sent_to(n);
+    let want = |bytes: &bytes::Bytes| match decoded(bytes) {
+        Message::Want(want) => short_ids(want.ids, WANT_MAX),
+        _ => None,
+    };
+    sent.iter().filter_map(want).flatten().collect()
+}
+
+#[test]
+fn who_has_withheld_is_tested_and_barred_when_it_fails_one_test() {
+    let mut bench = bench_of(3);
+    for number in 1..=10 {
+        bench.deliver(1, &news(number).0);
+        live(&mut bench, 3, 1_300 * MILLI);
+    }
+    let (fresh, key) = news(11);
+    bench.deliver(2, &announce(key));
+    live(&mut bench, 3, 300 * MILLI);
+    bench.deliver(2, &fresh);
+    live(&mut bench, 3, 4 * SECOND);
+    assert!(reputation(&bench, 1).components[4] < 60, "it is blamed");
+    assert!(
+        reputation(&bench, 1).may_relay,
+        "and not barred for one failure"
+    );
+    let mut number = 11;
+    let mut test = |bench: &mut Bench, n: u8| {
+        number += 1;
+        let (fresh, key) = news(number);
+        bench.deliver(2, &fresh);
+        bench.deliver(n, &announce(key));
+        let asked = asked_of(bench, n);
+        assert!(asked.is_empty() || asked == [key], "{asked:?}");
+        (!asked.is_empty()).then_some(fresh)
+    };
+    for _ in 1..PROBATION_TESTS {
+        let fresh = test(&mut bench, 1).expect("it owes a test");
+        bench.deliver(1, &fresh);
+        live(&mut bench, 3, 100 * MILLI);
+    }
+    assert!(test(&mut bench, 1).is_some(), "the last one");
+    live(&mut bench, 3, 4 * SECOND);
+    assert!(!reputation(&bench, 1).may_relay);
+    assert!(reputation(&bench, 3).may_relay);
+    assert_eq!(test(&mut bench, 1), None, "it has nothing to lose");
 }
 
 fn forged() -> Vec<u8> {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::reputation::evidence::FAULT;
+use crate::reputation::evidence::{Component, FAULT};
 
 fn peer(n: u32) -> NodeId {
     let mut bytes = [0; 32];
