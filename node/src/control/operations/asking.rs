@@ -108,6 +108,7 @@ impl Operations {
         Ok(Changed {
             subject: answer.id.to_string(),
             changed,
+            is_only_in_memory: false,
         })
     }
 
@@ -133,13 +134,13 @@ impl Operations {
             .with_overlay(move |overlay, now| overlay.validate(now, id, verdict));
         // The only other outcome is that it does not wait.
         let changed = judged.await.ok_or_else(Problem::stopping)?.is_ok();
-        if changed && said.verdict == Judgement::Reject {
-            // What it says of a peer outlives the process.
-            self.settle().await;
-        }
+        // What it says of a peer outlives the process.
+        let is_evidence = changed && said.verdict == Judgement::Reject;
+        let is_only_in_memory = is_evidence && !self.settle().await;
         Ok(Changed {
             subject: said.broadcast,
             changed,
+            is_only_in_memory,
         })
     }
 
