@@ -135,11 +135,12 @@ impl Operations {
         // The only other outcome is that it does not wait.
         let changed = judged.await.ok_or_else(Problem::stopping)?.is_ok();
         // What it says of a peer outlives the process.
-        let is_for_good = changed && said.verdict == Judgement::Reject;
+        let is_evidence = changed && said.verdict == Judgement::Reject;
+        let is_only_in_memory = is_evidence && !self.settle().await;
         Ok(Changed {
             subject: said.broadcast,
             changed,
-            is_only_in_memory: is_for_good && !self.settle().await,
+            is_only_in_memory,
         })
     }
 
