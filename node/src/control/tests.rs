@@ -124,6 +124,25 @@ fn validator(document: &Value, schema: &Value) -> jsonschema::Validator {
     jsonschema::validator_for(&whole).unwrap()
 }
 
+/// What operations are sent, by their IDs.
+fn bodies(peer: &str, address: &str) -> [(&'static str, Value); 10] {
+    let told = json!({ "name": "t", "text": "hello" });
+    let file = json!({ "version": 1, "peers": [{ "id": peer, "addresses": [address] }] });
+    let verdict = json!({ "broadcast": "00".repeat(32), "verdict": "reject" });
+    [
+        ("stop", json!({})),
+        ("addPeer", json!({ "address": address, "wait_ms": 5_000 })),
+        ("importPeers", file),
+        ("broadcast", told.clone()),
+        ("sendMessage", told),
+        ("ban", json!({ "subject": peer, "reason": "a test" })),
+        ("setTopics", json!({ "topics": ["prices", "weather"] })),
+        ("askPeer", json!({ "name": "echo", "text": "hello" })),
+        ("respond", json!({ "peer": peer, "id": 7, "text": "hello" })),
+        ("judge", verdict),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_answers_and_every_answer_fits_its_schema() {
     let first = Served::start(&[]);
@@ -134,28 +153,7 @@ async fn every_route_answers_and_every_answer_fits_its_schema() {
         .status_of(Method::GET, "/api/v1/openapi.json", None)
         .await;
     let (peer, address) = (second.node.id().to_string(), second.node.address());
-    let told = json!({ "name": "t", "text": "hello" });
-    let bodies = [
-        ("stop", json!({})),
-        (
-            "addPeer",
-            json!({ "address": address.to_string(), "wait_ms": 5_000 }),
-        ),
-        (
-            "importPeers",
-            json!({ "version": 1, "peers": [{ "id": peer, "addresses": [address.to_string()] }] }),
-        ),
-        ("broadcast", told.clone()),
-        ("sendMessage", told),
-        ("ban", json!({ "subject": peer, "reason": "a test" })),
-        ("setTopics", json!({ "topics": ["prices", "weather"] })),
-        ("askPeer", json!({ "name": "echo", "text": "hello" })),
-        ("respond", json!({ "peer": peer, "id": 7, "text": "hello" })),
-        (
-            "judge",
-            json!({ "broadcast": "00".repeat(32), "verdict": "reject" }),
-        ),
-    ];
+    let bodies = bodies(&peer, &address.to_string());
     let mut answered = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
