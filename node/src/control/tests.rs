@@ -124,26 +124,15 @@ fn validator(document: &Value, schema: &Value) -> jsonschema::Validator {
     jsonschema::validator_for(&whole).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_route_answers_and_every_answer_fits_its_schema() {
-    let first = Served::start(&[]);
-    let second = Served::start(&[&first]);
-    first.meet(second.node.id()).await;
-    second.meet(first.node.id()).await;
-    let (_, document) = first
-        .status_of(Method::GET, "/api/v1/openapi.json", None)
-        .await;
-    let (peer, address) = (second.node.id().to_string(), second.node.address());
+/// What the operations of the test below take, by their names.
+fn bodies(peer: &str, address: &str) -> Vec<(&'static str, Value)> {
     let told = json!({ "name": "t", "text": "hello" });
-    let bodies = [
+    vec![
         ("stop", json!({})),
-        (
-            "addPeer",
-            json!({ "address": address.to_string(), "wait_ms": 5_000 }),
-        ),
+        ("addPeer", json!({ "address": address, "wait_ms": 5_000 })),
         (
             "importPeers",
-            json!({ "version": 1, "peers": [{ "id": peer, "addresses": [address.to_string()] }] }),
+            json!({ "version": 1, "peers": [{ "id": peer, "addresses": [address] }] }),
         ),
         ("broadcast", told.clone()),
         ("sendMessage", told),
@@ -155,7 +144,20 @@ async fn every_route_answers_and_every_answer_fits_its_schema() {
             "judge",
             json!({ "broadcast": "00".repeat(32), "verdict": "reject" }),
         ),
-    ];
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_answers_and_every_answer_fits_its_schema() {
+    let first = Served::start(&[]);
+    let second = Served::start(&[&first]);
+    first.meet(second.node.id()).await;
+    second.meet(first.node.id()).await;
+    let (_, document) = first
+        .status_of(Method::GET, "/api/v1/openapi.json", None)
+        .await;
+    let (peer, address) = (second.node.id().to_string(), second.node.address());
+    let bodies = bodies(&peer, &address.to_string());
     let mut answered = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {

@@ -221,7 +221,10 @@ fn good_requests(peer: &str, address: &str) -> Vec<Request> {
     let filter = json!({ "filter": "warn,dunlin_overlay=debug" });
     let ban = json!({ "subject": "192.0.2.0/24", "duration_s": 60, "reason": "a test" });
     let told = Some(telling.clone());
-    let (messages, asks) = (format!("/peers/{peer}/messages"), format!("/peers/{peer}/requests"));
+    let (messages, asks) = (
+        format!("/peers/{peer}/messages"),
+        format!("/peers/{peer}/requests"),
+    );
     [
         ("GET", "/peers?filter=connected", None),
         ("GET", "/peers?filter=banned", None),
@@ -259,7 +262,12 @@ fn refused_requests(peer: &str, address: &str) -> Vec<Request> {
         ("POST", "/peers", Some(misspelt), 400),
         ("POST", "/bans", Some(json!({})), 400),
         ("PUT", "/log", Some(json!({ "filter": "=,=" })), 400),
-        ("POST", &format!("/peers/{peer}/messages"), Some(telling), 409),
+        (
+            "POST",
+            &format!("/peers/{peer}/messages"),
+            Some(telling),
+            409,
+        ),
     ]
     .map(|(method, rest, body, status)| (method, of(rest), body, status))
     .to_vec()
