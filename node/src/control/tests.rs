@@ -124,26 +124,22 @@ fn validator(document: &Value, schema: &Value) -> jsonschema::Validator {
     jsonschema::validator_for(&whole).unwrap()
 }
 
-/// What the operations of the test below take, by their names.
-fn bodies(peer: &str, address: &str) -> Vec<(&'static str, Value)> {
+/// What operations are sent, by their IDs.
+fn bodies(peer: &str, address: &str) -> [(&'static str, Value); 10] {
     let told = json!({ "name": "t", "text": "hello" });
-    vec![
+    let file = json!({ "version": 1, "peers": [{ "id": peer, "addresses": [address] }] });
+    let verdict = json!({ "broadcast": "00".repeat(32), "verdict": "reject" });
+    [
         ("stop", json!({})),
         ("addPeer", json!({ "address": address, "wait_ms": 5_000 })),
-        (
-            "importPeers",
-            json!({ "version": 1, "peers": [{ "id": peer, "addresses": [address] }] }),
-        ),
+        ("importPeers", file),
         ("broadcast", told.clone()),
         ("sendMessage", told),
         ("ban", json!({ "subject": peer, "reason": "a test" })),
         ("setTopics", json!({ "topics": ["prices", "weather"] })),
         ("askPeer", json!({ "name": "echo", "text": "hello" })),
         ("respond", json!({ "peer": peer, "id": 7, "text": "hello" })),
-        (
-            "judge",
-            json!({ "broadcast": "00".repeat(32), "verdict": "reject" }),
-        ),
+        ("judge", verdict),
     ]
 }
 
