@@ -5,7 +5,8 @@ use std::io::{Read as _, Write as _};
 
 use serde_json::{Value, json as object};
 
-use crate::control::{Pair, ask, command, get, json, start, told};
+use crate::control::{Pair, ask, command, json, start, told};
+use crate::http::get;
 use crate::neighbours::{configured, known, meets};
 use crate::process::{DEADLINE, Lab, Running, STOP_LIMIT, until};
 
