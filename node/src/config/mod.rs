@@ -31,12 +31,13 @@ use crate::failure::plain_reason;
 /// The filter of logs that every command takes.
 const LOG_VARIABLE: &str = "DUNLIN_LOG";
 
-/// Variables that begin with `DUNLIN_` and are no keys.
-const OTHER_VARIABLES: [&str; 4] = [
+/// Variables that begin with `DUNLIN_` and are no keys: of the program, and of its test suites.
+const OTHER_VARIABLES: [&str; 5] = [
     "DUNLIN_CONFIG",
     "DUNLIN_KEYLOG",
     "DUNLIN_LOG",
     "DUNLIN_NETWORK",
+    "DUNLIN_SEEDS",
 ];
 
 /// A configuration that is being put together, and where each value is from.

@@ -255,7 +255,7 @@ fn what_a_node_or_a_peer_does_not_want_is_refused_with_its_code() {
         (&["topics", "set", &long], 2, "1 to 64 bytes"),
         (&["verdict", "00", "accept"], 2, "64 hexadecimal digits"),
         (&["trust", "ask", &stranger], 4, "not connected"),
-        (&["request", &stranger, "echo"], 4, "is not connected"),
+        (&["request", &stranger, "echo"], 4, "not connected"),
         (
             &["message", &stranger, "hello", "--via", "any"],
             4,

@@ -14,6 +14,8 @@ pub(crate) fn start(lab: &Lab, name: &str, more: &[&str]) -> (Running, String, S
         .args(["start", "--host", "127.0.0.1", "--port", "0", "--data-dir"])
         .arg(lab.path(name))
         .args(more);
+    // On a busy machine TCP may win the race, and peers are then seen at another port.
+    command.env("DUNLIN_CARRIER", "udp");
     let mut node = Running::start(&mut command);
     let line = node.line();
     let (id, address) = line.split_once('@').unwrap();
