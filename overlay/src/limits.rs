@@ -182,7 +182,7 @@ pub const TRUST_PER_MINUTE: u64 = 6;
 pub const AUDITS_MAX: usize = 64;
 /// Broadcasts received for each one that is asked for again in such a test: what tests cost while nobody
 /// fails. One test is saved up.
-pub const AUDIT_EVERY: u32 = 32;
+pub const AUDIT_EVERY: u32 = 40;
 /// Tests of others that a failure pays for.
 pub const AUDIT_ALARM: u32 = 3;
 /// Tests that may come at once after failures.

@@ -67,9 +67,6 @@ dunlin_session::planted_bugs! {
     ParentNeverExcused, "parent-never-excused", Overlay,
         "A parent that lacked a broadcast itself is blamed for not pushing it.",
         "honest nodes below a withholder (ADR 0320)";
-    BarredStaysParent, "barred-stays-parent", Overlay,
-        "Who may not relay any more keeps its places in trees.",
-        "GossipSub v1.1: a score without consequences";
     HearsayMovesScores, "hearsay-moves-scores", Overlay,
         "What others say of a peer counts as evidence of its relaying.",
         "EigenTrust under slander; seed P";
@@ -79,10 +76,4 @@ dunlin_session::planted_bugs! {
     EvidenceNeverFades, "evidence-never-fades", Overlay,
         "Evidence counts for ever.",
         "decay that does nothing";
-    NewLinkForgives, "new-link-forgives", Overlay,
-        "A new link makes a peer a newcomer again.",
-        "whitewashing by reconnecting";
-    ForgeryBlamesOrigin, "forgery-blames-origin", Overlay,
-        "A forged broadcast counts against whose name it bears.",
-        "seed P penalises the claimed sender: framing";
 }

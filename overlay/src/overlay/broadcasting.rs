@@ -6,7 +6,7 @@
 //! passed on ([`super::relaying`]), at once or when the application accepts it.
 
 use bytes::Bytes;
-use dunlin_session::{NodeId, PublicIdentity};
+use dunlin_session::NodeId;
 
 use super::Overlay;
 use crate::Instant;
@@ -171,12 +171,7 @@ impl Overlay {
         }
         let Some(origin) = checked.verify() else {
             self.counters.broadcasts_invalid += 1;
-            let culprit = if planted::is(Bug::ForgeryBlamesOrigin) {
-                PublicIdentity::from_bytes(&checked.body().origin).node_id()
-            } else {
-                peer
-            };
-            return self.on_violation(now, culprit, PeerViolation::BroadcastSignature);
+            return self.on_violation(now, peer, PeerViolation::BroadcastSignature);
         };
         let origin = origin.node_id();
         if self.is_admitted(now, peer, origin) {

@@ -16,7 +16,6 @@ use crate::event::{Event, LinkEndCause};
 use crate::gossip::mask::Slot;
 use crate::limits::TREE_ORIGINS_MAX;
 use crate::peers::state::StateReason;
-use crate::planted::{self, Bug};
 use crate::reputation::evidence::{self, Component, Evidence, Interaction};
 use crate::reputation::standing::Standing;
 use crate::reputation::{Reputation, ReputationConfig};
@@ -207,9 +206,7 @@ impl Overlay {
         }
         if !may_relay && !was_barred {
             self.counters.barred += 1;
-            if !planted::is(Bug::BarredStaysParent) {
-                self.dismiss(now, peer, slot);
-            }
+            self.dismiss(now, peer, slot);
         }
     }
 
@@ -262,13 +259,8 @@ impl Overlay {
     /// A peer is connected: what is remembered of it holds again.
     pub(super) fn on_conduct_known(&mut self, now: Instant, peer: NodeId) {
         let live = &self.live;
-        let config = *self.reputations.config();
-        let standing = self
-            .reputations
+        self.reputations
             .meet(now, peer, |peer| live.contains_key(peer));
-        if planted::is(Bug::NewLinkForgives) {
-            *standing = Standing::new(now, &config);
-        }
         self.bar_or_admit(now, peer);
         self.enforce(now, peer, false);
     }
