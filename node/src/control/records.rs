@@ -244,14 +244,7 @@ fn message(event: &Event) -> Said {
             payload,
             via,
         } => {
-            let words = format!(
-                "message to {}: {} bytes",
-                handler.escape_debug(),
-                payload.len()
-            );
-            let mut detail = payload_json(payload);
-            detail["handler"] = json!(handler);
-            detail["via"] = json!(via.map(|via| via.to_string()));
+            let (words, detail) = to_handler("message", handler, payload, *via);
             Said::passing("direct", *peer, words, detail)
         }
         Event::Request {
@@ -261,15 +254,8 @@ fn message(event: &Event) -> Said {
             payload,
             via,
         } => {
-            let words = format!(
-                "request to {}: {} bytes",
-                handler.escape_debug(),
-                payload.len()
-            );
-            let mut detail = payload_json(payload);
+            let (words, mut detail) = to_handler("request", handler, payload, *via);
             detail["id"] = json!(id.0);
-            detail["handler"] = json!(handler);
-            detail["via"] = json!(via.map(|via| via.to_string()));
             Said::passing("request", *peer, words, detail)
         }
         Event::Response { peer, payload, .. } => {
@@ -289,6 +275,15 @@ fn message(event: &Event) -> Said {
             detail: Value::Null,
         },
     }
+}
+
+/// What was sent to a handler of ours, in words and in parts.
+fn to_handler(what: &str, handler: &str, payload: &[u8], via: Option<NodeId>) -> (String, Value) {
+    let (name, bytes) = (handler.escape_debug(), payload.len());
+    let mut detail = payload_json(payload);
+    detail["handler"] = json!(handler);
+    detail["via"] = json!(via.map(|via| via.to_string()));
+    (format!("{what} to {name}: {bytes} bytes"), detail)
 }
 
 /// A payload as text where it is text, in hexadecimal where not; cut at [`EVENT_PAYLOAD_LEN_MAX`].

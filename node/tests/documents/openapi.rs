@@ -198,30 +198,10 @@ fn plain_requests(document: &Document, known: &[Request], peer: &str) -> Vec<Req
     found
 }
 
-/// Requests with a body, with parameters, or that end something; those last.
-fn requests(peer: &str, address: &str) -> Vec<Request> {
+/// What applications ask, answer and judge.
+fn of_applications(peer: &str) -> Vec<Request> {
     let of = |rest: &str| format!("/api/v1{rest}");
-    let telling = json!({ "name": "news", "text": "hello", "priority": "high" });
-    let file = json!({ "version": 1, "peers": [{ "id": peer, "addresses": [address] }] });
     vec![
-        ("GET", of("/peers?filter=connected"), None, 200),
-        ("GET", of("/peers?filter=banned"), None, 200),
-        (
-            "POST",
-            of("/peers"),
-            Some(json!({ "address": address, "priority": "low", "wait_ms": 5_000 })),
-            200,
-        ),
-        ("GET", of("/peers/top?count=3"), None, 200),
-        ("POST", of("/peers/import"), Some(file), 200),
-        ("GET", of(&format!("/peers/{}", &peer[..16])), None, 200),
-        (
-            "POST",
-            of(&format!("/peers/{peer}/messages")),
-            Some(telling.clone()),
-            200,
-        ),
-        ("POST", of("/broadcasts"), Some(telling), 200),
         (
             "POST",
             of(&format!("/peers/{peer}/requests")),
@@ -246,6 +226,33 @@ fn requests(peer: &str, address: &str) -> Vec<Request> {
             Some(json!({ "broadcast": "00".repeat(32), "verdict": "burn" })),
             400,
         ),
+    ]
+}
+
+/// Requests with a body, with parameters, or that end something; those last.
+fn requests(peer: &str, address: &str) -> Vec<Request> {
+    let of = |rest: &str| format!("/api/v1{rest}");
+    let telling = json!({ "name": "news", "text": "hello", "priority": "high" });
+    let file = json!({ "version": 1, "peers": [{ "id": peer, "addresses": [address] }] });
+    vec![
+        ("GET", of("/peers?filter=connected"), None, 200),
+        ("GET", of("/peers?filter=banned"), None, 200),
+        (
+            "POST",
+            of("/peers"),
+            Some(json!({ "address": address, "priority": "low", "wait_ms": 5_000 })),
+            200,
+        ),
+        ("GET", of("/peers/top?count=3"), None, 200),
+        ("POST", of("/peers/import"), Some(file), 200),
+        ("GET", of(&format!("/peers/{}", &peer[..16])), None, 200),
+        (
+            "POST",
+            of(&format!("/peers/{peer}/messages")),
+            Some(telling.clone()),
+            200,
+        ),
+        ("POST", of("/broadcasts"), Some(telling), 200),
         (
             "PUT",
             of("/topics"),
@@ -310,7 +317,8 @@ fn every_operation_of_the_document_answers_as_it_says() {
         node.running.stderr()
     );
     let document = document_of(&node);
-    let listed = requests(&other.id, &other.address);
+    let mut listed = of_applications(&other.id);
+    listed.extend(requests(&other.id, &other.address));
     let mut all = plain_requests(&document, &listed, &other.id);
     all.extend(listed);
     let mut used = BTreeSet::new();
