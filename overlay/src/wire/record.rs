@@ -485,7 +485,7 @@ mod tests {
             (2, 2),
             "four in all"
         );
-        let long = format!("{}example:4600", format!("{}.", "x".repeat(60)).repeat(3));
+        let long = format!("{}example:4600", format!("{}.", "x".repeat(60)).repeat(4));
         assert_eq!(sign(&vec![long; 3]), (1, 1), "two do not fit");
     }
 
