@@ -293,8 +293,7 @@ fn every_operation_of_the_document_answers_as_it_says() {
         node.running.stderr()
     );
     let document = document_of(&node);
-    let mut listed = of_applications(&other.id);
-    listed.extend(requests(&other.id, &other.address));
+    let listed = requests(&other.id, &other.address);
     let mut all = plain_requests(&document, &listed, &other.id);
     all.extend(listed);
     let mut used = BTreeSet::new();
