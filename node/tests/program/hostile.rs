@@ -260,7 +260,7 @@ fn who_promises_broadcasts_and_does_not_bring_them_is_not_relied_upon_any_more()
         "{}",
         conduct(lab, "victim", &id)
     );
-    tells(lab, "victim", &id, "promised and not brought");
+    tells(lab, "victim", &id, "announced and not brought");
     assert!(counter(lab, "victim", "barred") >= 1);
     assert!(conduct(lab, "victim", &id)["promises_broken"].as_u64() >= Some(1));
     // It keeps its link: what it did could be somebody else's fault.
