@@ -45,6 +45,20 @@ impl Http {
     }
 }
 
+impl Http {
+    /// The next record of an event stream whose head was read.
+    pub(crate) fn event(&mut self) -> Value {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert!(self.stream.read_line(&mut line).unwrap() > 0, "it ended");
+            if let Some(record) = line.strip_prefix("data: ") {
+                return serde_json::from_str(record.trim_end()).unwrap();
+            }
+        }
+    }
+}
+
 /// What the API answers over its Unix socket, whatever the status.
 pub(crate) fn get(socket: &Path, path: &str) -> Value {
     let (_, body) = Http::open(socket).get(path);
