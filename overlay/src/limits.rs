@@ -188,8 +188,11 @@ pub const AUDIT_ALARM: u32 = 3;
 /// Tests that may come at once after failures.
 pub const AUDIT_BURST: u32 = 8;
 /// Tests that a neighbour itself has to pass after a failure that was not excused, or when it was barred and
-/// is not any more. Who drops a fifth passes all of them once in 35 times.
+/// is not any more, before it can be a parent again. Who drops a fifth passes all of them once in 35 times.
 pub const PROBATION_TESTS: u32 = 16;
+/// Times that a parent has to serve after another neighbour was barred, before it is not tested for that any
+/// more. Who drops a fifth does not fail in so many once in 35 times.
+pub const WATCH_OCCASIONS: u32 = 16;
 /// Announcements in a row to a neighbour that brings and announces nothing meanwhile, after which that
 /// counts against it.
 pub const MUTE_MAX: u32 = 32;

@@ -4,8 +4,9 @@
 //! [`AUDIT_EVERY`] broadcasts is asked for again, of a neighbour that announces it and was not relied upon
 //! lately; of one that is nobody's parent more seldom. It cannot tell such a question from an earnest one.
 //! Each time that a tree fails or a promise is broken [`AUDIT_ALARM`] tests more are paid for: where somebody
-//! withholds, others may as well, and where nobody does tests stay rare. Who is on probation
-//! ([`super::conduct`]) is tested at the cost of nobody else.
+//! withholds, others may as well, and where nobody does tests stay rare. Who is on probation, and a parent
+//! that is watched ([`super::conduct`]), is tested at the cost of nobody else. Of one broadcast one neighbour
+//! is asked at a time.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use core::time::Duration;
 
 use dunlin_session::NodeId;
 
+use super::mask::{Mask, Slot};
 use crate::Instant;
 use crate::limits::{AUDIT_ALARM, AUDIT_BURST, AUDIT_EVERY, AUDITS_MAX};
 use crate::types::ShortId;
@@ -22,6 +24,8 @@ use crate::types::ShortId;
 pub(crate) struct Audits {
     open: BTreeMap<ShortId, (NodeId, Instant)>,
     credit: u32,
+    /// Who was anybody's parent when the heartbeat began.
+    parents: Mask,
 }
 
 impl Audits {
@@ -33,6 +37,16 @@ impl Audits {
     /// Somebody did not bring what it should.
     pub(crate) fn on_alarm(&mut self) {
         self.credit = (self.credit + AUDIT_ALARM * AUDIT_EVERY).min(AUDIT_EVERY * AUDIT_BURST);
+    }
+
+    /// A heartbeat begins: these are parents.
+    pub(crate) const fn on_heartbeat(&mut self, parents: Mask) {
+        self.parents = parents;
+    }
+
+    /// Whether a neighbour was a parent when it began.
+    pub(crate) fn is_parent(&self, slot: Slot) -> bool {
+        self.parents.has(slot)
     }
 
     /// Whether there may be one more.

@@ -3,11 +3,15 @@
 //! A heartbeat in which a neighbour was relied upon counts as one observation, by the share of what it
 //! did well: so neither a flood of small broadcasts nor a single one changes what withholding costs. It is
 //! counted when the next one has passed too, because an excuse may come later than the blame. A promise
-//! that was broken is no matter of shares: nobody has to promise anything.
+//! that was broken is no matter of shares, and has no excuse: nobody has to promise anything.
 //!
-//! Who has withheld something is on *probation*: it owes so many tests ([`PROBATION_TESTS`]), each of which
-//! asks it for a broadcast that it announces. A single failure says little of a neighbour that serves well
-//! four times of five; the tests that follow say the rest within seconds, at any rate of broadcasts.
+//! Who has failed is on *probation*: it is nobody's parent until it has passed so many tests
+//! ([`PROBATION_TESTS`]), each of which asks it for a broadcast that it announces. A single failure says
+//! little of a neighbour that serves well four times of five; the tests that follow say the rest within
+//! seconds, at any rate of broadcasts.
+//!
+//! Who has not failed is *watched* after another neighbour was barred: as long as it is a parent and has not
+//! served so many times since ([`WATCH_OCCASIONS`]), it is tested too.
 
 use std::collections::VecDeque;
 
@@ -17,6 +21,7 @@ use crate::Instant;
 use crate::bucket::TokenBucket;
 use crate::limits::{
     ANNOUNCED_MAX, GIVEN_MAX, MUTE_MAX, OWED_MAX, PROBATION_TESTS, TRUST_PER_MINUTE,
+    WATCH_OCCASIONS,
 };
 use crate::reputation::Evidence;
 use crate::reputation::evidence::{BROKEN, MUTE, WITHHELD};
@@ -54,6 +59,8 @@ pub(crate) struct Conduct {
     announced: VecDeque<ShortId>,
     /// Tests that it has yet to pass.
     tests_owed: u32,
+    /// Times that it has yet to serve before it is watched no more.
+    to_show: u32,
     /// When it was last relied upon.
     pub(crate) relied_at: Option<Instant>,
     /// Messages about trust that it may still send.
@@ -120,6 +127,7 @@ impl Conduct {
             owed: 0,
             announced: VecDeque::new(),
             tests_owed: 0,
+            to_show: 0,
             relied_at: None,
             trust: TokenBucket::new(now, TRUST_PER_MINUTE, TRUST_PER_MINUTE * TRUST_COST),
             trust_asked: None,
@@ -129,6 +137,7 @@ impl Conduct {
     /// It brought a broadcast first, or when it was asked.
     pub(crate) fn on_brought(&mut self, now: Instant) {
         self.present.brought = self.present.brought.saturating_add(1);
+        self.to_show = self.to_show.saturating_sub(1);
         self.relied_at = Some(now);
     }
 
@@ -159,14 +168,24 @@ impl Conduct {
         self.tests_owed = PROBATION_TESTS;
     }
 
-    /// Whether it has yet to pass tests.
-    pub(crate) const fn owes_a_test(&self) -> bool {
+    /// Whether it is, and so has yet to pass tests.
+    pub(crate) const fn is_on_probation(&self) -> bool {
         self.tests_owed > 0
     }
 
-    /// One of the tests that it owes begins.
-    pub(crate) const fn on_test(&mut self) {
+    /// It brought what it was asked for. What it pushes unasked shows nothing while nobody relies on it.
+    pub(crate) const fn on_kept(&mut self) {
         self.tests_owed = self.tests_owed.saturating_sub(1);
+    }
+
+    /// Another neighbour was barred: it is watched.
+    pub(crate) const fn on_watch(&mut self) {
+        self.to_show = WATCH_OCCASIONS;
+    }
+
+    /// Whether it is.
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.to_show > 0
     }
 
     /// It showed that it has a broadcast: announced it or brought it. Who only asks and prunes is mute: an
@@ -221,8 +240,9 @@ impl Conduct {
     /// A heartbeat ends: what the one before comes to, now that nothing in it can be excused any more.
     /// `None`: the neighbour was not relied upon in it.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Heartbeat> {
+        self.past.broken += core::mem::take(&mut self.present.broken);
         let heartbeat = self.past.heartbeat();
-        if self.past.withheld > 0 {
+        if self.past.withheld > 0 || self.past.broken > 0 {
             self.on_probation();
         }
         self.past = core::mem::replace(&mut self.present, Occasions::new(now));
@@ -268,11 +288,13 @@ mod tests {
     fn a_broken_promise_counts_whole_however_many_were_kept() {
         let mut conduct = Conduct::new(Instant::ZERO);
         (0..99).for_each(|_| conduct.on_brought(Instant::ZERO));
-        conduct.on_broken(Instant::ZERO);
         conduct.take(at(1));
+        conduct.on_broken(at(1));
         let heartbeat = conduct.take(at(2)).expect("relied upon");
-        assert!((heartbeat.favour - 0.99).abs() < 1e-12);
+        assert!((heartbeat.favour - 0.99).abs() < 1e-12, "counted at once");
         assert!((heartbeat.against - BROKEN).abs() < 1e-12);
+        assert!(conduct.is_on_probation());
+        assert_eq!(conduct.take(at(3)), None, "counted once");
     }
 
     #[test]
@@ -282,16 +304,28 @@ mod tests {
         conduct.on_excused(at(1));
         conduct.take(at(2));
         conduct.take(at(3));
-        assert!(!conduct.owes_a_test());
+        assert!(!conduct.is_on_probation());
         conduct.on_withheld(at(3));
         conduct.take(at(4));
-        assert!(!conduct.owes_a_test(), "there may be an excuse");
+        assert!(!conduct.is_on_probation(), "there may be an excuse");
         conduct.take(at(5));
         (0..PROBATION_TESTS).for_each(|_| {
-            assert!(conduct.owes_a_test());
-            conduct.on_test();
+            conduct.on_brought(at(5));
+            assert!(conduct.is_on_probation(), "what it pushes passes no test");
+            conduct.on_kept();
         });
-        assert!(!conduct.owes_a_test());
+        assert!(!conduct.is_on_probation());
+    }
+
+    #[test]
+    fn who_is_watched_is_so_until_it_has_served_so_often() {
+        let mut conduct = Conduct::new(at(0));
+        assert!(!conduct.is_watched());
+        conduct.on_watch();
+        (1..WATCH_OCCASIONS).for_each(|_| conduct.on_brought(at(1)));
+        assert!(conduct.is_watched());
+        conduct.on_brought(at(1));
+        assert!(!conduct.is_watched() && !conduct.is_on_probation());
     }
 
     #[test]

@@ -111,6 +111,11 @@ impl Neighbour {
         self.is_silent
     }
 
+    /// Whether it may be a parent: neither barred nor on probation.
+    pub(crate) const fn may_be_parent(&self) -> bool {
+        !self.is_barred && !self.conduct.is_on_probation()
+    }
+
     /// Whether a copy of `len` bytes may be sent to it now; if so, it counts as sent.
     pub(crate) fn may_send(&mut self, now: Instant, len: usize, claim: Claim) -> bool {
         let len_tokens = u64::try_from(len).unwrap_or(u64::MAX);
@@ -254,6 +259,15 @@ impl Neighbours {
         self.slots.set(neighbour.slot, false);
         self.holders.remove(&neighbour.slot);
         Some(neighbour.slot)
+    }
+
+    /// One of them was barred: the others are watched.
+    pub(crate) fn watch_all_but(&mut self, peer: &NodeId) {
+        for (other, neighbour) in &mut self.entries {
+            if other != peer {
+                neighbour.conduct.on_watch();
+            }
+        }
     }
 
     /// One of them.

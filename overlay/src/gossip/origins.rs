@@ -115,6 +115,15 @@ impl Origins {
         self.entries.iter().map(|(&id, origin)| (id, origin))
     }
 
+    /// The slots from which broadcasts of any of them come.
+    pub(crate) fn parents(&self) -> Mask {
+        let mut parents = Mask::default();
+        for slot in self.entries.values().filter_map(|origin| origin.parent) {
+            parents.set(slot, true);
+        }
+        parents
+    }
+
     /// Those whose broadcasts come from this slot.
     pub(crate) fn of_parent(&self, slot: Slot) -> impl Iterator<Item = NodeId> {
         let of = self.entries.iter();

@@ -294,7 +294,7 @@ impl Overlay {
     ) -> Option<Slot> {
         let is_fetched = asked.is_some_and(|(of, grafts)| of == Some(peer) && !grafts);
         let slot = slot.filter(|_| !is_fetched)?;
-        if self.is_barred(&peer) && peer != origin {
+        if !self.may_be_parent(&peer) && peer != origin {
             // It serves, and is not relied upon: whoever brings the next copy is the parent.
             if asked.is_none() {
                 self.prune(peer, origin);
@@ -318,7 +318,7 @@ impl Overlay {
             return;
         }
         self.excuse_if_soon(now, peer, key);
-        let is_barred = self.is_barred(&peer);
+        let may_be_parent = self.may_be_parent(&peer);
         let gossip = &mut self.gossip;
         let slot = gossip.neighbours.get(&peer).map(|of| of.slot);
         let (Some(held), Some(slot)) = (gossip.store.get_mut(&key), slot) else {
@@ -328,7 +328,7 @@ impl Overlay {
         let (origin, is_offered) = (held.origin, held.is_offered);
         if let Some(tree) = gossip.origins.get_mut(&origin)
             && !is_offered
-            && (is_barred || *tree.parent.get_or_insert(slot) != slot)
+            && (!may_be_parent || *tree.parent.get_or_insert(slot) != slot)
             && !planted::is(Bug::DuplicatesNotPruned)
         {
             self.prune(peer, origin);

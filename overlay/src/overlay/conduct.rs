@@ -14,6 +14,7 @@ use crate::Instant;
 use crate::error::PeerViolation;
 use crate::event::{Event, LinkEndCause};
 use crate::gossip::mask::Slot;
+use crate::gossip::neighbours::Neighbour;
 use crate::limits::TREE_ORIGINS_MAX;
 use crate::peers::state::StateReason;
 use crate::reputation::evidence::{self, Component, Evidence, Interaction};
@@ -210,14 +211,15 @@ impl Overlay {
         }
     }
 
-    /// Whether a neighbour may neither be a parent nor be pushed to.
-    pub(super) fn is_barred(&self, peer: &NodeId) -> bool {
+    /// Whether a neighbour may be a parent. One that is gone harms nobody.
+    pub(super) fn may_be_parent(&self, peer: &NodeId) -> bool {
         let neighbour = self.gossip.neighbours.get(peer);
-        neighbour.is_some_and(|neighbour| neighbour.is_barred)
+        neighbour.is_none_or(Neighbour::may_be_parent)
     }
 
-    /// A barred neighbour is no parent any more, and told to announce instead of pushing.
-    fn dismiss(&mut self, now: Instant, peer: NodeId, slot: Slot) {
+    /// A neighbour that is barred or on probation is no parent any more, and told to announce instead of
+    /// pushing.
+    pub(super) fn dismiss(&mut self, now: Instant, peer: NodeId, slot: Slot) {
         let children: Vec<NodeId> = self.gossip.origins.of_parent(slot).collect();
         self.on_slot_lost(now, slot);
         for some in children.chunks(TREE_ORIGINS_MAX) {

@@ -5,6 +5,7 @@ use dunlin_session::NodeId;
 use super::Overlay;
 use crate::Instant;
 use crate::error::{DecodeError, PeerViolation};
+use crate::gossip::neighbours::Neighbour;
 use crate::gossip::shares::Claim;
 use crate::limits::{WANT_MAX, WANTS_PER_PEER_MAX};
 use crate::planted::{self, Bug};
@@ -67,9 +68,7 @@ impl Overlay {
         let neighbours = &gossip.neighbours;
         let is_alive = |peer: &NodeId| neighbours.get(peer).is_some_and(|of| of.takes_broadcasts());
         let is_preferred = |peer: &NodeId| {
-            neighbours
-                .get(peer)
-                .is_some_and(|neighbour| !neighbour.is_barred)
+            neighbours.get(peer).is_some_and(Neighbour::may_be_parent)
         };
         let (mut questions, in_vain) = gossip.wants.ask(now, patience, is_alive, is_preferred);
         if planted::is(Bug::MissingNotAskedFor) {

@@ -14,6 +14,7 @@ use super::Overlay;
 use crate::Instant;
 use crate::event::Direction;
 use crate::gossip::mask::{Mask, Slot};
+use crate::gossip::neighbours::Neighbour;
 use crate::gossip::origins::Origin;
 use crate::gossip::shares::Claim;
 use crate::gossip::store::Held;
@@ -288,12 +289,12 @@ impl Overlay {
         let gossip = &mut self.gossip;
         let neighbour = gossip.neighbours.get(&peer);
         let slot = neighbour.map(|of| of.slot);
-        let is_barred = neighbour.is_some_and(|of| of.is_barred);
+        let may_be_parent = neighbour.is_some_and(Neighbour::may_be_parent);
         let (Some(held), Some(slot)) = (gossip.store.get_mut(&key), slot) else {
             return;
         };
         held.known_by.set(slot, true);
-        if is_barred {
+        if !may_be_parent {
             return;
         }
         let Some(tree) = gossip.origins.get_mut(&held.origin) else {

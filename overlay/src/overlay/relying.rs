@@ -48,20 +48,35 @@ impl Overlay {
         for peer in peers {
             self.count_heartbeat(now, peer);
         }
+        let parents = self.gossip.origins.parents();
+        self.gossip.audits.on_heartbeat(parents);
     }
 
     fn count_heartbeat(&mut self, now: Instant, peer: NodeId) {
-        let neighbour = self.gossip.neighbours.get_mut(&peer);
-        let heartbeat = neighbour.and_then(|neighbour| neighbour.end_heartbeat(now));
-        let Some(heartbeat) = heartbeat else {
+        let Some(neighbour) = self.gossip.neighbours.get_mut(&peer) else {
             return;
         };
+        let (slot, was_barred) = (neighbour.slot, neighbour.is_barred);
+        let might_be_parent = neighbour.may_be_parent();
+        let Some(heartbeat) = neighbour.end_heartbeat(now) else {
+            return;
+        };
+        if might_be_parent && !neighbour.may_be_parent() {
+            self.dismiss(now, peer, slot);
+        }
         let Heartbeat {
             favour,
             against,
             evidence,
         } = heartbeat;
+        // Where one that used to serve is barred, the others may have turned as well. One that never served
+        // says nothing of them, and names are free.
+        let is_telling = !was_barred && self.reputations.has_served(&peer);
         self.weigh(now, peer, Component::Relay, (favour, against), evidence);
+        let neighbours = &mut self.gossip.neighbours;
+        if is_telling && neighbours.get(&peer).is_some_and(|of| of.is_barred) {
+            neighbours.watch_all_but(&peer);
+        }
         let served = against <= 0.0;
         let severity = if served {
             0.2
@@ -92,6 +107,9 @@ impl Overlay {
             && let Some(neighbour) = neighbours.get_mut(&peer)
         {
             neighbour.conduct.on_brought(now);
+            if asked_of.is_some() {
+                neighbour.conduct.on_kept();
+            }
         }
         let was_missed = asked.is_some_and(|(of, grafts)| of.is_some() && grafts);
         if was_missed {
@@ -220,6 +238,7 @@ impl Overlay {
         let is_audit = self.gossip.audits.on_copy(&key, peer);
         if is_audit && let Some(neighbour) = self.gossip.neighbours.get_mut(&peer) {
             neighbour.conduct.on_brought(now);
+            neighbour.conduct.on_kept();
         }
         is_audit
     }
@@ -230,27 +249,25 @@ impl Overlay {
         let Some(neighbour) = gossip.neighbours.get_mut(&peer) else {
             return;
         };
-        let (slot, is_barred) = (neighbour.slot, neighbour.is_barred);
-        let is_owed = neighbour.conduct.owes_a_test() && !is_barred;
-        if !is_owed && !gossip.audits.may_begin() {
+        let (slot, conduct) = (neighbour.slot, &neighbour.conduct);
+        let is_on_probation = conduct.is_on_probation() && !neighbour.is_barred;
+        if !is_on_probation && !conduct.is_watched() && !gossip.audits.may_begin() {
             return;
         }
-        let has_places = gossip.origins.of_parent(slot).next().is_some();
+        let has_places = gossip.audits.is_parent(slot);
+        let is_owed = is_on_probation || (conduct.is_watched() && has_places);
         let pause = if has_places {
             PARENT_EVERY
         } else {
             OTHER_EVERY
         };
-        let relied_at = neighbour.conduct.relied_at;
+        let relied_at = conduct.relied_at;
         let is_chosen = is_owed || relied_at.is_none_or(|at| now >= at + pause);
         let held = gossip.store.get(&key);
         let is_short = held.is_some_and(|held| held.message.len() <= AUDIT_LEN_MAX);
         let patience = self.config.want_timeout;
         if !is_chosen || !is_short || !gossip.audits.begin(now, key, peer, patience, is_owed) {
             return;
-        }
-        if is_owed {
-            neighbour.conduct.on_test();
         }
         self.counters.audits += 1;
         let ids = joined_ids(&[key]);

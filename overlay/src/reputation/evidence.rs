@@ -118,11 +118,12 @@ pub enum Evidence {
 
 /// What a fault weighs that needs no second look: as much as eight observations.
 pub(crate) const FAULT: f64 = 8.0;
-/// A promise that was broken: who says it has a broadcast and is asked either brings it or lies. One bars
-/// whoever has never failed, until it has brought broadcasts in some twenty heartbeats; links are reliable, so
-/// an honest one breaks hardly any (measured: none, `docs/overlay.md` chapter 8).
-pub(crate) const BROKEN: f64 = 24.0;
-/// A broadcast that a parent did not push in time and was not excused for. A third of the above: three
+/// A promise that was broken: who says it has a broadcast and is asked either brings it or lies. Two
+/// heartbeats with one bar whoever had never failed before, until it has brought broadcasts in some twenty
+/// others; one bars a newcomer. Links are reliable, so an honest one breaks hardly any (measured: none,
+/// `docs/overlay.md` chapter 8), and one that breaks a single one has the tests of its probation to pass.
+pub(crate) const BROKEN: f64 = 12.0;
+/// A broadcast that a parent did not push in time and was not excused for. Two thirds of the above: three
 /// heartbeats in a row bar whoever has never failed.
 pub(crate) const WITHHELD: f64 = 8.0;
 /// Silence in the face of [`crate::limits::MUTE_MAX`] announcements.

@@ -229,11 +229,16 @@ impl Standing {
             && self.score(config, counts_consensus) >= config.min_relay
     }
 
+    /// Whether it was ever relied upon and brought something.
+    pub(crate) fn has_served(&self) -> bool {
+        self.tally(Component::Relay).favour > 0.0
+    }
+
     /// Whether it has done here what a promise to be fast is believed for: it has brought something, and
     /// failed so seldom since that it stands no worse than a newcomer.
     pub(crate) fn has_proven_itself(&self) -> bool {
         let relay = self.tally(Component::Relay);
-        relay.favour > 0.0 && relay.mean() >= Tally::default().mean()
+        self.has_served() && relay.mean() >= Tally::default().mean()
     }
 
     /// Whether so many proven faults are remembered that it is banned. They fade by a tenth a day, on

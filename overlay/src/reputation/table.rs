@@ -120,6 +120,11 @@ impl Reputations {
         standing.is_none_or(|standing| standing.may_relay(&self.config, self.counts_consensus))
     }
 
+    /// Whether a peer has ever brought what it was relied upon for.
+    pub(crate) fn has_served(&self, peer: &NodeId) -> bool {
+        self.entries.get(peer).is_some_and(Standing::has_served)
+    }
+
     /// Whether a peer has brought what it was relied upon for, and has not failed lately.
     pub(crate) fn has_proven_itself(&self, peer: &NodeId) -> bool {
         let standing = self.entries.get(peer);

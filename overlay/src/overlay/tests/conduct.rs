@@ -3,6 +3,7 @@
 use super::*;
 use crate::limits::{
     HEARSAY_MAX_PERMILLE, PROBATION_TESTS, TRUST_ENTRIES_MAX, TRUST_PER_MINUTE, WANT_MAX,
+    WATCH_OCCASIONS,
 };
 use crate::types::ShortId;
 use crate::wire::{
@@ -204,6 +205,83 @@ fn who_has_withheld_is_tested_and_barred_when_it_fails_one_test() {
     assert!(!reputation(&bench, 1).may_relay);
     assert!(reputation(&bench, 3).may_relay);
     assert_eq!(test(&mut bench, 1), None, "it has nothing to lose");
+}
+
+/// Lets neighbour 1 bring ten broadcasts of node 9.
+fn let_it_serve(bench: &mut Bench, peers: u8) {
+    for number in 1..=10 {
+        bench.deliver(1, &news(number).0);
+        live(bench, peers, 1_300 * MILLI);
+    }
+    assert_eq!(bench.overlay.tree_places(id(1)).parent, 1);
+}
+
+/// Neighbour 1 announces the `number`-th broadcast of node 9 and never brings it.
+fn let_it_break(bench: &mut Bench, peers: u8, number: u64) {
+    bench.deliver(1, &announce(news(number).1));
+    live(bench, peers, 3 * SECOND);
+}
+
+/// Neighbour 3 brings the `number`-th broadcast, and `n` announces it: whether it is asked for it. Then it
+/// brings it.
+fn is_tested(bench: &mut Bench, n: u8, peers: u8, number: u64) -> bool {
+    let (fresh, key) = news(number);
+    bench.deliver(3, &fresh);
+    bench.deliver(n, &announce(key));
+    let is_asked = asked_of(bench, n) == [key];
+    bench.deliver(n, &fresh);
+    live(bench, peers, 100 * MILLI);
+    is_asked
+}
+
+#[test]
+fn who_has_served_and_breaks_one_promise_is_no_parent_until_it_has_passed_its_tests() {
+    let mut bench = bench_of(3);
+    let_it_serve(&mut bench, 3);
+    let_it_break(&mut bench, 3, 11);
+    assert!(reputation(&bench, 1).may_relay, "one is no habit");
+    assert_eq!(bench.overlay.tree_places(id(1)).parent, 0);
+    bench.deliver(1, &news(12).0);
+    assert_eq!(pruned(&bench, 1), [id(9)]);
+    assert_eq!(bench.overlay.tree_places(id(1)).parent, 0);
+    let mut numbers = 13..;
+    for number in numbers.by_ref().take(PROBATION_TESTS as usize) {
+        assert!(is_tested(&mut bench, 1, 3, number), "{number}");
+        assert_eq!(bench.overlay.tree_places(id(1)).parent, 0);
+    }
+    let number = numbers.next().unwrap();
+    assert!(!is_tested(&mut bench, 1, 3, number));
+    bench.deliver(1, &news(number + 1).0);
+    assert_eq!(bench.overlay.tree_places(id(1)).parent, 1);
+}
+
+#[test]
+fn when_one_that_served_is_barred_the_other_parents_are_watched() {
+    let mut bench = bench_of(3);
+    let_it_serve(&mut bench, 3);
+    let (body, signature) = body_of(8, b"of another", |_| {});
+    bench.deliver(2, &frame(2, &body, signature));
+    let_it_break(&mut bench, 3, 11);
+    assert!(!is_tested(&mut bench, 2, 3, 12));
+    let_it_break(&mut bench, 3, 13);
+    assert!(!reputation(&bench, 1).may_relay);
+    let tested = (14..50).filter(|&number| is_tested(&mut bench, 2, 3, number));
+    assert_eq!(tested.count(), WATCH_OCCASIONS as usize);
+    assert!(reputation(&bench, 2).may_relay && reputation(&bench, 3).may_relay);
+}
+
+#[test]
+fn a_newcomer_that_is_barred_has_nobody_watched() {
+    let mut bench = bench_of(3);
+    let (body, signature) = body_of(8, b"of another", |_| {});
+    bench.deliver(2, &frame(2, &body, signature));
+    let_it_break(&mut bench, 3, 11);
+    assert!(!reputation(&bench, 1).may_relay);
+    let watched = |n| {
+        let neighbour = bench.overlay.gossip.neighbours.get(&id(n));
+        neighbour.is_some_and(|of| of.conduct.is_watched())
+    };
+    assert!(!watched(2) && !watched(3));
 }
 
 fn forged() -> Vec<u8> {
