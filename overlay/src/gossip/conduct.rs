@@ -5,10 +5,10 @@
 //! counted when the next one has passed too, because an excuse may come later than the blame. A promise
 //! that was broken is no matter of shares, and has no excuse: nobody has to promise anything.
 //!
-//! Who has failed is on *probation*: it is nobody's parent until it has passed so many tests
-//! ([`PROBATION_TESTS`]), each of which asks it for a broadcast that it announces. A single failure says
-//! little of a neighbour that serves well four times of five; the tests that follow say the rest within
-//! seconds, at any rate of broadcasts.
+//! Who has failed is on *probation*: it owes so many tests ([`PROBATION_TESTS`]), each of which asks it for a
+//! broadcast that it announces. A single failure says little of a neighbour that serves well four times of
+//! five; the tests that follow say the rest within seconds, at any rate of broadcasts. Who has broken a
+//! promise is *suspended* besides: it is nobody's parent until it has passed them.
 //!
 //! Who has not failed is *watched* after another neighbour was barred: as long as it is a parent and has not
 //! served so many times since ([`WATCH_OCCASIONS`]), it is tested too.
@@ -59,6 +59,8 @@ pub(crate) struct Conduct {
     announced: VecDeque<ShortId>,
     /// Tests that it has yet to pass.
     tests_owed: u32,
+    /// It has broken a promise, and not passed them since.
+    is_suspended: bool,
     /// Times that it has yet to serve before it is watched no more.
     to_show: u32,
     /// When it was last relied upon.
@@ -127,6 +129,7 @@ impl Conduct {
             owed: 0,
             announced: VecDeque::new(),
             tests_owed: 0,
+            is_suspended: false,
             to_show: 0,
             relied_at: None,
             trust: TokenBucket::new(now, TRUST_PER_MINUTE, TRUST_PER_MINUTE * TRUST_COST),
@@ -173,9 +176,21 @@ impl Conduct {
         self.tests_owed > 0
     }
 
+    /// It is on probation, and nobody's parent meanwhile.
+    pub(crate) const fn suspend(&mut self) {
+        self.on_probation();
+        self.is_suspended = true;
+    }
+
+    /// Whether it is nobody's parent until it has passed its tests.
+    pub(crate) const fn is_suspended(&self) -> bool {
+        self.is_suspended
+    }
+
     /// It brought what it was asked for. What it pushes unasked shows nothing while nobody relies on it.
     pub(crate) const fn on_kept(&mut self) {
         self.tests_owed = self.tests_owed.saturating_sub(1);
+        self.is_suspended &= self.tests_owed > 0;
     }
 
     /// Another neighbour was barred: it is watched.
@@ -242,7 +257,9 @@ impl Conduct {
     pub(crate) fn take(&mut self, now: Instant) -> Option<Heartbeat> {
         self.past.broken += core::mem::take(&mut self.present.broken);
         let heartbeat = self.past.heartbeat();
-        if self.past.withheld > 0 || self.past.broken > 0 {
+        if self.past.broken > 0 {
+            self.suspend();
+        } else if self.past.withheld > 0 {
             self.on_probation();
         }
         self.past = core::mem::replace(&mut self.present, Occasions::new(now));
@@ -293,8 +310,12 @@ mod tests {
         let heartbeat = conduct.take(at(2)).expect("relied upon");
         assert!((heartbeat.favour - 0.99).abs() < 1e-12, "counted at once");
         assert!((heartbeat.against - BROKEN).abs() < 1e-12);
-        assert!(conduct.is_on_probation());
         assert_eq!(conduct.take(at(3)), None, "counted once");
+        (0..PROBATION_TESTS).for_each(|_| {
+            assert!(conduct.is_suspended());
+            conduct.on_kept();
+        });
+        assert!(!conduct.is_suspended());
     }
 
     #[test]
@@ -309,6 +330,7 @@ mod tests {
         conduct.take(at(4));
         assert!(!conduct.is_on_probation(), "there may be an excuse");
         conduct.take(at(5));
+        assert!(!conduct.is_suspended(), "it has broken no promise");
         (0..PROBATION_TESTS).for_each(|_| {
             conduct.on_brought(at(5));
             assert!(conduct.is_on_probation(), "what it pushes passes no test");

@@ -111,9 +111,9 @@ impl Neighbour {
         self.is_silent
     }
 
-    /// Whether it may be a parent: neither barred nor on probation.
+    /// Whether it may be a parent: neither barred nor suspended.
     pub(crate) const fn may_be_parent(&self) -> bool {
-        !self.is_barred && !self.conduct.is_on_probation()
+        !self.is_barred && !self.conduct.is_suspended()
     }
 
     /// Whether a copy of `len` bytes may be sent to it now; if so, it counts as sent.

@@ -203,7 +203,7 @@ impl Overlay {
         let was_barred = core::mem::replace(&mut neighbour.is_barred, !may_relay);
         let slot = neighbour.slot;
         if was_barred && may_relay {
-            neighbour.conduct.on_probation();
+            neighbour.conduct.suspend();
         }
         if !may_relay && !was_barred {
             self.counters.barred += 1;
@@ -217,7 +217,7 @@ impl Overlay {
         neighbour.is_none_or(Neighbour::may_be_parent)
     }
 
-    /// A neighbour that is barred or on probation is no parent any more, and told to announce instead of
+    /// A neighbour that is barred or suspended is no parent any more, and told to announce instead of
     /// pushing.
     pub(super) fn dismiss(&mut self, now: Instant, peer: NodeId, slot: Slot) {
         let children: Vec<NodeId> = self.gossip.origins.of_parent(slot).collect();
