@@ -187,8 +187,9 @@ pub const AUDIT_EVERY: u32 = 40;
 pub const AUDIT_ALARM: u32 = 3;
 /// Tests that may come at once after failures.
 pub const AUDIT_BURST: u32 = 8;
-/// Tests that a neighbour itself has to pass after a failure that was not excused, or when it was barred and
-/// is not any more, before it can be a parent again. Who drops a fifth passes all of them once in 35 times.
+/// Tests that a neighbour itself has to pass after a failure that was not excused; and, before it can be a parent
+/// again, after a broken promise, or when it was barred and is not any more. Who drops a fifth passes all of
+/// them once in 35 times.
 pub const PROBATION_TESTS: u32 = 16;
 /// Times that a parent has to serve after another neighbour was barred, before it is not tested for that any
 /// more. Who drops a fifth does not fail in so many once in 35 times.

@@ -263,6 +263,12 @@ impl Overlay {
         let live = &self.live;
         self.reputations
             .meet(now, peer, |peer| live.contains_key(peer));
+        // A new link ends no suspension.
+        if self.reputations.has_failed(&peer)
+            && let Some(neighbour) = self.gossip.neighbours.get_mut(&peer)
+        {
+            neighbour.conduct.suspend();
+        }
         self.bar_or_admit(now, peer);
         self.enforce(now, peer, false);
     }

@@ -67,9 +67,8 @@ impl Overlay {
         let (gossip, patience) = (&mut self.gossip, self.config.want_timeout);
         let neighbours = &gossip.neighbours;
         let is_alive = |peer: &NodeId| neighbours.get(peer).is_some_and(|of| of.takes_broadcasts());
-        let is_preferred = |peer: &NodeId| {
-            neighbours.get(peer).is_some_and(Neighbour::may_be_parent)
-        };
+        let is_preferred =
+            |peer: &NodeId| neighbours.get(peer).is_some_and(Neighbour::may_be_parent);
         let (mut questions, in_vain) = gossip.wants.ask(now, patience, is_alive, is_preferred);
         if planted::is(Bug::MissingNotAskedFor) {
             return;

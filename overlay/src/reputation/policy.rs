@@ -57,8 +57,8 @@ pub struct ReputationConfig {
     /// parent here and is announced to instead of pushed to. Default 30 (seed Q).
     pub min_relay: u8,
     /// The same for the relay component alone, whose weight of a tenth never takes a score below a
-    /// threshold by itself. Default 40: one broken promise bars, until broadcasts were brought in some
-    /// twenty heartbeats (chosen; `lab/examples/aims.rs` measures it).
+    /// threshold by itself. Default 40: two broken promises bar who has served, until broadcasts were
+    /// brought in some twenty heartbeats, and one bars a newcomer (chosen; `lab/examples/aims.rs` measures it).
     pub min_relay_component: u8,
     /// Below this an application should not count on a peer. Default 50 (seed Q).
     pub min_consensus: u8,

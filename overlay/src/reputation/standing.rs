@@ -234,11 +234,15 @@ impl Standing {
         self.tally(Component::Relay).favour > 0.0
     }
 
+    /// Whether it failed so that it stands below a newcomer.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.tally(Component::Relay).mean() < Tally::default().mean()
+    }
+
     /// Whether it has done here what a promise to be fast is believed for: it has brought something, and
     /// failed so seldom since that it stands no worse than a newcomer.
     pub(crate) fn has_proven_itself(&self) -> bool {
-        let relay = self.tally(Component::Relay);
-        self.has_served() && relay.mean() >= Tally::default().mean()
+        self.has_served() && !self.has_failed()
     }
 
     /// Whether so many proven faults are remembered that it is banned. They fade by a tenth a day, on

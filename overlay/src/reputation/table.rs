@@ -120,6 +120,11 @@ impl Reputations {
         standing.is_none_or(|standing| standing.may_relay(&self.config, self.counts_consensus))
     }
 
+    /// Whether a peer failed when it was relied upon, so that it stands below a newcomer.
+    pub(crate) fn has_failed(&self, peer: &NodeId) -> bool {
+        self.entries.get(peer).is_some_and(Standing::has_failed)
+    }
+
     /// Whether a peer has ever brought what it was relied upon for.
     pub(crate) fn has_served(&self, peer: &NodeId) -> bool {
         self.entries.get(peer).is_some_and(Standing::has_served)
