@@ -49,6 +49,8 @@ pub struct Config {
     pub reputation: ReputationConfig,
     /// Broadcasts.
     pub gossip: GossipConfig,
+    /// The database of places that the dashboard shows peers by, if there is one.
+    pub geo_database: Option<PathBuf>,
     /// Logs.
     pub log: LogConfig,
 }
@@ -232,6 +234,7 @@ impl Default for Config {
                 topics: Vec::new(),
                 verdict_timeout: None,
             },
+            geo_database: None,
             log: LogConfig {
                 level: LogLevel::Info,
                 format: LogFormat::Text,
