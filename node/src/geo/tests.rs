@@ -64,7 +64,7 @@ fn says_where_an_address_is_and_of_others_that_nothing_is_known() {
 fn says_what_it_is_and_whether_it_has_coordinates() {
     let about = cities(&[("192.0.2.0/24", city("DE", "Germany", "Berlin", 52.5, 13.4))]).about();
     assert_eq!(about.kind, "Test-City");
-    assert_eq!(about.built_at, "2026-11-01T00:00:00.000Z");
+    assert_eq!(about.built_at, "2026-11-01T00:00:00.000000Z");
     assert!(about.has_coordinates);
     let countries = database(
         "Test-Country",

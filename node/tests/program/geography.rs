@@ -72,7 +72,7 @@ fn peers_are_where_the_database_of_the_operator_has_their_addresses() {
     assert_eq!(info["place"]["country_code"], "CL", "{info}");
     assert_eq!(info["place"]["longitude"], -73.25, "{info}");
     let all = geography(&lab, "hub");
-    let about = json!({ "kind": "Test-City", "built_at": "2026-11-01T00:00:00.000Z", "has_coordinates": true });
+    let about = json!({ "kind": "Test-City", "built_at": "2026-11-01T00:00:00.000000Z", "has_coordinates": true });
     assert_eq!(all["database"], about, "{all}");
     assert_eq!(all["peers"].as_array().unwrap().len(), 3, "{all}");
     assert_eq!(
