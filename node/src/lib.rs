@@ -108,8 +108,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn in_runtime(cli: Cli) -> Result<(), Failure> {
     // What `bench` tells is of one core for each end: no hand-over between threads in between.
-    let mut builder = match cli.command {
-        cli::Command::Bench(_) => tokio::runtime::Builder::new_current_thread(),
+    let mut builder = match &cli.command {
+        cli::Command::Bench(args) if args.has_one_core() => {
+            tokio::runtime::Builder::new_current_thread()
+        }
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = builder

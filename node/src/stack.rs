@@ -232,6 +232,8 @@ pub struct Wire {
     pub carriers: CarrierChoice,
     /// The congestion controller.
     pub controller: Controllers,
+    /// Cores of the UDP port; zero is one.
+    pub shards: u32,
     /// For a measurement: idle connections are silent, and one peer may have all that there are.
     pub measured: bool,
 }
@@ -305,6 +307,7 @@ fn options(wire: Wire, handshake: Duration, traces: &Traces) -> EndpointOptions 
         .with_config(config)
         .with_carriers(wire.carriers);
     options.gso = !wire.lab.no_gso;
+    options.shards = wire.shards;
     options.observer = traces.observer();
     options.tap = traces.tap();
     options

@@ -11,7 +11,8 @@ pub(crate) fn provider() -> Arc<dyn CryptoProvider> {
 
 /// All providers.
 pub(crate) fn providers() -> Vec<Arc<dyn CryptoProvider>> {
-    vec![provider::pure(), provider::aws_lc()]
+    let [own, ring] = provider::aws_lc_both();
+    vec![provider::pure(), own, ring]
 }
 
 /// Bytes from hexadecimal; white space is skipped.

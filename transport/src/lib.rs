@@ -49,6 +49,7 @@ mod recv;
 mod rest;
 pub mod secret;
 pub mod send;
+mod shard;
 mod stats;
 mod streams;
 pub mod tap;
@@ -65,5 +66,6 @@ pub use error::{
 pub use ids::{ConnectionId, MessageId, PacketNumber, Side, StreamDirection, StreamId};
 pub use io::{ConnectionHandle, Delivery, EcnMark, Event, Message, Transmit};
 pub use options::{Priority, SendOptions};
+pub use shard::Shard;
 pub use stats::{PathStats, Stats, StreamStats};
 pub use time::Instant;

@@ -17,6 +17,12 @@ pub const SESSION_MESSAGE_MAX: usize = 8_192;
 pub const SESSION_WINDOW: u64 = 16_384;
 /// Connections of one endpoint; further SYNs are ignored, `connect` fails.
 pub const CONNECTIONS_MAX: usize = 65_536;
+/// Cores of one endpoint ([`crate::Shard`]); more are not made. Guess: more than the processors of a large machine that
+/// one address is worth.
+pub const SHARDS_MAX: u32 = 64;
+/// Bytes of datagrams that came to the socket of another core and wait for their own; further ones are dropped, as a
+/// full socket drops them. A quarter of the driver's receive buffer.
+pub const STRAY_BYTES_MAX: usize = 1 << 20;
 /// Incoming connections of one peer, unless configured otherwise; a further one is reset. Guess: more
 /// than a program needs that opens one for each request.
 pub const CONNECTIONS_PER_PEER: usize = 1_024;

@@ -250,7 +250,7 @@ pub struct Syn<'a> {
 }
 
 /// Answers SYNs; one for an endpoint.
-pub trait Acceptor: Send {
+pub trait Acceptor: Send + Sync {
     /// Decides about a SYN. `params` are our transport parameters, `random` is fresh randomness.
     fn on_syn(
         &self,

@@ -1,12 +1,12 @@
 //! TLS 1.3 set-up with the same work as Dunlin's handshake: both ends prove an Ed25519 key, nobody
 //! checks a chain (a Dunlin node knows its peer by key, not by name), nothing is resumed, packets
-//! are sealed with AES-128-GCM, cryptography by aws-lc-rs.
+//! are sealed with AES-128-GCM, cryptography by aws-lc-rs (AES-GCM by ring where Dunlin takes that too).
 
 use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
@@ -57,9 +57,17 @@ pub fn client_config(kx: KeyExchange, mode: Mode) -> ClientConfig {
     config
 }
 
+/// Whether Dunlin takes ring's AES-GCM on this processor, as TLS can as well.
+fn gcm_of_ring_is_faster() -> bool {
+    dunlin_session::provider::aws_lc().name() == "aws-lc with ring"
+}
+
 fn provider(kx: KeyExchange) -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
-    provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256];
+    provider.cipher_suites = vec![match gcm_of_ring_is_faster() {
+        true => ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
+        false => aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
+    }];
     provider.kx_groups = vec![match kx {
         KeyExchange::X25519 => aws_lc_rs::kx_group::X25519,
         KeyExchange::Hybrid => aws_lc_rs::kx_group::X25519MLKEM768,

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dunlin_session::NodeId;
+use dunlin_transport::limits::SHARDS_MAX;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -199,6 +200,17 @@ pub enum BenchEnd {
     Client(BenchClientArgs),
 }
 
+impl BenchArgs {
+    /// Whether nothing of it works side by side.
+    #[must_use]
+    pub const fn has_one_core(&self) -> bool {
+        match &self.end {
+            BenchEnd::Server(args) => args.shards == 1,
+            BenchEnd::Client(_) => true,
+        }
+    }
+}
+
 /// `dunlin bench server`.
 #[derive(Args, Debug)]
 pub struct BenchServerArgs {
@@ -208,6 +220,9 @@ pub struct BenchServerArgs {
     /// How clients may come, at the same port
     #[arg(long, value_enum, default_value_t = Carriers::Race)]
     pub carrier: Carriers,
+    /// Parts of the UDP port that work side by side, on a processor each (Linux)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS_MAX)))]
+    pub shards: u32,
     /// Congestion controller of the answers
     #[arg(long, value_enum, default_value_t = Controllers::Cubic)]
     pub controller: Controllers,

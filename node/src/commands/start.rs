@@ -56,6 +56,7 @@ pub(super) async fn run(
         bootstrap,
         inbox: config.inbox.clone(),
         carriers: config.carrier.into(),
+        shards: config.shards,
         controller: config.controller,
         overlay: config.overlay(),
         memory: Some(remember(&data_dir)?),

@@ -37,6 +37,8 @@ pub struct Config {
     pub roles: Roles,
     /// What carries packets.
     pub carrier: Carriers,
+    /// Cores of the UDP port.
+    pub shards: u32,
     /// The congestion controller.
     pub controller: Controllers,
     /// Whether peers have to prove a post-quantum key.
@@ -200,6 +202,7 @@ impl Default for Config {
             network_name: SessionConfig::default().network,
             roles: overlay.roles,
             carrier: Carriers::default(),
+            shards: 1,
             controller: Controllers::default(),
             post_quantum: PostQuantum::default(),
             key_exchange: KeyExchange::default(),

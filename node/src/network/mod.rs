@@ -52,6 +52,8 @@ pub struct NodeOptions {
     pub inbox: Option<PathBuf>,
     /// What carries its packets.
     pub carriers: CarrierChoice,
+    /// Cores of its UDP port.
+    pub shards: u32,
     /// The congestion controller of its connections.
     pub controller: Controllers,
     /// Settings of the overlay; its clock and addresses are set at the start.
@@ -69,6 +71,7 @@ impl NodeOptions {
             bootstrap: Vec::new(),
             inbox: None,
             carriers: CarrierChoice::Race,
+            shards: 1,
             controller: Controllers::default(),
             overlay: OverlayConfig::new(WallClock {
                 at: Instant::ZERO,
@@ -103,7 +106,10 @@ impl Node {
         let endpoint = listen(
             options.listen,
             acceptor,
-            Wire::from(options.carriers).with_controller(options.controller),
+            Wire {
+                shards: options.shards,
+                ..Wire::from(options.carriers).with_controller(options.controller)
+            },
             keys.traces(),
         )?;
         let address = reachable_address(endpoint.local_addr());

@@ -13,6 +13,7 @@ use aws_lc_rs::{aead, digest, hmac, kem};
 use dunlin_transport::protect::Random;
 use zeroize::Zeroizing;
 
+use super::gcm::{self, Gcm};
 use super::{
     AeadKey, CryptoError, CryptoProvider, Ed25519Key, HeaderKey, KEM_CIPHERTEXT_LEN,
     KEM_PUBLIC_LEN, KemSecret, MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
@@ -22,11 +23,24 @@ use crate::chacha_mask::ChaChaMask;
 use crate::strict;
 use crate::suite::CipherSuite;
 
-pub(super) struct AwsLc;
+pub(super) struct AwsLc {
+    /// Whose AES-GCM seals and opens packets.
+    gcm: Gcm,
+}
+
+impl AwsLc {
+    /// With this AES-GCM.
+    pub(super) const fn new(gcm: Gcm) -> Self {
+        Self { gcm }
+    }
+}
 
 impl CryptoProvider for AwsLc {
     fn name(&self) -> &'static str {
-        "aws-lc"
+        match self.gcm {
+            Gcm::AwsLc => "aws-lc",
+            Gcm::Ring => "aws-lc with ring",
+        }
     }
 
     fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
@@ -107,6 +121,10 @@ impl CryptoProvider for AwsLc {
     }
 
     fn aead(&self, suite: CipherSuite, key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError> {
+        let is_gcm = suite != CipherSuite::ChaCha20Poly1305;
+        if is_gcm && self.gcm == Gcm::Ring {
+            return Ok(Box::new(gcm::ring_key(suite, key)?));
+        }
         let algorithm = match suite {
             CipherSuite::Aes128Gcm => &aead::AES_128_GCM,
             CipherSuite::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,

@@ -7,6 +7,8 @@
 
 #[cfg(feature = "aws-lc")]
 mod aws;
+#[cfg(feature = "aws-lc")]
+mod gcm;
 #[cfg(feature = "pure-rust")]
 mod rust;
 
@@ -179,11 +181,17 @@ pub trait HeaderKey: Send + Sync {
 /// The provider on top of AWS-LC.
 ///
 /// ML-KEM draws its randomness from the library, not from the injected source: handshakes with it
-/// are not reproducible.
+/// are not reproducible. AES-GCM is ring's where that is faster.
 #[cfg(feature = "aws-lc")]
 #[must_use]
 pub fn aws_lc() -> std::sync::Arc<dyn CryptoProvider> {
-    std::sync::Arc::new(aws::AwsLc)
+    std::sync::Arc::new(aws::AwsLc::new(gcm::Gcm::of_this_processor()))
+}
+
+/// That provider with either AES-GCM, whatever the processor is.
+#[cfg(all(test, feature = "aws-lc"))]
+pub(crate) fn aws_lc_both() -> [std::sync::Arc<dyn CryptoProvider>; 2] {
+    [gcm::Gcm::AwsLc, gcm::Gcm::Ring].map(|gcm| std::sync::Arc::new(aws::AwsLc::new(gcm)) as _)
 }
 
 /// The provider in Rust: dalek and RustCrypto. Every random byte comes from the injected source.

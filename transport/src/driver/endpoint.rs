@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::carrier::common::Common;
@@ -21,13 +22,16 @@ use super::connection::Connection;
 use super::error::ConnectionError;
 use super::link::UdpLink;
 use super::options::{EndpointOptions, OsRandom};
-use super::socket::Socket;
+use super::shards::{self, Shards, Steering, granted};
+use super::socket::{Socket, SocketOptions};
 use super::state::{Meeting, Shared, State};
+use super::strays::Neighbours;
 use super::task::EndpointTask;
 use crate::endpoint::admission::Admission;
 use crate::error::CloseReason;
 use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
 use crate::protect::Initiator;
+use crate::shard::Shard;
 
 /// Ports that the system is asked for until one is free for UDP and TCP.
 const PORT_ATTEMPTS_MAX: usize = 32;
@@ -43,15 +47,15 @@ pub struct Endpoint {
 }
 
 struct Inner {
-    /// The core of UDP.
-    shared: Arc<Shared>,
+    /// The cores of UDP.
+    shards: Shards,
     tcp: Arc<TcpSide>,
     listener: Option<AbortHandle>,
     carriers: CarrierChoice,
     head_start: Duration,
     memory: Mutex<Memory>,
-    /// Bytes of the UDP socket's buffers, and whether trains are tried.
-    socket: (usize, usize, bool),
+    /// For further UDP sockets.
+    socket: SocketOptions,
 }
 
 impl Endpoint {
@@ -62,41 +66,44 @@ impl Endpoint {
     /// What the operating system says about the address (in use, not local, not permitted);
     /// [`io::ErrorKind::Other`] when called outside a tokio runtime.
     pub fn bind(address: SocketAddr, options: EndpointOptions) -> io::Result<Self> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+        Self::bind_steered(address, options, Steering::ByConnectionId)
+    }
+
+    fn bind_steered(
+        address: SocketAddr,
+        options: EndpointOptions,
+        steering: Steering,
+    ) -> io::Result<Self> {
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
         let carriers = options.carriers;
-        let (socket, listening) = bind_both(address, &options)?;
-        let socket_options = (
-            options.send_buffer_size,
-            options.receive_buffer_size,
-            options.gso,
-        );
-        let local = socket.local_addr()?;
+        let (sockets, listening) = bind_both(address, &options, steering)?;
+        let (local, may_fragment) = match &*sockets {
+            [first, ..] => (first.local_addr()?, first.may_fragment()),
+            [] => return Err(io::ErrorKind::AddrNotAvailable.into()),
+        };
+        let socket_options = socket_options(&options);
         let mut config = options.config;
-        if socket.may_fragment() {
+        if may_fragment {
             // A probe that was cut on its way would prove nothing (RFC 8899 §3).
             config.transport.mtu_max = config.transport.mtu;
         }
         let parts = Parts {
             gate: Common::new(Box::new(Admission::new(&config))),
             config,
-            acceptor: options.acceptor.map(Common::new),
+            acceptor: options.acceptor.map(Arc::from),
             random: Common::new(options.random.unwrap_or_else(|| Box::new(OsRandom))),
             observer: options.observer.map(Common::new),
             tap: options.tap.map(Common::new),
         };
         let (clock, meeting) = (Clock::start(), Arc::<Meeting>::default());
         let answers = carriers.allows(Carrier::Udp);
-        let core = parts.core(parts.config.clone(), (Carrier::Udp, answers));
-        let met = Arc::clone(&meeting);
-        let shared = Arc::new(Shared::new(core, clock, local, Carrier::Udp, met));
-        let mtu = parts.config.transport.clone().clamped().mtu;
-        let task = EndpointTask::new(
-            Arc::clone(&shared),
-            UdpLink::new(socket),
-            (UDP_PAYLOAD_MAX / mtu.max(1)).clamp(1, SEGMENTS_MAX),
-            parts.tap(),
-        );
-        runtime.spawn(task.with_busy_poll(options.busy_poll));
+        let shards = Shards::new(granted(options.shards), |shard| {
+            let core = parts.core(parts.config.clone(), (Carrier::Udp, answers));
+            let met = Arc::clone(&meeting);
+            let core = core.with_shard(shard);
+            Arc::new(Shared::new(core, clock, local, Carrier::Udp, met))
+        });
+        spawn_tasks(&runtime, &shards, sockets, (&parts, options.busy_poll));
         let tcp = Arc::new(TcpSide::new(parts, clock, local, meeting, runtime.clone()));
         let listener = listening.map(|listening| {
             let accepting = listener::run(listening, Arc::clone(&tcp));
@@ -104,7 +111,7 @@ impl Endpoint {
         });
         Ok(Self {
             inner: Arc::new(Inner {
-                shared,
+                shards,
                 tcp,
                 listener,
                 carriers,
@@ -118,7 +125,7 @@ impl Endpoint {
     /// Where the socket is bound.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.inner.shared.local_addr()
+        self.inner.shards.first().local_addr()
     }
 
     /// Moves to another local address (port 0: any free one), as when an interface went and another
@@ -134,24 +141,21 @@ impl Endpoint {
     /// another family than before; [`io::ErrorKind::NotConnected`] after a shutdown. The endpoint then
     /// stays where it is.
     pub fn rebind(&self, address: SocketAddr) -> io::Result<()> {
-        let shared = &self.inner.shared;
+        let shared = self.inner.shards.first();
         if address.is_ipv4() != shared.local_addr().is_ipv4() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let (send, receive, gso) = self.inner.socket;
-        let socket = Socket::bind(address, send, receive, gso)?;
-        let local = socket.local_addr()?;
-        let taken = shared.act(|state| {
-            let taken = !state.closing && !state.stopped;
-            if taken {
-                state.rebound = Some(socket);
-            }
-            taken
-        });
-        if !taken {
+        if shared.look(|state| state.closing || state.stopped) {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        shared.set_local_addr(local);
+        let cores = self.inner.shards.all();
+        let count = u32::try_from(cores.len()).unwrap_or(1);
+        let sockets = shards::bind(address, self.inner.socket, count, Steering::ByConnectionId)?;
+        for (shared, socket) in cores.iter().zip(sockets) {
+            let local = socket.local_addr()?;
+            shared.act(|state| state.rebound = Some(socket));
+            shared.set_local_addr(local);
+        }
         Ok(())
     }
 
@@ -172,8 +176,12 @@ impl Endpoint {
         initiator: Box<dyn Initiator>,
     ) -> Result<Connection, ConnectionError> {
         let inner = &*self.inner;
-        let remote = reachable_form(inner.shared.local_addr(), remote)?;
-        if inner.shared.look(|state| state.closing || state.stopped) {
+        let remote = reachable_form(inner.shards.first().local_addr(), remote)?;
+        if inner
+            .shards
+            .first()
+            .look(|state| state.closing || state.stopped)
+        {
             return Err(CloseReason::EndpointStopped.into());
         }
         match inner.carriers {
@@ -188,15 +196,15 @@ impl Endpoint {
     #[must_use]
     pub fn remembered_carrier(&self, remote: SocketAddr) -> Option<Carrier> {
         let inner = &self.inner;
-        let remote = reachable_form(inner.shared.local_addr(), remote).ok()?;
-        let now = inner.shared.clock.now();
+        let remote = reachable_form(inner.shards.first().local_addr(), remote).ok()?;
+        let now = inner.shards.first().clock.now();
         inner.memory.lock().recall(now, remote)
     }
 
     /// The next connection that a peer has opened, its handshake complete, whatever carries it.
     /// None: the endpoint was shut down.
     pub async fn accept(&self) -> Option<Connection> {
-        let incoming = &self.inner.shared.meeting.incoming;
+        let incoming = &self.inner.shards.first().meeting.incoming;
         loop {
             let mut changed = pin!(incoming.changed.notified());
             changed.as_mut().enable();
@@ -229,7 +237,7 @@ impl Endpoint {
     /// Ends all connections with the peer that the session layer calls `name`, and returns how many
     /// there were: it hears `code` and `reason`.
     pub fn refuse_peer(&self, name: [u8; 32], code: u64, reason: &'static str) -> usize {
-        let now = self.inner.shared.clock.now();
+        let now = self.inner.shards.first().clock.now();
         let refuse = |shared: &Arc<Shared>| {
             shared.act(|state| state.core.refuse_peer(now, &name, code, reason))
         };
@@ -246,7 +254,7 @@ impl Endpoint {
     /// Waits until `done` holds for each core, or its task has ended.
     async fn wait_until(&self, done: impl Fn(&State) -> bool) {
         loop {
-            let mut changed = pin!(self.inner.shared.meeting.progress.notified());
+            let mut changed = pin!(self.inner.shards.first().meeting.progress.notified());
             changed.as_mut().enable();
             let is_done = |shared: &Arc<Shared>| shared.look(|it| it.stopped || done(it));
             if self.inner.all().iter().all(is_done) {
@@ -263,7 +271,7 @@ impl Inner {
         remote: SocketAddr,
         initiator: Box<dyn Initiator>,
     ) -> Result<Connection, ConnectionError> {
-        let shared = &self.shared;
+        let shared = self.shards.next();
         let now = shared.clock.now();
         let (handle, signals) = shared.act(|state| {
             let handle = state.core.connect(now, remote, initiator)?;
@@ -279,7 +287,7 @@ impl Inner {
         remote: SocketAddr,
         initiator: Box<dyn Initiator>,
     ) -> Result<Connection, ConnectionError> {
-        let clock = self.shared.clock;
+        let clock = self.shards.first().clock;
         let known = self.memory.lock().recall(clock.now(), remote);
         let Some(twin) = initiator.twin() else {
             return match known {
@@ -306,7 +314,7 @@ impl Inner {
     /// The cores of all carriers.
     fn all(&self) -> Vec<Arc<Shared>> {
         let mut all = self.tcp.registry.all();
-        all.push(Arc::clone(&self.shared));
+        all.extend(self.shards.all().iter().cloned());
         all
     }
 
@@ -318,7 +326,7 @@ impl Inner {
 
     /// No further peer is met, and those that wait are let go.
     fn stop_listening(&self) {
-        self.shared.meeting.incoming.close();
+        self.shards.first().meeting.incoming.close();
         if let Some(listener) = &self.listener {
             listener.abort();
         }
@@ -326,11 +334,12 @@ impl Inner {
     }
 }
 
-/// Binds a UDP socket and, where peers may come over TCP, a listener at the same port.
+/// Binds the UDP sockets and, where peers may come over TCP, a listener at the same port.
 fn bind_both(
     address: SocketAddr,
     options: &EndpointOptions,
-) -> io::Result<(Socket, Option<TcpListener>)> {
+    steering: Steering,
+) -> io::Result<(Vec<Socket>, Option<TcpListener>)> {
     let listens = options.acceptor.is_some() && options.carriers.allows(Carrier::Tcp);
     let mut attempts = if address.port() == 0 {
         PORT_ATTEMPTS_MAX
@@ -338,18 +347,47 @@ fn bind_both(
         1
     };
     loop {
-        let (send, receive) = (options.send_buffer_size, options.receive_buffer_size);
-        let socket = Socket::bind(address, send, receive, options.gso)?;
-        if !listens {
-            return Ok((socket, None));
-        }
+        let count = granted(options.shards);
+        let sockets = shards::bind(address, socket_options(options), count, steering)?;
+        let (true, Some(first)) = (listens, sockets.first()) else {
+            return Ok((sockets, None));
+        };
         attempts -= 1;
-        match listener::bind(socket.local_addr()?) {
-            Ok(listener) => return Ok((socket, Some(listener))),
+        match listener::bind(first.local_addr()?) {
+            Ok(listener) => return Ok((sockets, Some(listener))),
             // The port that the system chose for UDP is somebody's TCP port: another one.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+const fn socket_options(options: &EndpointOptions) -> SocketOptions {
+    SocketOptions {
+        send_buffer: options.send_buffer_size,
+        receive_buffer: options.receive_buffer_size,
+        gso: options.gso,
+    }
+}
+
+/// Starts a task for each core, with a socket each.
+fn spawn_tasks(
+    runtime: &Handle,
+    shards: &Shards,
+    sockets: Vec<Socket>,
+    (parts, busy_poll): (&Parts, Duration),
+) {
+    let mtu = parts.config.transport.clone().clamped().mtu;
+    let most = (UDP_PAYLOAD_MAX / mtu.max(1)).clamp(1, SEGMENTS_MAX);
+    let cores = shards.all();
+    let count = u32::try_from(cores.len()).unwrap_or(1);
+    for ((index, shared), socket) in (0..).zip(cores.iter()).zip(sockets) {
+        let link = UdpLink::new(socket);
+        let mut task = EndpointTask::new(Arc::clone(shared), link, most, parts.tap());
+        if let (Some(shard), true) = (Shard::new(index, count), count > 1) {
+            task = task.with_neighbours(Neighbours::new(shard, Arc::clone(cores)));
+        }
+        runtime.spawn(task.with_busy_poll(busy_poll));
     }
 }
 
@@ -364,7 +402,7 @@ impl fmt::Debug for Endpoint {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.stop_listening();
-        self.shared.act(|state| state.handles_gone = true);
+        self.shards.act(|state| state.handles_gone = true);
     }
 }
 
@@ -384,6 +422,29 @@ fn reachable_form(local: SocketAddr, remote: SocketAddr) -> Result<SocketAddr, C
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As on a system that chooses sockets by address: all that comes from one peer comes to one of them.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_comes_to_the_socket_of_another_core_is_passed_on() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let options = || EndpointOptions {
+            shards: 3,
+            carriers: CarrierChoice::UdpOnly,
+            ..EndpointOptions::default()
+        };
+        let acceptor = Box::new(crate::plain::PlainAcceptor::new());
+        let server = Endpoint::bind(any, options().with_acceptor(acceptor)).unwrap();
+        let client = Endpoint::bind_steered(any, options(), Steering::ByAddress).unwrap();
+        for _ in 0..6 {
+            let initiator = Box::new(crate::plain::PlainInitiator::new());
+            let dialling = client.connect(server.local_addr(), initiator);
+            let (dialled, accepted) = tokio::join!(dialling, server.accept());
+            let (dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
+            accepted.send_message(vec![5; 100_000]).await.unwrap();
+            let message = dialled.receive_message().await.unwrap();
+            assert_eq!(message.data, vec![5; 100_000]);
+        }
+    }
 
     #[test]
     fn maps_ipv4_only_for_a_socket_that_takes_both() {

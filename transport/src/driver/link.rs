@@ -3,8 +3,9 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use super::lane::Lane;
 use super::socket::{Outgoing, Socket};
 use crate::error::CloseReason;
 use crate::io::{EcnMark, Transmit};
@@ -68,8 +69,18 @@ pub(super) struct UdpLink {
     /// The socket before the last change of address, for what is still on its way to it, and the
     /// batches that came to the other one since.
     previous: Option<(Socket, u32)>,
-    /// What was received last came from `previous`.
-    from_previous: bool,
+    /// Beside the socket, where one peer gets nearly all.
+    lane: Lane,
+    /// Where what was received last came to.
+    source: Source,
+}
+
+/// A socket of a link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Main,
+    Lane,
+    Previous,
 }
 
 impl UdpLink {
@@ -79,7 +90,8 @@ impl UdpLink {
             socket,
             outgoing: Outgoing::default(),
             previous: None,
-            from_previous: false,
+            lane: Lane::default(),
+            source: Source::Main,
         }
     }
 
@@ -91,7 +103,7 @@ impl UdpLink {
         match previous.poll_receive(cx) {
             Poll::Ready(Ok(count)) => {
                 *alone = 0;
-                self.from_previous = true;
+                self.source = Source::Previous;
                 Poll::Ready(Ok(count))
             }
             // Its interface may be gone: that is why there is another one.
@@ -108,8 +120,13 @@ impl Link for UdpLink {
     const FAILED: CloseReason = CloseReason::EndpointStopped;
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.from_previous = false;
+        self.source = Source::Main;
         let Poll::Ready(result) = self.socket.poll_receive(cx) else {
+            let received = self.lane.poll_receive(cx);
+            if received.is_ready() {
+                self.source = Source::Lane;
+                return received;
+            }
             return self.poll_previous(cx);
         };
         if let Some((_, alone)) = &mut self.previous {
@@ -127,7 +144,12 @@ impl Link for UdpLink {
 
     fn try_receive(&mut self) -> io::Result<usize> {
         // What is on its way to the socket before the last move wakes the task: moves are rare.
-        self.from_previous = false;
+        self.source = Source::Lane;
+        let received = self.lane.try_receive();
+        if received > 0 {
+            return Ok(received);
+        }
+        self.source = Source::Main;
         match self.socket.try_receive() {
             Err(error) if is_no_failure(&error) => Ok(0),
             other => other,
@@ -135,9 +157,21 @@ impl Link for UdpLink {
     }
 
     fn feed(&mut self, received: usize, mut handle: impl FnMut(Arrived<'_>)) -> io::Result<()> {
-        let socket = match &mut self.previous {
-            Some((previous, _)) if self.from_previous => previous,
-            _ => &mut self.socket,
+        let lane = &mut self.lane;
+        let socket = match (self.source, &mut self.previous) {
+            (Source::Previous, Some((previous, _))) => previous,
+            (Source::Lane, _) => match lane.socket() {
+                Some(socket) => socket,
+                None => return Ok(()),
+            },
+            _ => {
+                if let (Some(_), Some((from, ..))) =
+                    (lane.socket(), self.socket.datagrams(received).next())
+                {
+                    lane.on_bypassed(from);
+                }
+                &mut self.socket
+            }
         };
         for (from, ecn, to, bytes) in socket.datagrams(received) {
             handle(Arrived {
@@ -159,7 +193,12 @@ impl Link for UdpLink {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_send(cx, &mut self.outgoing)
+        while let Some((destination, several)) = self.outgoing.destination() {
+            let lane = several.then(|| self.lane.to(destination, &self.socket));
+            let socket = lane.flatten().unwrap_or(&mut self.socket);
+            ready!(socket.poll_send(cx, &mut self.outgoing))?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// What waits to be sent is lost: it bears what was used on the old path.
@@ -167,6 +206,7 @@ impl Link for UdpLink {
         let previous = std::mem::replace(&mut self.socket, socket);
         self.previous = Some((previous, 0));
         self.outgoing = Outgoing::default();
+        self.lane = Lane::default();
     }
 
     fn log(error: &io::Error) {

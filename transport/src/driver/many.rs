@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 
 use tokio::net::UdpSocket;
 
-/// Hands datagrams of `segment` bytes, the last one as long as what is left of `contents`, to the kernel.
+/// Hands datagrams of `segment` bytes, the last one as long as what is left of `contents`, to the kernel; a connected
+/// socket needs no destination.
 /// Returns the bytes it took, whole datagrams. None: this system has no such call.
 ///
 /// # Errors
@@ -17,7 +18,7 @@ use tokio::net::UdpSocket;
 #[cfg(target_os = "linux")]
 pub(super) fn send(
     io: &UdpSocket,
-    destination: SocketAddr,
+    destination: Option<SocketAddr>,
     contents: &[u8],
     segment: usize,
 ) -> Option<io::Result<usize>> {
@@ -29,7 +30,7 @@ pub(super) fn send(
         .chunks(segment)
         .map(|datagram| [io::IoSlice::new(datagram)])
         .collect();
-    let to = vec![Some(SockaddrStorage::from(destination)); slices.len()];
+    let to = vec![destination.map(SockaddrStorage::from); slices.len()];
     let mut headers = MultiHeaders::preallocate(slices.len(), None);
     let flags = MsgFlags::empty();
     let taken = sendmmsg(io.as_raw_fd(), &mut headers, &slices, to, [], flags);
@@ -45,7 +46,7 @@ pub(super) fn send(
 #[cfg(not(target_os = "linux"))]
 pub(super) fn send(
     _io: &UdpSocket,
-    _destination: SocketAddr,
+    _destination: Option<SocketAddr>,
     _contents: &[u8],
     _segment: usize,
 ) -> Option<io::Result<usize>> {
@@ -62,7 +63,7 @@ mod tests {
         let sender = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let contents: Vec<u8> = (0..10).collect();
         let to = receiver.local_addr().unwrap();
-        let taken = send(&sender, to, &contents, 4).unwrap();
+        let taken = send(&sender, Some(to), &contents, 4).unwrap();
         assert_eq!(taken.unwrap(), 10);
         let mut buffer = [0; 64];
         for datagram in contents.chunks(4) {
@@ -78,6 +79,6 @@ mod tests {
     async fn what_the_kernel_says_of_the_first_one_is_told() {
         let sender = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let nowhere = "127.0.0.1:0".parse().unwrap();
-        assert!(send(&sender, nowhere, &[1; 10], 5).unwrap().is_err());
+        assert!(send(&sender, Some(nowhere), &[1; 10], 5).unwrap().is_err());
     }
 }

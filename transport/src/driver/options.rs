@@ -33,6 +33,11 @@ pub struct EndpointOptions {
     /// one sleeps and is woken by the other (measured with requests on loopback, on a virtual machine:
     /// 30 µs for each way).
     pub busy_poll: Duration,
+    /// Cores with a task and a socket each behind the endpoint's UDP port, so that a runtime of several
+    /// threads uses several processors; a connection stays with one of them. 1: a handful of connections
+    /// is served as well by one. At most [`SHARDS_MAX`](crate::limits::SHARDS_MAX), and one where the system is
+    /// not Linux.
+    pub shards: u32,
     /// What may carry connections.
     pub carriers: CarrierChoice,
     /// How long `connect` leaves UDP alone before TCP joins, where both may be used. 250 ms:
@@ -76,6 +81,7 @@ impl Default for EndpointOptions {
             receive_buffer_size: 4 << 20,
             gso: true,
             busy_poll: Duration::from_micros(25),
+            shards: 1,
             carriers: CarrierChoice::default(),
             head_start: Duration::from_millis(250),
         }
@@ -91,6 +97,7 @@ impl fmt::Debug for EndpointOptions {
             .field("receive_buffer_size", &self.receive_buffer_size)
             .field("gso", &self.gso)
             .field("busy_poll", &self.busy_poll)
+            .field("shards", &self.shards)
             .field("carriers", &self.carriers)
             .field("head_start", &self.head_start)
             .finish_non_exhaustive()

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::many;
+use super::{many, steer};
 use crate::io::{EcnMark, Transmit};
 use crate::limits;
 
@@ -26,6 +26,28 @@ const RECEIVE_BUFFER_SIZE: usize = 65_536 + 1_536;
 /// Batches taken from the core under one lock. Guess: a quarter of a MiB at most.
 const SEND_BATCHES: usize = 4;
 
+/// What the application has chosen for its sockets.
+#[derive(Clone, Copy)]
+pub(super) struct SocketOptions {
+    /// Bytes of the send buffer.
+    pub(super) send_buffer: usize,
+    /// Bytes of the receive buffer.
+    pub(super) receive_buffer: usize,
+    /// Whether trains are tried.
+    pub(super) gso: bool,
+}
+
+/// Whether several sockets have one address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// No.
+    Alone,
+    /// The first of several: its address must be free.
+    Opens,
+    /// A further one, at the address of the first.
+    Joins,
+}
+
 /// A bound socket with its receive buffers.
 pub(super) struct Socket {
     io: UdpSocket,
@@ -37,16 +59,24 @@ pub(super) struct Socket {
     meta: [RecvMeta; RECEIVE_BUFFERS],
     /// Buffers that the next receive call may fill.
     wanted: usize,
+    options: SocketOptions,
+    sharing: Sharing,
+    /// It sends to one peer alone, whom the system knows.
+    connected: bool,
 }
 
 impl Socket {
     /// Binds to `address`. An IPv6 wildcard address receives IPv4 too.
     pub(super) fn bind(
         address: SocketAddr,
-        send_buffer: usize,
-        receive_buffer: usize,
-        gso: bool,
+        options: SocketOptions,
+        sharing: Sharing,
     ) -> io::Result<Self> {
+        let SocketOptions {
+            send_buffer,
+            receive_buffer,
+            gso,
+        } = options;
         let socket = socket2::Socket::new(
             Domain::for_address(address),
             Type::DGRAM,
@@ -65,7 +95,7 @@ impl Socket {
         }
         let mark = mark_as_capable(&socket, address).then_some(EcnMark::Ect0);
         socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
+        bind_shared(&socket, address, sharing)?;
         let io = UdpSocket::from_std(socket.into())?;
         let udp = UdpSocketState::new(UdpSockRef::from(&io))?;
         let gso = gso && udp.max_gso_segments() > 1;
@@ -77,12 +107,49 @@ impl Socket {
             buffer: vec![0; RECEIVE_BUFFERS * RECEIVE_BUFFER_SIZE],
             meta: [RecvMeta::default(); RECEIVE_BUFFERS],
             wanted: RECEIVE_BUFFERS_MIN.min(RECEIVE_BUFFERS),
+            options,
+            sharing,
+            connected: false,
         })
+    }
+
+    /// Whether the system takes trains of packets.
+    pub(super) const fn has_offload(&self) -> bool {
+        self.gso
+    }
+
+    /// A second socket at this address, connected to `peer`: what that sends comes to it from now on, all else
+    /// still to this one.
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::Unsupported`] where it has no such sockets, or several share the
+    /// address already.
+    pub(super) fn connected_to(&self, peer: SocketAddr) -> io::Result<Self> {
+        if self.sharing != Sharing::Alone || !cfg!(target_os = "linux") {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        share(&self.io, true)?;
+        let connected = Self::bind(self.local_addr()?, self.options, Sharing::Joins);
+        // Open to others no longer than it takes.
+        share(&self.io, false)?;
+        let mut connected = connected?;
+        share(&connected.io, false)?;
+        socket2::SockRef::from(&connected.io).connect(&peer.into())?;
+        connected.connected = true;
+        Ok(connected)
     }
 
     /// Whether the system may cut our datagrams into fragments: it could not be told not to.
     pub(super) fn may_fragment(&self) -> bool {
         self.udp.may_fragment()
+    }
+
+    /// Lets the system choose among `count` sockets at this address, of which this is one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn steer(&self, count: u32) -> io::Result<()> {
+        steer::by_connection_id(&self.io, count)
     }
 
     /// Where it is bound.
@@ -161,7 +228,7 @@ impl Socket {
             })
     }
 
-    /// Sends what `outgoing` holds. Pending: the socket's buffer is full, and the rest is kept.
+    /// Sends the first batch that `outgoing` holds. Pending: the socket's buffer is full, and the rest is kept.
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -170,22 +237,62 @@ impl Socket {
         while let Some(batch) = outgoing.front() {
             ready!(self.io.poll_send_ready(cx))?;
             let Self {
-                io, udp, gso, mark, ..
+                io,
+                udp,
+                gso,
+                mark,
+                connected,
+                ..
             } = &mut *self;
             let kernel = Kernel {
                 io,
                 udp,
                 mark: mark.map(to_codepoint),
+                connected: *connected,
             };
             let result = io.try_io(Interest::WRITABLE, || batch.send(gso, kernel));
             match result {
-                Ok(()) => outgoing.pop_front(),
+                Ok(()) => {
+                    outgoing.pop_front();
+                    break;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// Binds it so that others may be bound there, as far as `sharing` says.
+fn bind_shared(socket: &socket2::Socket, address: SocketAddr, sharing: Sharing) -> io::Result<()> {
+    #[cfg(unix)]
+    if sharing == Sharing::Joins {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    // Not before: among the ports that sockets share the system might have chosen one of a stranger.
+    #[cfg(unix)]
+    if sharing == Sharing::Opens {
+        socket.set_reuse_port(true)?;
+    }
+    #[cfg(not(unix))]
+    if sharing != Sharing::Alone {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok(())
+}
+
+/// Whether others may be bound to its address from now on.
+#[cfg(unix)]
+fn share(io: &UdpSocket, allowed: bool) -> io::Result<()> {
+    socket2::SockRef::from(io).set_reuse_port(allowed)
+}
+
+/// Whether others may be bound to its address from now on: never on this system.
+#[cfg(not(unix))]
+fn share(_io: &UdpSocket, _allowed: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Lets datagrams that are given no mark say that they are ECN-capable (RFC 3168); false: the system does
@@ -218,6 +325,8 @@ struct Kernel<'a> {
     udp: &'a UdpSocketState,
     /// The mark of what is given none.
     mark: Option<EcnCodepoint>,
+    /// The system knows where all goes.
+    connected: bool,
 }
 
 impl Sink for Kernel<'_> {
@@ -233,7 +342,8 @@ impl Sink for Kernel<'_> {
         if transmit.ecn.is_none() || transmit.ecn != self.mark {
             return None;
         }
-        many::send(self.io, transmit.destination, transmit.contents, segment)
+        let to = (!self.connected).then_some(transmit.destination);
+        many::send(self.io, to, transmit.contents, segment)
     }
 }
 
@@ -292,6 +402,13 @@ impl Outgoing {
             (slot.sent, slot.one_by_one) = (0, false);
             self.filled += 1;
         }
+    }
+
+    /// Where the first batch goes, and whether it is several datagrams.
+    pub(super) fn destination(&self) -> Option<(SocketAddr, bool)> {
+        let batch = self.slots.get(self.next..self.filled)?.first()?;
+        let transmit = batch.transmit?;
+        Some((transmit.destination, transmit.segment_size.is_some()))
     }
 
     fn front(&mut self) -> Option<&mut Batch> {

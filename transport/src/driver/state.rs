@@ -13,6 +13,7 @@ use super::clock::Clock;
 use super::connection::Connection;
 use super::incoming::Incoming;
 use super::socket::Socket;
+use super::strays::Mailbox;
 use super::wake::{Signal, Signals, Wakes};
 use crate::Instant;
 use crate::error::CloseReason;
@@ -61,6 +62,7 @@ impl Shared {
                 stopped: false,
                 handles_gone: false,
                 rebound: None,
+                mailbox: Mailbox::default(),
             }),
             clock,
             local_addr: Mutex::new(local_addr),
@@ -115,6 +117,8 @@ pub(super) struct State {
     pub(super) handles_gone: bool,
     /// The socket to use from now on.
     pub(super) rebound: Option<Socket>,
+    /// What came to other sockets.
+    pub(super) mailbox: Mailbox,
 }
 
 /// A connection as its handles see it.

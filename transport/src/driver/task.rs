@@ -13,6 +13,7 @@ use super::busy::BusyPoll;
 use super::carrier::registry::Membership;
 use super::link::{Arrived, Link};
 use super::state::{Shared, State};
+use super::strays::Neighbours;
 use super::wake::Wakes;
 use crate::Instant;
 use crate::io::EcnMark;
@@ -43,6 +44,8 @@ pub(super) struct EndpointTask<L> {
     tap: Option<Box<dyn Tap>>,
     /// Of a TCP stream.
     membership: Option<Membership>,
+    /// Of one of several cores behind an address.
+    neighbours: Option<Neighbours>,
 }
 
 /// What a round left to do.
@@ -78,7 +81,14 @@ impl<L: Link> EndpointTask<L> {
             turns: 0,
             tap,
             membership: None,
+            neighbours: None,
         }
+    }
+
+    /// The same task, of a core that is not the only one behind its address.
+    pub(super) fn with_neighbours(mut self, neighbours: Neighbours) -> Self {
+        self.neighbours = Some(neighbours);
+        self
     }
 
     /// The same task, of a stream with this place in the registry.
@@ -141,15 +151,16 @@ impl<L: Link> EndpointTask<L> {
             membership,
             busy,
             turns,
+            neighbours,
             ..
         } = self;
         let now = shared.clock.now();
         if received > 0 {
             busy.on_arrival(now);
         }
-        let most = self.datagrams_per_batch;
+        let (most, bound) = (self.datagrams_per_batch, shared.local_addr());
         let (fed, round, incoming, closing) = shared.look(|state| {
-            let (fed, datagrams) = feed(link, received, shared.local_addr(), (state, tap, now));
+            let (fed, datagrams) = feed((link, neighbours), received, bound, (state, tap, now));
             if state
                 .core
                 .poll_timeout()
@@ -163,13 +174,14 @@ impl<L: Link> EndpointTask<L> {
                 false => turns.saturating_sub(1),
             };
             if !blocked && *turns == 0 {
-                fill(link, (state, tap, now), shared.local_addr(), most);
+                fill(link, (state, tap, now), bound, most);
             }
             if let Some(membership) = membership {
                 membership.observe(datagrams, state.core.connection_count() > 0);
             }
             let incoming = state.dispatch_events(shared, now, wakes);
-            let mut idle = received == 0 && *turns == 0 && (blocked || link.is_clear());
+            let mut idle =
+                received == 0 && datagrams == 0 && *turns == 0 && (blocked || link.is_clear());
             let over = idle && is_over(state, membership.as_ref(), blocked);
             let expired = membership.as_ref().is_some_and(|it| it.is_expired(now));
             let finished = state.stop || over || expired;
@@ -192,6 +204,9 @@ impl<L: Link> EndpointTask<L> {
             };
             (fed, round, incoming, state.closing)
         });
+        if let Some(neighbours) = neighbours {
+            neighbours.deliver();
+        }
         if incoming {
             shared.meeting.incoming.changed.notify_waiters();
         }
@@ -233,29 +248,43 @@ impl<L: Link> EndpointTask<L> {
     }
 }
 
-/// Gives the core what came: how that went, and how many datagrams it was.
+/// Gives the core what came, to this socket and to others: how that went, and how many datagrams it was.
 fn feed<L: Link>(
-    link: &mut L,
+    (link, neighbours): (&mut L, &mut Option<Neighbours>),
     received: usize,
     bound: SocketAddr,
     (state, tap, now): (&mut State, &mut Option<Box<dyn Tap>>, Instant),
 ) -> (std::io::Result<()>, usize) {
     let mut datagrams = 0;
     let fed = link.feed(received, |arrived| {
-        let Arrived {
-            from,
-            ecn,
-            to,
-            bytes,
-        } = arrived;
         datagrams += 1;
         if let Some(tap) = tap {
-            let local = SocketAddr::new(to.unwrap_or(bound.ip()), bound.port());
-            see(&mut **tap, now, (Flow::Incoming, local, from), ecn, bytes);
+            let local = SocketAddr::new(arrived.to.unwrap_or(bound.ip()), bound.port());
+            let way = (Flow::Incoming, local, arrived.from);
+            see(&mut **tap, now, way, arrived.ecn, arrived.bytes);
         }
-        state.core.handle_datagram(now, from, ecn, bytes);
+        if neighbours.as_mut().is_none_or(|it| !it.claim(&arrived)) {
+            let Arrived {
+                from, ecn, bytes, ..
+            } = arrived;
+            state.core.handle_datagram(now, from, ecn, bytes);
+        }
     });
+    datagrams += take_strays(state, now);
     (fed, datagrams)
+}
+
+/// Gives the core what came to other sockets: how many datagrams.
+fn take_strays(state: &mut State, now: Instant) -> usize {
+    let strays = state.mailbox.empty();
+    let count = strays.len();
+    for mut stray in strays {
+        let bytes = &mut stray.bytes;
+        state
+            .core
+            .handle_datagram(now, stray.from, stray.ecn, bytes);
+    }
+    count
 }
 
 /// Takes from the core what may leave, `most` datagrams in a batch.

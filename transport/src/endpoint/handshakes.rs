@@ -55,7 +55,7 @@ impl Endpoint {
             payload,
             under_load,
         };
-        let cid = fresh_cid(&mut *self.random, &self.routes, &self.half_open);
+        let cid = fresh_cid(&mut *self.random, self.shard, &self.routes, &self.half_open);
         let params = TransportParams::of(&self.config.transport, cid).encode();
         match acceptor.on_syn(now, &syn, &params, &mut *self.random) {
             SynDecision::Ignore => self.trace_dropped(now, from, DropReason::Refused, packet),

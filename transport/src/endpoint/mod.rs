@@ -34,6 +34,7 @@ use crate::limits::{
     CONNECTIONS_MAX, HALF_OPEN_MAX, PACKETS_PER_DATAGRAM_MAX, STATELESS_REPLIES_MAX,
 };
 use crate::protect::{Acceptor, Initiator, Random};
+use crate::shard::Shard;
 use crate::time::Instant;
 use crate::trace::{Answer, DropReason, Observer};
 use crate::wire::header::route;
@@ -85,6 +86,8 @@ pub struct Endpoint {
     /// The settings of its connections, which share them.
     transport: Arc<TransportConfig>,
     random: Box<dyn Random>,
+    /// Which connection IDs are ours.
+    shard: Shard,
     acceptor: Option<Box<dyn Acceptor>>,
     /// Boxed, because the table has room for as many again that do not exist.
     connections: BTreeMap<ConnectionHandle, Box<Slot>>,
@@ -129,6 +132,7 @@ impl Endpoint {
             transport: Arc::new(config.transport.clone()),
             config,
             random,
+            shard: Shard::WHOLE,
             acceptor,
             connections: BTreeMap::new(),
             routes: BTreeMap::new(),
@@ -143,6 +147,13 @@ impl Endpoint {
             replies: VecDeque::new(),
             observer: None,
         }
+    }
+
+    /// It is one of several cores behind its address: its connection IDs tell it from the others.
+    #[must_use]
+    pub fn with_shard(mut self, shard: Shard) -> Self {
+        self.shard = shard;
+        self
     }
 
     /// Work and places are those of `gate`. `proven`: what carries the datagrams proves addresses, as TCP
@@ -544,7 +555,7 @@ impl Endpoint {
             return;
         };
         while slot.connection.wants_connection_id() {
-            let cid = fresh_cid(&mut *self.random, &self.routes, &self.half_open);
+            let cid = fresh_cid(&mut *self.random, self.shard, &self.routes, &self.half_open);
             self.routes.insert(cid, handle);
             slot.connection.issue_connection_id(cid);
         }
@@ -554,7 +565,7 @@ impl Endpoint {
     }
 
     fn fresh_cid(&mut self) -> ConnectionId {
-        fresh_cid(&mut *self.random, &self.routes, &self.half_open)
+        fresh_cid(&mut *self.random, self.shard, &self.routes, &self.half_open)
     }
 
     fn first_number(&mut self) -> PacketNumber {
@@ -577,11 +588,12 @@ impl Drop for Endpoint {
 
 fn fresh_cid(
     random: &mut dyn Random,
+    shard: Shard,
     routes: &BTreeMap<ConnectionId, ConnectionHandle>,
     half_open: &HalfOpenTable,
 ) -> ConnectionId {
     loop {
-        let cid = ConnectionId(random.next_u32());
+        let cid = shard.adopt(random.next_u32());
         if cid != ConnectionId::NONE && !routes.contains_key(&cid) && !half_open.contains(cid) {
             return cid;
         }

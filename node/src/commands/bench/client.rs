@@ -31,6 +31,7 @@ pub(super) async fn run(
         lab: args.lab,
         carriers: args.carrier.into(),
         controller: args.controller,
+        shards: 1,
         measured: true,
     };
     let dialled = tokio::select! {

@@ -23,6 +23,7 @@ pub(super) async fn run(
         lab: args.lab,
         carriers: args.carrier.into(),
         controller: args.controller,
+        shards: args.shards,
         measured: true,
     };
     let endpoint = if args.lab.plain {

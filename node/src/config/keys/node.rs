@@ -1,6 +1,7 @@
 //! Keys outside of `[network]`: the node itself and its logs.
 
 use dunlin_overlay::Roles;
+use dunlin_transport::limits::SHARDS_MAX;
 
 use super::{Key, MISFIT, key};
 use crate::config::model::{LogFormat, LogLevel};
@@ -119,6 +120,16 @@ pub(super) const KEYS: &[Key] = &[
         |config| Setting::of_word(&config.carrier),
         |config, value| {
             config.carrier = value.word()?;
+            Ok(())
+        },
+    ),
+    key(
+        "shards",
+        Shape::Integer(1, SHARDS_MAX as u64),
+        "Parts of the UDP port that work side by side, each with its share of the connections; about as many as processors for a node with hundreds of busy peers. Linux only: elsewhere there is one.",
+        |config| Setting::Integer(config.shards.into()),
+        |config, value| {
+            config.shards = value.integer()?;
             Ok(())
         },
     ),

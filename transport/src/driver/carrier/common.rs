@@ -30,7 +30,8 @@ impl<T: ?Sized> Clone for Common<T> {
     }
 }
 
-impl Acceptor for Common<dyn Acceptor> {
+/// Its calls make keys and take a while: the cores do not wait for each other.
+impl Acceptor for Arc<dyn Acceptor> {
     fn on_syn(
         &self,
         now: Instant,
@@ -38,11 +39,11 @@ impl Acceptor for Common<dyn Acceptor> {
         params: &[u8],
         random: &mut dyn Random,
     ) -> SynDecision {
-        self.0.lock().on_syn(now, syn, params, random)
+        (**self).on_syn(now, syn, params, random)
     }
 
     fn reset_token(&self, address: SocketAddr, id: ConnectionId) -> Option<ResetToken> {
-        self.0.lock().reset_token(address, id)
+        (**self).reset_token(address, id)
     }
 }
 

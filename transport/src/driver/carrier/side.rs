@@ -39,7 +39,7 @@ pub(in crate::driver) struct Parts {
     /// Settings of the application.
     pub(in crate::driver) config: EndpointConfig,
     /// Answers handshakes, if any are answered.
-    pub(in crate::driver) acceptor: Option<Common<dyn Acceptor>>,
+    pub(in crate::driver) acceptor: Option<Arc<dyn Acceptor>>,
     /// Randomness.
     pub(in crate::driver) random: Common<dyn Random>,
     /// Told what connections do.

@@ -5,12 +5,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use dunlin_peers::cli::{Client, Mode, Role, Setup};
 use dunlin_peers::datagrams::{Datagrams, Received};
 use dunlin_peers::multiplexed::on_one_thread;
 use dunlin_peers::report::{Measurement, Report};
 use dunlin_peers::{Result, WRITE_SIZE, socket};
+use dunlin_session::CipherSuite;
+use dunlin_session::provider::{AeadKey, aws_lc};
 
 /// A packet is its number, ciphertext and tag.
 const NUMBER: usize = 8;
@@ -44,9 +45,9 @@ async fn serve(listen: SocketAddr, setup: &Setup) -> Result<()> {
         for (from, datagram) in received.datagrams() {
             match datagram.split_first_chunk_mut::<NUMBER>() {
                 Some((number, sealed)) => {
-                    let aad = Aad::from(*number);
-                    let opened = key.open_in_place(nonce(*number)?, aad, sealed);
-                    total += opened.map_or(0, |payload| payload.len() as u64);
+                    let opened = key.open(nonce(*number), number, sealed);
+                    let payload = sealed.len().saturating_sub(TAG);
+                    total += opened.map_or(0, |()| payload as u64);
                 }
                 None => asked = Some(from),
             }
@@ -74,7 +75,7 @@ async fn measure(arguments: &Client) -> Result<Report> {
     let run = Measurement::begin("blast", Mode::Bulk, arguments.seconds);
     while !run.is_over() {
         for packet in batch.chunks_exact_mut(size) {
-            seal(&key, next, &data, packet)?;
+            seal(&*key, next, &data, packet)?;
             next += 1;
         }
         datagrams.send(server, &batch, size).await?;
@@ -84,17 +85,15 @@ async fn measure(arguments: &Client) -> Result<Report> {
 }
 
 /// Fills `packet` with number, ciphertext of as much of `data` as fits, and tag.
-fn seal(key: &LessSafeKey, number: u64, data: &[u8], packet: &mut [u8]) -> Result<()> {
+fn seal(key: &dyn AeadKey, number: u64, data: &[u8], packet: &mut [u8]) -> Result<()> {
     let number = number.to_be_bytes();
     let (head, rest) = packet
         .split_at_mut_checked(NUMBER)
         .ok_or("no room for a number")?;
     head.copy_from_slice(&number);
     let length = rest.len().saturating_sub(TAG).min(data.len());
-    let (text, tag) = rest.split_at_mut(length);
-    text.copy_from_slice(&data[..length]);
-    let sealed = key.seal_in_place_separate_tag(nonce(number)?, Aad::from(number), text)?;
-    tag[..TAG].copy_from_slice(sealed.as_ref());
+    rest[..length].copy_from_slice(&data[..length]);
+    key.seal(nonce(number), &number, &mut rest[..length + TAG]);
     Ok(())
 }
 
@@ -115,12 +114,13 @@ async fn ask(datagrams: &Datagrams, server: SocketAddr) -> Result<u64> {
     Err("the server does not answer".into())
 }
 
-fn key() -> Result<LessSafeKey> {
-    Ok(LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &[7; 16])?))
+/// The cipher of Dunlin on this processor.
+fn key() -> Result<Box<dyn AeadKey>> {
+    Ok(aws_lc().aead(CipherSuite::Aes128Gcm, &[7; 16])?)
 }
 
-fn nonce(number: [u8; NUMBER]) -> Result<Nonce> {
+fn nonce(number: [u8; NUMBER]) -> [u8; 12] {
     let mut nonce = [0; 12];
     nonce[4..].copy_from_slice(&number);
-    Ok(Nonce::assume_unique_for_key(nonce))
+    nonce
 }
