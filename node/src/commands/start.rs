@@ -298,7 +298,9 @@ impl Running {
         match database(&config) {
             Ok(database) => self.places.use_database(database),
             Err(failure) => {
-                tracing::error!("places stay those of the database that was read before: {failure}")
+                tracing::error!(
+                    "places stay those of the database that was read before: {failure}"
+                );
             }
         }
         let peers = &config.peers;

@@ -271,9 +271,7 @@ fn facts(detail: &PeerDetail) -> Vec<(&'static str, String)> {
         let reason = detail.ban_reason.as_deref().unwrap_or("-");
         facts.push(("banned until", format!("{}: {reason}", show::moment(until))));
     }
-    if let Some(place) = &detail.place {
-        facts.push(("place", where_it_is(place)));
-    }
+    facts.extend(detail.place.iter().map(|of| ("place", where_it_is(of))));
     if let Some(path) = &detail.path {
         facts.push((
             "path",
