@@ -10,6 +10,7 @@
 //! | [`commands`] | what each command does |
 //! | [`control`] | how a running node is watched and steered: HTTP over a Unix socket (`docs/api.md`) |
 //! | [`dashboard`] | a page that shows a running node (`docs/dashboard.md`) |
+//! | [`geo`] | where peers are, by a database of the operator |
 //! | [`recording`] | simulated networks in files, for the dashboard |
 //! | [`metrics`] | metrics for Prometheus |
 //! | [`config`] | the settings of a node, from file, environment and command line (`docs/config.md`) |
@@ -35,6 +36,7 @@ pub mod data_dir;
 pub mod discovery;
 pub mod failure;
 pub mod fuzzing;
+pub mod geo;
 pub mod known_peers;
 pub mod metrics;
 pub mod network;

@@ -15,7 +15,8 @@ use crate::commands::{event_log, note, print_line};
 use crate::config::{Config, Draft, Mistakes, changes};
 use crate::control::{Control, ControlOptions};
 use crate::data_dir::DataDir;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
+use crate::geo::{Database, Places};
 use crate::network::{Memory, Node, NodeOptions};
 use crate::open_files;
 use crate::signals::{Hangup, Shutdown};
@@ -44,9 +45,11 @@ pub(super) async fn run(
     if let Some(advice) = open_files::allow(open_files::needed(config.peers.max_connections)) {
         tracing::warn!("{advice}");
     }
+    let places = Places::default();
+    places.use_database(database(&config)?);
     let keys = Keys::load(&key_args(&config))?.with_traces(traces);
     let bootstrap = tokio::select! {
-        found = places(&config.peers.bootstrap_nodes) => found?,
+        found = resolved(&config.peers.bootstrap_nodes) => found?,
         () = shutdown.requested() => return Ok(()),
     };
     let options = NodeOptions {
@@ -65,6 +68,7 @@ pub(super) async fn run(
         network: config.network_name.clone(),
         logs: Some(logs.clone()),
         store: node.store().cloned(),
+        places: places.clone(),
         ..ControlOptions::new(data_dir)
     };
     let control = Control::start(node.handle(), &control, shutdown.clone())?;
@@ -76,6 +80,7 @@ pub(super) async fn run(
         verbosity,
         config,
         logs,
+        places,
         node,
         hangup,
         supervisor: Supervisor::from_environment(),
@@ -160,7 +165,7 @@ fn key_args(config: &Config) -> KeyArgs {
 type Place = (std::net::SocketAddr, Option<dunlin_session::NodeId>);
 
 /// Where the bootstrap nodes are. One whose name is unknown is left out, unless it is the only one.
-async fn places(nodes: &[PeerAddress]) -> Result<Vec<Place>, Failure> {
+async fn resolved(nodes: &[PeerAddress]) -> Result<Vec<Place>, Failure> {
     let mut found = Vec::new();
     let mut unknown = None;
     for node in nodes {
@@ -178,6 +183,26 @@ async fn places(nodes: &[PeerAddress]) -> Result<Vec<Place>, Failure> {
         Some(failure) if found.is_empty() => Err(failure),
         _ => Ok(found),
     }
+}
+
+/// The database of places, if there is to be one.
+fn database(config: &Config) -> Result<Option<Database>, Failure> {
+    let Some(path) = &config.geo_database else {
+        return Ok(None);
+    };
+    let database = Database::open(path).map_err(|error| {
+        Failure::new(
+            Exit::Local,
+            format!("the database of places is \"{}\", {error}", path.display()),
+        )
+    })?;
+    let about = database.about();
+    tracing::info!(
+        "places of peers are by {}, made {}",
+        about.kind,
+        about.built_at
+    );
+    Ok(Some(database))
 }
 
 /// Opens the store.
@@ -205,6 +230,7 @@ struct Running {
     verbosity: u8,
     config: Config,
     logs: Logs,
+    places: Places,
     node: Node,
     hangup: Hangup,
     supervisor: Supervisor,
@@ -268,6 +294,15 @@ impl Running {
             tracing::warn!("{} changed, which needs a restart", key.path);
         }
         self.logs.apply(&config.log);
+        // The operator may have renewed the file under the same name.
+        match database(&config) {
+            Ok(database) => self.places.use_database(database),
+            Err(failure) => {
+                tracing::error!(
+                    "places stay those of the database that was read before: {failure}"
+                );
+            }
+        }
         let peers = &config.peers;
         let (min, target, max) = (peers.min_connections, peers.target(), peers.max_connections);
         let known = &self.config.peers.bootstrap_nodes;
@@ -276,7 +311,7 @@ impl Running {
             .filter(|node| !known.contains(node))
             .cloned()
             .collect();
-        let new = places(&new).await.unwrap_or_default();
+        let new = resolved(&new).await.unwrap_or_default();
         let topics = (config.gossip != self.config.gossip).then(|| config.gossip.taken());
         self.node
             .with_overlay(move |overlay, now| {

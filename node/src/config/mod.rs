@@ -27,6 +27,7 @@ pub use self::tree::{FILE_LEN_MAX, Format};
 pub use self::write::written;
 
 use crate::failure::plain_reason;
+use crate::geo::Database;
 
 /// The filter of logs that every command takes.
 const LOG_VARIABLE: &str = "DUNLIN_LOG";
@@ -138,9 +139,11 @@ impl Draft {
     /// The configuration.
     ///
     /// # Errors
-    /// Every mistake that was found on the way, and values that contradict each other.
+    /// Every mistake that was found on the way, values that contradict each other, and a database of places
+    /// that cannot be used.
     pub fn finish(mut self) -> Result<Config, Mistakes> {
         self.check_order();
+        self.check_geo_database();
         if self.mistakes.is_empty() {
             Ok(self.config)
         } else {
@@ -164,6 +167,22 @@ impl Draft {
             key: key.into(),
             sentence,
         });
+    }
+
+    /// A database that is not there, or is none, is told before a node starts.
+    fn check_geo_database(&mut self) {
+        let Some(path) = &self.config.geo_database else {
+            return;
+        };
+        if let Err(error) = Database::open(path) {
+            let sentence = format!("is \"{}\", {error}", path.display());
+            let origin = self.origins.get(keys::GEO_DATABASE);
+            self.mistake(
+                origin.cloned().unwrap_or_default(),
+                keys::GEO_DATABASE,
+                sentence,
+            );
+        }
     }
 
     /// Values that must not be above others.

@@ -51,6 +51,8 @@ pub struct Config {
     pub reputation: ReputationConfig,
     /// Broadcasts.
     pub gossip: GossipConfig,
+    /// The database of places that the dashboard shows peers by, if there is one.
+    pub geo_database: Option<PathBuf>,
     /// Logs.
     pub log: LogConfig,
 }
@@ -235,6 +237,7 @@ impl Default for Config {
                 topics: Vec::new(),
                 verdict_timeout: None,
             },
+            geo_database: None,
             log: LogConfig {
                 level: LogLevel::Info,
                 format: LogFormat::Text,

@@ -47,6 +47,7 @@ use tokio::task::JoinSet;
 use crate::dashboard::Wish;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
+use crate::geo::Places;
 use crate::network::Handle;
 use crate::signals::Shutdown;
 use crate::store::Store;
@@ -74,6 +75,8 @@ pub struct ControlOptions {
     pub store: Option<Arc<Store>>,
     /// The other nodes of the process, where it runs a whole network.
     pub others: Vec<Handle>,
+    /// Where addresses are.
+    pub places: Places,
 }
 
 impl ControlOptions {
@@ -87,6 +90,7 @@ impl ControlOptions {
             logs: None,
             store: None,
             others: Vec::new(),
+            places: Places::default(),
         }
     }
 }
@@ -117,6 +121,7 @@ impl Control {
             logs: options.logs.clone(),
             store: options.store.clone(),
             others: options.others.clone(),
+            places: options.places.clone(),
         };
         let operations = Arc::new(Operations::new(node, about, shutdown));
         let mut tasks = JoinSet::new();

@@ -4,11 +4,13 @@
 //! Times are RFC 3339 in UTC. IDs are whole; whoever asks may abbreviate them while unique. Names
 //! and texts that come from peers are untrusted.
 
+mod place;
 mod talk;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use place::{Country, GeoDatabase, Geography, Place, PlacedPeer};
 pub use talk::{
     Answered, Answering, Asking, Judgement, Statement, Statements, Telling, Told, TopicList,
     VerdictOn,
@@ -179,6 +181,9 @@ pub struct PeerDetail {
     pub duplicates: u64,
     /// The path to it.
     pub path: Option<Path>,
+    /// Where its address is, by the database of the operator; missing where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 /// The path under a link.

@@ -16,9 +16,9 @@ use serde::Deserialize;
 use super::extract::{Asked, Named, Taken};
 use super::model::{
     AddPeer, AddedPeer, Answered as Heard, Answering, Asking, BanList, BanRequest, Changed, Code,
-    DashboardLink, EventList, Imported, LogFilter, LogLayer, LogLevel, LogList, NetworkMap,
-    PeerDetail, PeerFile, PeerFilter, PeerList, Problem, Proof, Statements, Status, Story, Telling,
-    Told, TopicList, TrustList, VerdictOn,
+    DashboardLink, EventList, Geography, Imported, LogFilter, LogLayer, LogLevel, LogList,
+    NetworkMap, PeerDetail, PeerFile, PeerFilter, PeerList, Problem, Proof, Statements, Status,
+    Story, Telling, Told, TopicList, TrustList, VerdictOn,
 };
 use super::operations::Operations;
 use super::{logs, stream};
@@ -139,6 +139,7 @@ pub(super) fn routes() -> Vec<Route> {
             .asks::<Option<LogLayer>>("layer", "Only lines of this layer")
             .answers_with("text/event-stream"),
         Route::new(M::GET, "/api/v1/network", "getNetwork", "The nodes that this process sees, and the links between them", network).answers::<NetworkMap>(),
+        Route::new(M::GET, "/api/v1/geo", "getGeography", "Where the connected peers are, by the database of the operator", geography).answers::<Geography>(),
         Route::new(M::PUT, "/api/v1/log", "setLogFilter", "Change what the log says", log).takes::<LogFilter>().answers::<LogFilter>(),
         Route::new(M::GET, "/api/v1/openapi.json", "getOpenApi", "This document", openapi).answers_with("application/json"),
         Route::new(M::GET, "/metrics", "getMetrics", "Metrics for Prometheus: OpenMetrics when asked for by `Accept`, the older text format else", metrics).answers_with("text/plain"),
@@ -274,6 +275,10 @@ async fn log(State(node): State<Shared>, Taken(filter): Taken<LogFilter>) -> Ans
 
 async fn network(State(node): State<Shared>) -> Answered<NetworkMap> {
     node.network().await.map(Json)
+}
+
+async fn geography(State(node): State<Shared>) -> Answered<Geography> {
+    node.geography().await.map(Json)
 }
 
 async fn challenge(State(node): State<Shared>, Named(name): Named) -> Answered<Proof> {

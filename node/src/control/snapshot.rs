@@ -232,6 +232,7 @@ impl Snapshot {
             first_deliveries: counters.first_deliveries,
             duplicates: counters.duplicates,
             path,
+            place: None,
             peer: self.show(peer),
         }
     }

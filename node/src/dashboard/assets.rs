@@ -33,6 +33,7 @@ files! {
     SCRIPT "detail.js" in "assets";
     SCRIPT "dom.js" in "assets";
     SCRIPT "events.js" in "assets";
+    SCRIPT "geography.js" in "assets";
     SCRIPT "history.js" in "assets";
     SCRIPT "network.js" in "assets";
     SCRIPT "peers.js" in "assets";
@@ -42,9 +43,14 @@ files! {
     SVG "icon.svg" in "assets";
     SCRIPT "uPlot.iife.min.js" in "vendor";
     STYLE "uPlot.min.css" in "vendor";
+    SCRIPT "d3-array.min.js" in "vendor";
+    SCRIPT "d3-geo.min.js" in "vendor";
+    SCRIPT "topojson-client.min.js" in "vendor";
+    DATA "land-110m.json" in "vendor";
 }
 
 const SVG: &str = "image/svg+xml";
+const DATA: &str = "application/json";
 
 /// The page.
 pub(super) async fn page() -> Response {
@@ -88,10 +94,13 @@ mod tests {
     use super::*;
 
     /// Words that may look like another host, and are none: the name of the SVG vocabulary, and
-    /// the comment in which the library names its home.
-    const HARMLESS: [&str; 2] = [
+    /// the comments in which libraries name their homes.
+    const HARMLESS: [&str; 5] = [
         "http://www.w3.org/2000/svg",
         "https://github.com/leeoniya/uPlot",
+        "https://d3js.org/d3-array/",
+        "https://d3js.org/d3-geo/",
+        "https://github.com/topojson/topojson-client",
     ];
 
     #[test]
@@ -165,12 +174,37 @@ mod tests {
     }
 
     #[test]
-    fn the_library_is_the_file_that_its_readme_names() {
+    fn the_libraries_are_the_files_that_their_readme_names() {
         let readme = include_str!("vendor/README.md");
-        let (_, _, library) = FILES
-            .iter()
-            .find(|file| file.0 == "uPlot.iife.min.js")
-            .unwrap();
-        assert!(readme.contains("1.6.32") && library.contains("(v1.6.32)"));
+        for (name, package, says) in [
+            ("uPlot.iife.min.js", "uplot@1.6.32", "(v1.6.32)"),
+            ("d3-array.min.js", "d3-array@3.2.5", "d3-array/ v3.2.5 "),
+            ("d3-geo.min.js", "d3-geo@3.1.2", "d3-geo/ v3.1.2 "),
+            (
+                "topojson-client.min.js",
+                "topojson-client@3.1.0",
+                "topojson-client v3.1.0 ",
+            ),
+            ("land-110m.json", "world-atlas@2.0.2", "\"land\""),
+        ] {
+            let (_, _, library) = FILES.iter().find(|file| file.0 == name).unwrap();
+            assert!(readme.contains(package), "{package}");
+            assert!(library.contains(says), "{name}");
+        }
+    }
+
+    /// What the map needs is asked for by name when there is a database.
+    #[test]
+    fn the_files_of_the_map_are_there() {
+        let script = include_str!("assets/geography.js");
+        for name in [
+            "d3-array.min.js",
+            "d3-geo.min.js",
+            "topojson-client.min.js",
+            "land-110m.json",
+        ] {
+            assert!(script.contains(name) && !PAGE.contains(name), "{name}");
+            assert!(FILES.iter().any(|(known, ..)| *known == name), "{name}");
+        }
     }
 }

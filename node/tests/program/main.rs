@@ -24,6 +24,8 @@ mod dashboard;
 mod faults;
 #[cfg(unix)]
 mod full_disk;
+#[cfg(target_os = "linux")]
+mod geography;
 #[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
@@ -34,6 +36,8 @@ mod lab;
 #[cfg(unix)]
 mod load;
 mod lossy;
+#[cfg(target_os = "linux")]
+mod mmdb;
 #[cfg(unix)]
 mod neighbours;
 mod network;

@@ -23,7 +23,7 @@ pub(crate) fn configured(
 
 /// A node at another address of this machine that joins through `seed`.
 #[cfg(target_os = "linux")]
-fn start_at(lab: &Lab, name: &str, host: &str, seed: &str) -> (Running, String) {
+pub(crate) fn start_at(lab: &Lab, name: &str, host: &str, seed: &str) -> (Running, String) {
     let mut command = dunlin();
     command.args(["start", "--host", host, "--port", "0", "--bootstrap", seed]);
     let mut node = Running::start(command.arg("--data-dir").arg(lab.path(name)));

@@ -101,6 +101,19 @@ fn each_mode_of_the_benchmark_measures_something() {
     assert_eq!(plain["profile"], "plain");
 }
 
+#[test]
+fn a_port_of_several_cores_serves_as_one_of_one() {
+    let lab = Lab::new();
+    for mode in [&["bulk", "--no-gso"][..], &["rr"], &["handshake"]] {
+        let client = [&["--at-once", "4", "--mode"], mode].concat();
+        let report = bench(&lab, &["--shards", "3"], &client);
+        assert_eq!(report["mode"], mode[0], "{report}");
+    }
+    let refused = run(dunlin().args(["bench", "server", "--shards", "65"]));
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("1..=64"), "{refused:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn the_relay_passes_packets_on_and_counts_them_at_its_end() {

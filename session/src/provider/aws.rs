@@ -9,11 +9,12 @@ use aws_lc_rs::kem::{DecapsulationKey, EncapsulationKey, ML_KEM_768};
 use aws_lc_rs::signature::{
     self, Ed25519KeyPair, KeyPair, ML_DSA_65, ML_DSA_65_SIGNING, PqdsaKeyPair,
 };
-use aws_lc_rs::{aead, digest, hmac, kem};
+use aws_lc_rs::{aead, digest, kem};
 use dunlin_transport::protect::Random;
 use zeroize::Zeroizing;
 
 use super::gcm::{self, Gcm};
+use super::mac;
 use super::{
     AeadKey, CryptoError, CryptoProvider, Ed25519Key, HeaderKey, KEM_CIPHERTEXT_LEN,
     KEM_PUBLIC_LEN, KemSecret, MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
@@ -52,11 +53,7 @@ impl CryptoProvider for AwsLc {
     }
 
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> Secret {
-        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-        for part in parts {
-            mac.update(part);
-        }
-        Zeroizing::new(exactly(mac.sign().as_ref()))
+        mac::hmac_sha256(key, parts)
     }
 
     fn x25519_key(&self, secret: &Secret) -> Box<dyn X25519Key> {

@@ -9,6 +9,8 @@
 mod aws;
 #[cfg(feature = "aws-lc")]
 mod gcm;
+#[cfg(any(feature = "aws-lc", feature = "pure-rust"))]
+mod mac;
 #[cfg(feature = "pure-rust")]
 mod rust;
 

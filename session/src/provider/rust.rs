@@ -8,7 +8,6 @@ use aes_gcm::{Aes128Gcm, Aes256Gcm, Nonce, Tag};
 use chacha20poly1305::ChaCha20Poly1305;
 use dunlin_transport::protect::Random;
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
-use hmac::{Hmac, Mac};
 use ml_dsa::{EncodedVerifyingKey, MlDsa65, SigningKey as MlDsaKey, VerifyingKey as MlDsaPublic};
 use ml_kem::kem::{Decapsulate, KeyExport};
 use ml_kem::ml_kem_768::{DecapsulationKey, EncapsulationKey};
@@ -16,6 +15,7 @@ use sha2::{Digest, Sha256};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
+use super::mac;
 use super::{
     AeadKey, CryptoError, CryptoProvider, Ed25519Key, HeaderKey, KEM_CIPHERTEXT_LEN,
     KEM_PUBLIC_LEN, KemSecret, MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
@@ -41,12 +41,7 @@ impl CryptoProvider for PureRust {
     }
 
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> Secret {
-        let mut mac =
-            <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
-        for part in parts {
-            mac.update(part);
-        }
-        Zeroizing::new(mac.finalize().into_bytes().into())
+        mac::hmac_sha256(key, parts)
     }
 
     fn x25519_key(&self, secret: &Secret) -> Box<dyn X25519Key> {

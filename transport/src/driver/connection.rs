@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::carrier::Carrier;
 use super::error::ChallengeError;
-use super::options::OsRandom;
+use super::random::OsRandom;
 use super::state::{Awaited, ConnectionState, Shared};
 use super::stream::{RecvStream, SendStream};
 use super::wake::{Signal, Signals, give_way};

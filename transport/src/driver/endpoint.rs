@@ -21,7 +21,8 @@ use super::clock::Clock;
 use super::connection::Connection;
 use super::error::ConnectionError;
 use super::link::UdpLink;
-use super::options::{EndpointOptions, OsRandom};
+use super::options::EndpointOptions;
+use super::random::PooledRandom;
 use super::shards::{self, Shards, Steering, granted};
 use super::socket::{Socket, SocketOptions};
 use super::state::{Meeting, Shared, State};
@@ -91,7 +92,11 @@ impl Endpoint {
             gate: Common::new(Box::new(Admission::new(&config))),
             config,
             acceptor: options.acceptor.map(Arc::from),
-            random: Common::new(options.random.unwrap_or_else(|| Box::new(OsRandom))),
+            random: Common::new(
+                options
+                    .random
+                    .unwrap_or_else(|| Box::new(PooledRandom::new())),
+            ),
             observer: options.observer.map(Common::new),
             tap: options.tap.map(Common::new),
         };

@@ -103,15 +103,3 @@ impl fmt::Debug for EndpointOptions {
             .finish_non_exhaustive()
     }
 }
-
-/// The operating system's random generator.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OsRandom;
-
-impl Random for OsRandom {
-    /// # Panics
-    /// When the operating system has no randomness to give: nothing secure can then go on.
-    fn fill(&mut self, out: &mut [u8]) {
-        getrandom::fill(out).expect("the operating system provides randomness");
-    }
-}

@@ -16,7 +16,7 @@ use crate::control::client::{Client, file_failure, segment};
 use crate::control::limits::BODY_LEN_MAX;
 use crate::control::model::{
     AddPeer, AddedPeer, BanList, BanRequest, Changed, Imported, Peer, PeerDetail, PeerFile,
-    PeerFilter, PeerList, PeerStatus, Proof, Story,
+    PeerFilter, PeerList, PeerStatus, Place, Proof, Story,
 };
 use crate::control::operations::remembered::stored;
 use crate::control::snapshot::{begins_with, shorten};
@@ -271,6 +271,7 @@ fn facts(detail: &PeerDetail) -> Vec<(&'static str, String)> {
         let reason = detail.ban_reason.as_deref().unwrap_or("-");
         facts.push(("banned until", format!("{}: {reason}", show::moment(until))));
     }
+    facts.extend(detail.place.iter().map(|of| ("place", where_it_is(of))));
     if let Some(path) = &detail.path {
         facts.push((
             "path",
@@ -287,6 +288,17 @@ fn facts(detail: &PeerDetail) -> Vec<(&'static str, String)> {
         ));
     }
     facts
+}
+
+/// A place in words, and as degrees to the north and to the east.
+fn where_it_is(place: &Place) -> String {
+    let mut words = place.words.clone();
+    if let Some((north, east)) = place.latitude.zip(place.longitude) {
+        let near = place.accuracy_km;
+        let near = near.map_or_else(String::new, |near| format!(", to {near} km"));
+        words.push_str(&format!(" ({north:.2}, {east:.2}{near})"));
+    }
+    words
 }
 
 fn health(detail: &PeerDetail) -> String {

@@ -4,6 +4,8 @@
 mod network;
 mod node;
 
+pub(super) use node::GEO_DATABASE;
+
 use std::fmt;
 use std::time::Duration;
 

@@ -8,6 +8,9 @@ use crate::config::model::{LogFormat, LogLevel};
 use crate::config::shape::{Setting, Shape};
 use crate::control::snapshot::{ROLES, role_names};
 
+/// The key of the database of places.
+pub(in crate::config) const GEO_DATABASE: &str = "dashboard.geo_database";
+
 const PATH: Shape = Shape::Text(4_096, "folder/name");
 
 /// The keys, in the order of the generated file.
@@ -161,6 +164,17 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
     ),
+    key(
+        GEO_DATABASE,
+        PATH,
+        "File in the MaxMind DB format (.mmdb) that says where addresses are: countries, or cities with coordinates. With it the dashboard has a map. Read again on SIGHUP.",
+        |config| Setting::of_path(config.geo_database.as_ref()),
+        |config, value| {
+            config.geo_database = Some(value.text()?.into());
+            Ok(())
+        },
+    )
+    .live(),
     key(
         "log.level",
         Shape::Choice(&["error", "warn", "warning", "info", "debug", "trace"]),

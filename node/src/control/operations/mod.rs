@@ -4,6 +4,7 @@ mod asking;
 mod bans;
 mod map;
 mod peers;
+mod places;
 mod proving;
 pub mod remembered;
 mod telling;
@@ -24,6 +25,7 @@ use super::snapshot::Snapshot;
 use super::waiting::Waiting;
 use crate::clock::unix_millis;
 use crate::dashboard::Dashboard;
+use crate::geo::Places;
 use crate::metrics::Metrics;
 use crate::network::Handle;
 use crate::signals::Shutdown;
@@ -44,6 +46,8 @@ pub struct About {
     pub store: Option<Arc<Store>>,
     /// The other nodes of the process, where it runs a whole network.
     pub others: Vec<Handle>,
+    /// Where addresses are.
+    pub places: Places,
 }
 
 /// One node and everything that can be done with it from outside.

@@ -78,7 +78,10 @@ impl Operations {
         // The newest link is the one that stays when there are two.
         let linked = connections.iter().rev().find(|(id, _)| *id == peer.id);
         let path = linked.and_then(|(_, connection)| path_of(connection));
-        Ok(snapshot.detail(peer, path))
+        Ok(PeerDetail {
+            place: self.place_of(peer),
+            ..snapshot.detail(peer, path)
+        })
     }
 
     /// What happened to one peer.

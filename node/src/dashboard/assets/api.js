@@ -30,6 +30,7 @@ export const peers = () => ask("GET", "peers");
 export const detail = (id) => ask("GET", peer(id));
 export const story = (id) => ask("GET", `${peer(id)}/story`);
 export const recent = (count) => ask("GET", `events/recent?count=${count}`);
+export const geography = () => ask("GET", "geo");
 export const network = () => ask("GET", "network");
 export const ban = (id, reason) => ask("POST", "bans", { subject: id, reason });
 export const unban = (id) => ask("DELETE", `bans/${encodeURIComponent(id)}`);

@@ -5,6 +5,7 @@ import { Charts } from "./charts.js";
 import { Detail } from "./detail.js";
 import { at, bytes, count, facts, say, seldom, short, span } from "./dom.js";
 import { Events, KINDS } from "./events.js";
+import { Geography } from "./geography.js";
 import { History } from "./history.js";
 import { Network } from "./network.js";
 import { Peers } from "./peers.js";
@@ -26,9 +27,12 @@ const detail = new Detail({ change, fail, closed: () => peers.select("") });
 const topology = new Topology(open);
 const charts = new Charts(history);
 const network = new Network(open);
+const geography = new Geography(open);
 const events = new Events(history);
 let isPaused = false;
 let uptime = 0;
+/** Whether places can be asked for: a recording has none. */
+let hasPlaces = false;
 /** Events that came before those of the past were known; `null` when they are. */
 let early = [];
 
@@ -48,10 +52,15 @@ async function refresh() {
     peers.onList(await api.peers());
     peers.onLinks(history.links);
     await detail.refresh();
+    await refreshPlaces();
     at("notice").hidden = true;
   } catch (error) {
     fail(error);
   }
+}
+/** Where the peers are; the answer says whether the node has a database of places. */
+async function refreshPlaces() {
+  if (hasPlaces) await geography.show(await api.geography());
 }
 /** The map, where the process knows the whole network. */
 async function refreshMap() {
@@ -71,6 +80,7 @@ async function showNode() {
     const isRecording = Boolean(node.is_recording);
     document.body.classList.toggle("fixed", isRecording);
     at("recorded").hidden = !isRecording;
+    hasPlaces = !isRecording;
     uptime = Date.now() / 1000 - node.uptime_s;
     document.title = `${short(node.id)} – Dunlin`;
     facts(at("node"), [["Node", node.id], ["Address", node.address], ["Network", node.network], ["Version", node.version]]);
@@ -78,6 +88,7 @@ async function showNode() {
     for (const event of [...past, ...(early ?? [])]) history.onEvent(event);
     early = null;
     drawEvents();
+    await refreshPlaces();
   } catch (error) {
     fail(error);
   }
@@ -105,6 +116,7 @@ function draw() {
   topology.draw(history.sample);
   charts.draw();
   peers.onLinks(history.links);
+  geography.onLinks(history.links);
 }
 
 function open(id) {

@@ -71,6 +71,7 @@ export class Detail {
       ["Banned until", peer.banned_until ?? "–"],
       ["Known from", peer.source],
       ["Address on the link", peer.address ?? "–"],
+      ...(peer.place ? [["Place", peer.place.words]] : []),
       ["May be dialled at", list(peer.addresses)],
       ["Link opened by", { outbound: "this node", inbound: "the peer" }[peer.direction] ?? "–"],
       ["Connected since", peer.connected_since ?? "–"],

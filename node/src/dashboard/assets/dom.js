@@ -1,5 +1,7 @@
 // Small parts: elements, and values as people read them. What peers send becomes text, never markup.
 
+const SVG = "http://www.w3.org/2000/svg";
+
 /** The element with this ID. */
 export const at = (id) => document.getElementById(id);
 
@@ -10,6 +12,14 @@ export function make(name, properties = {}, ...children) {
     if (key in element) element[key] = value;
     else element.setAttribute(key, value);
   }
+  element.append(...children);
+  return element;
+}
+
+/** A new element of a picture. */
+export function shape(name, attributes, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   element.append(...children);
   return element;
 }

@@ -1,8 +1,7 @@
 // The node and its peers as a picture: the nearer, the shorter the round trip.
 
-import { at, ms, say, short } from "./dom.js";
+import { at, ms, say, shape, short } from "./dom.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [400, 320];
 const [MIDDLE_X, MIDDLE_Y] = [WIDTH / 2, HEIGHT / 2];
 const RADIUS_MAX = 140;
@@ -11,13 +10,6 @@ const RADIUS_MIN = 36;
 const RINGS = [0.1, 1, 10, 100, 1000];
 /** More points than this cannot be told apart. */
 const POINTS_MAX = 256;
-
-function shape(name, attributes, ...children) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
 
 function radius(latency) {
   const [first, last] = [Math.log(RINGS[0]), Math.log(RINGS.at(-1))];

@@ -103,7 +103,7 @@ impl Tap for Common<dyn Tap> {
 mod tests {
     use super::*;
     use crate::config::EndpointConfig;
-    use crate::driver::options::OsRandom;
+    use crate::driver::random::OsRandom;
     use crate::endpoint::admission::Admission;
     use crate::io::Event;
     use crate::limits::PREFIX_HANDSHAKES_BURST;

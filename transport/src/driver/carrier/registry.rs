@@ -164,7 +164,7 @@ mod tests {
     use crate::config::EndpointConfig;
     use crate::driver::carrier::Carrier;
     use crate::driver::clock::Clock;
-    use crate::driver::options::OsRandom;
+    use crate::driver::random::OsRandom;
     use crate::driver::state::Meeting;
     use std::time::Duration;
 
