@@ -40,7 +40,7 @@ else
     work=$(mktemp -d)
 fi
 cat >"$work/registries.conf" <<'CONF'
-unqualified-search-registries = ["docker.io"]
+unqualified-search-registries = ["localhost"]
 short-name-mode = "permissive"
 CONF
 export CONTAINERS_REGISTRIES_CONF=$work/registries.conf
@@ -77,8 +77,8 @@ trap finish EXIT
 
 bases() {
     local debian rust
-    rust=docker.io/library/$(sed -n 's/^FROM \(.*\) AS build$/\1/p' "$here/Dockerfile")
-    debian=docker.io/library/$(sed -n 's/^FROM \([^ ]*\)$/\1/p' "$here/Dockerfile")
+    rust=localhost/$(sed -n 's/^FROM \(.*\) AS build$/\1/p' "$here/Dockerfile")
+    debian=localhost/$(sed -n 's/^FROM \([^ ]*\)$/\1/p' "$here/Dockerfile")
     if ! engine image exists "$debian"; then
         rm -rf "$work/system"
         debootstrap --variant=minbase bookworm "$work/system" >"$work/debootstrap.log"

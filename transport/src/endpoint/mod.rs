@@ -186,7 +186,8 @@ impl Endpoint {
         if self.connections.len() >= self.config.max_connections {
             return Err(ConnectError::TooManyConnections);
         }
-        let (cid, first) = (self.fresh_cid(), self.first_number());
+        let cid = fresh_cid(&mut *self.random, self.shard, &self.routes, &self.half_open);
+        let first = self.first_number();
         let transport = Arc::clone(&self.transport);
         let connection = Connection::connect(now, transport, (cid, first), remote, initiator);
         let handle = self.add(now, cid, connection);
@@ -562,10 +563,6 @@ impl Endpoint {
         while let Some(cid) = slot.connection.poll_retired_id() {
             self.routes.remove(&cid);
         }
-    }
-
-    fn fresh_cid(&mut self) -> ConnectionId {
-        fresh_cid(&mut *self.random, self.shard, &self.routes, &self.half_open)
     }
 
     fn first_number(&mut self) -> PacketNumber {
