@@ -28,6 +28,7 @@ use super::socket::{Socket, SocketOptions};
 use super::state::{Meeting, Shared, State};
 use super::strays::Neighbours;
 use super::task::EndpointTask;
+use crate::config::EndpointConfig;
 use crate::endpoint::admission::Admission;
 use crate::error::CloseReason;
 use crate::limits::{SEGMENTS_MAX, UDP_PAYLOAD_MAX};
@@ -103,7 +104,7 @@ impl Endpoint {
         let (clock, meeting) = (Clock::start(), Arc::<Meeting>::default());
         let answers = carriers.allows(Carrier::Udp);
         let shards = Shards::new(granted(options.shards), |shard| {
-            let core = parts.core(parts.config.clone(), (Carrier::Udp, answers));
+            let core = parts.core(share_of(&parts.config, shard), (Carrier::Udp, answers));
             let met = Arc::clone(&meeting);
             let core = core.with_shard(shard);
             Arc::new(Shared::new(core, clock, local, Carrier::Udp, met))
@@ -367,6 +368,16 @@ fn bind_both(
     }
 }
 
+/// The settings of one core: what bounds the endpoint is divided among all.
+fn share_of(config: &EndpointConfig, shard: Shard) -> EndpointConfig {
+    let count = usize::try_from(shard.count()).unwrap_or(1);
+    let mut config = config.clone();
+    config.max_connections = config.max_connections.div_ceil(count);
+    config.max_half_open = config.max_half_open.div_ceil(count);
+    config.half_open_under_load = config.half_open_under_load.div_ceil(count);
+    config
+}
+
 const fn socket_options(options: &EndpointOptions) -> SocketOptions {
     SocketOptions {
         send_buffer: options.send_buffer_size,
@@ -449,6 +460,16 @@ mod tests {
             let message = dialled.receive_message().await.unwrap();
             assert_eq!(message.data, vec![5; 100_000]);
         }
+    }
+
+    #[test]
+    fn several_cores_hold_no_more_than_one() {
+        let config = EndpointConfig::default();
+        let share = share_of(&config, Shard::new(2, 4).unwrap());
+        assert_eq!(share.max_connections * 4, config.max_connections);
+        assert_eq!(share.max_half_open * 4, config.max_half_open);
+        let alone = share_of(&config, Shard::WHOLE);
+        assert_eq!(alone.max_connections, config.max_connections);
     }
 
     #[test]

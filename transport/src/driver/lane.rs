@@ -17,6 +17,9 @@ use super::socket::Socket;
 const RUN: u32 = 64;
 /// Words of the network in a row, after which the lane is closed. Guess.
 const WORDS_MAX: usize = 16;
+/// Batches of the peer in a row that come to the other socket, after which the lane is closed. Guess: with a
+/// lane in use each socket has its turn, so what was under way before does not come in a row.
+const BYPASSED_MAX: u32 = 16;
 
 /// The lane of a socket, if it has one.
 #[derive(Default)]
@@ -31,8 +34,8 @@ pub(super) struct Lane {
 struct Open {
     socket: Socket,
     peer: SocketAddr,
-    /// Something came to it.
-    heard: bool,
+    /// Batches of the peer that came to the other socket since something came to this one.
+    bypassed: u32,
 }
 
 impl Lane {
@@ -63,7 +66,7 @@ impl Lane {
                 self.open = Some(Open {
                     socket,
                     peer,
-                    heard: false,
+                    bypassed: 0,
                 });
             }
             Err(error) => {
@@ -85,7 +88,9 @@ impl Lane {
             match open.socket.poll_receive(cx) {
                 Poll::Ready(Err(error)) => tracing::trace!(%error, peer = %open.peer, "heard"),
                 received => {
-                    open.heard |= matches!(received, Poll::Ready(Ok(1..)));
+                    if let Poll::Ready(Ok(1..)) = received {
+                        open.bypassed = 0;
+                    }
                     return received;
                 }
             }
@@ -100,7 +105,9 @@ impl Lane {
             return 0;
         };
         let received = open.socket.try_receive().unwrap_or(0);
-        open.heard |= received > 0;
+        if received > 0 {
+            open.bypassed = 0;
+        }
         received
     }
 
@@ -113,13 +120,14 @@ impl Lane {
         self.open.as_mut().map(|open| &mut open.socket)
     }
 
-    /// Something came from `peer` to the other socket. If the lane has been in use, our address has changed.
+    /// A batch came from `peer` to the other socket. One that was under way when the lane was opened says
+    /// nothing; when nothing comes to the lane any more, our address has changed.
     pub(super) fn on_bypassed(&mut self, peer: SocketAddr) {
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|it| it.heard && it.peer == peer)
-        {
+        let Some(open) = self.open.as_mut().filter(|open| open.peer == peer) else {
+            return;
+        };
+        open.bypassed += 1;
+        if open.bypassed >= BYPASSED_MAX {
             tracing::debug!(%peer, "it sends to another address of ours: the connected socket is closed");
             self.close();
         }
@@ -179,20 +187,25 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_peer_that_was_heard_and_goes_around_it_closes_it_for_good() {
+    async fn a_peer_that_goes_around_it_closes_it_for_good() {
         let (main, mut lane) = (socket(false, Sharing::Alone), Lane::default());
         let peer = tokio::net::UdpSocket::bind(LOOPBACK).await.unwrap();
         let (there, here) = (peer.local_addr().unwrap(), main.local_addr().unwrap());
         for _ in 0..RUN {
             lane.to(there, &main);
         }
-        lane.on_bypassed(there);
+        let bypass = |lane: &mut Lane, by, times| (0..times).for_each(|_| lane.on_bypassed(by));
+        bypass(&mut lane, there, BYPASSED_MAX - 1);
         assert!(lane.socket().is_some(), "it may have been sent before");
         peer.send_to(b"to the lane", here).await.unwrap();
         let received = std::future::poll_fn(|cx| lane.poll_receive(cx)).await;
         assert_eq!(received.unwrap(), 1);
-        lane.on_bypassed(here);
-        assert!(lane.socket().is_some(), "that was somebody else");
+        bypass(&mut lane, here, BYPASSED_MAX);
+        bypass(&mut lane, there, BYPASSED_MAX - 1);
+        assert!(
+            lane.socket().is_some(),
+            "those were somebody else, and too few"
+        );
         lane.on_bypassed(there);
         assert!(lane.socket().is_none());
         assert!((0..=RUN).all(|_| lane.to(there, &main).is_none()));

@@ -120,10 +120,18 @@ impl Link for UdpLink {
     const FAILED: CloseReason = CloseReason::EndpointStopped;
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.source = Source::Main;
-        let Poll::Ready(result) = self.socket.poll_receive(cx) else {
+        // Each in its turn: strangers who flood the one do not keep the peer of the other waiting.
+        if self.source != Source::Lane {
             let received = self.lane.poll_receive(cx);
             if received.is_ready() {
+                self.source = Source::Lane;
+                return received;
+            }
+        }
+        let had_its_turn = self.source == Source::Lane;
+        self.source = Source::Main;
+        let Poll::Ready(result) = self.socket.poll_receive(cx) else {
+            if had_its_turn && let received @ Poll::Ready(_) = self.lane.poll_receive(cx) {
                 self.source = Source::Lane;
                 return received;
             }
