@@ -188,6 +188,35 @@ fn stream_credit_is_enforced_to_the_byte_and_renewed_by_reading() {
     assert_eq!(f.data(id, 1_000, b"x", false), Ok(Placed::Yes));
 }
 
+/// A sender that uses all credit it heard of, in pieces that do not divide the window, and a reader that
+/// takes them at once: every second announcement is lost, and nothing but data ever moves them on.
+#[test]
+fn credit_goes_on_when_an_announcement_is_lost() {
+    for piece in [1, 7, 90, 140, 230] {
+        let mut f = fixture(Side::Responder);
+        let id = StreamId::new(Side::Initiator, BIDI, 0);
+        let (mut sent, mut heard, mut announced) = (0, 1_000, 0);
+        while sent < 100_000 {
+            let length = piece.min(heard - sent);
+            assert!(
+                length > 0,
+                "out of credit after {sent} bytes in pieces of {piece}"
+            );
+            let bytes = alloc::vec![1; usize::try_from(length).unwrap()];
+            assert_eq!(f.data(id, sent, &bytes, false), Ok(Placed::Yes));
+            sent += length;
+            f.read(id).unwrap();
+            let control = f.streams.poll_control(Instant::ZERO, Duration::ZERO);
+            if let Some(Control::Credit { limit, .. }) = control {
+                announced += 1;
+                if announced % 2 == 0 {
+                    heard = limit;
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_reset_gives_back_the_credit_of_what_was_not_read() {
     let mut f = fixture(Side::Responder);
