@@ -17,6 +17,7 @@ use crate::messages::outgoing::{self, Packed};
 use crate::options::{Priority, SendOptions};
 use crate::planted::{self, Bug};
 use crate::protect::PeerIdentity;
+use crate::recv::lent::Lent;
 use crate::stats::Stats;
 
 /// Congestion windows that the send buffer holds. Between a lost piece and its repair's acknowledgement
@@ -135,6 +136,20 @@ impl Connection {
     /// [`ReadError::Blocked`] when nothing is there; see there for the rest.
     pub fn read(&mut self, id: StreamId, buf: &mut [u8]) -> Result<usize, ReadError> {
         let result = self.streams.read(id, buf, &mut self.receive_flow);
+        self.on_read(result)
+    }
+
+    /// Reads from a stream without a copy: adds the pages that hold the next bytes to `lent`, at most
+    /// [`limits::LENT_PAGES_MAX`], and takes back those that were consumed. 0 bytes is the end.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_lent(&mut self, id: StreamId, lent: &mut Lent) -> Result<usize, ReadError> {
+        let result = self.streams.read_lent(id, lent, &mut self.receive_flow);
+        self.on_read(result)
+    }
+
+    fn on_read(&mut self, result: Result<usize, ReadError>) -> Result<usize, ReadError> {
         self.check_credit(!matches!(result, Ok(1..)));
         match (result, self.closing.reason()) {
             (Err(ReadError::Blocked), Some(reason)) => Err(ReadError::Closed(reason.clone())),

@@ -4,8 +4,10 @@ use core::time::Duration;
 
 use crate::error::PeerViolation;
 use crate::flow::{ReceiveFlow, Tuner};
+use crate::limits::LENT_PAGES_MAX;
 use crate::planted::{self, Bug};
 use crate::recv::assembler::{Assembler, SparePages, TooFragmented};
+use crate::recv::lent::Lent;
 use crate::rest::Rest;
 use crate::time::Instant;
 
@@ -130,10 +132,43 @@ impl RecvStream {
         out: &mut [u8],
         (flow, spare): (&mut ReceiveFlow, &mut SparePages),
     ) -> ReadOutcome {
+        let waits = !out.is_empty();
+        let read = |assembler: &mut Assembler| assembler.read_from(spare, out);
+        self.read_with(read, waits, flow)
+    }
+
+    /// The same without a copy, up to [`LENT_PAGES_MAX`] pages.
+    pub(super) fn read_lent(
+        &mut self,
+        lent: &mut Lent,
+        (flow, spare): (&mut ReceiveFlow, &mut SparePages),
+    ) -> ReadOutcome {
+        lent.return_to(spare);
+        let read = |assembler: &mut Assembler| {
+            let mut count = 0;
+            for _ in 0..LENT_PAGES_MAX {
+                let Some(piece) = assembler.take_piece(spare) else {
+                    break;
+                };
+                count += piece.len();
+                lent.push(piece);
+            }
+            count
+        };
+        self.read_with(read, true, flow)
+    }
+
+    /// What `read` takes, or why there is nothing; `waits`: it had room for bytes.
+    fn read_with(
+        &mut self,
+        read: impl FnOnce(&mut Assembler) -> usize,
+        waits: bool,
+        flow: &mut ReceiveFlow,
+    ) -> ReadOutcome {
         if let Some(code) = self.reset {
             return ReadOutcome::Reset(code);
         }
-        let count = self.assembler.read_from(spare, out);
+        let count = read(&mut self.assembler);
         if count > 0 {
             flow.on_consumed(count as u64);
             return ReadOutcome::Bytes(count);
@@ -142,9 +177,7 @@ impl RecvStream {
         if self.is_finished() || (end_is_known && planted::is(Bug::EndBeforeGapIsFilled)) {
             return ReadOutcome::End;
         }
-        if !out.is_empty() {
-            self.waiting = true;
-        }
+        self.waiting |= waits;
         ReadOutcome::Blocked
     }
 
