@@ -47,10 +47,16 @@ impl Connection {
                 self.take_acked(now, largest.0..=largest.0, &mut acked)?;
             }
             Some(frame) => {
+                let mut named = self.named.take().unwrap_or_default();
+                named.begin();
                 for range in frame.ranges(largest.0) {
-                    runs.push(acked.len());
-                    self.take_acked(now, range?, &mut acked)?;
+                    let range = range?;
+                    if !named.is_known(&range) {
+                        runs.push(acked.len());
+                        self.take_acked(now, range, &mut acked)?;
+                    }
                 }
+                self.named = Some(named);
             }
         }
         let newest = acked.iter().map(|(number, _)| *number).max();
