@@ -17,6 +17,7 @@ use super::judge::{Judge, TOPIC};
 use super::links::{EndState, Link, Parcel, Side, Weather};
 use super::scenario::LatencyRange;
 use super::tamper::Tamperer;
+use super::verdicts::Verdicts;
 use super::violation::SwarmFailure;
 use crate::rng::{Ppm, Rng};
 use crate::scheduler::Scheduler;
@@ -155,6 +156,7 @@ pub struct Swarm {
     pub(super) keeps_events: bool,
     pub(super) tamperer: Option<Box<Tamperer>>,
     pub(super) meddlers: Meddlers,
+    verdicts: Arc<Verdicts>,
 }
 
 impl Swarm {
@@ -184,6 +186,7 @@ impl Swarm {
             keeps_events: false,
             tamperer: None,
             meddlers: Meddlers::new(),
+            verdicts: Arc::default(),
         }
     }
 
@@ -276,6 +279,8 @@ impl Swarm {
             unix_millis: config.wall_clock.unix_millis_at(now),
         };
         let overlay = Overlay::new(config, Arc::clone(&entry.identity), seed);
+        let verdicts: Arc<Verdicts> = Arc::clone(&self.verdicts);
+        let overlay = overlay.with_signatures(verdicts);
         let former = core::mem::replace(&mut entry.overlay, overlay);
         if lives > 1 {
             self.retired.push(former.stats());

@@ -126,6 +126,6 @@ impl Overlay {
 
     /// Links to connected peers that we opened.
     pub(super) fn outbound_links(&self) -> usize {
-        self.live.values().filter(|live| !live.is_inbound()).count()
+        self.live.outbound()
     }
 }

@@ -192,7 +192,7 @@ impl Overlay {
         let known = self.table.get(peer).and_then(|entry| entry.record.as_ref());
         let verified = match known {
             Some(known) if record.is(known) => known.clone(),
-            _ => match record.verify() {
+            _ => match record.verify(&*self.signatures) {
                 Ok(verified) => verified,
                 Err(_) => return self.on_violation(now, peer, PeerViolation::RecordInvalid),
             },
@@ -282,6 +282,9 @@ impl Overlay {
 
     /// Gives up links whose hellos take too long.
     pub(super) fn expire_handshakes(&mut self, now: Instant) {
+        if !self.live.are_due(now) {
+            return;
+        }
         let late = |live: &crate::peers::live::Live| {
             !live.is_connected() && live.handshake_deadline <= now
         };

@@ -76,6 +76,14 @@ impl Overlay {
                 "REPUTATIONS_MAX",
             ),
             (connected == self.connected, "connected peers are counted"),
+            (
+                self.live.is_consistent(),
+                "what is kept of all links is true of them",
+            ),
+            (
+                self.gossip.neighbours.is_consistent(),
+                "open questions are listed",
+            ),
             (!self.live.contains_key(&self.me), "no link to ourselves"),
             (
                 self.live.keys().all(|&id| self.table.get(id).is_some()),

@@ -232,7 +232,7 @@ impl Overlay {
             self.counters.unhandled += 1;
             return;
         }
-        if !relay.verifies() {
+        if !relay.verifies(&*self.signatures) {
             return self.on_violation(now, peer, PeerViolation::RelayInvalid);
         }
         let message = Bytes::from(Message::Relay(relay.message()).encode());
@@ -255,7 +255,7 @@ impl Overlay {
     /// A message to us through `via`. Who relays answers for the signature: it has checked it.
     fn on_relayed(&mut self, now: Instant, via: NodeId, relay: &CheckedRelay<'_>) {
         let origin = relay.origin();
-        if !relay.verifies() {
+        if !relay.verifies(&*self.signatures) {
             return self.on_violation(now, via, PeerViolation::RelayInvalid);
         }
         let (unix_millis, id) = (relay.body.unix_millis, BroadcastId::of_body(relay.bytes()));

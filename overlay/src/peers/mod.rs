@@ -8,6 +8,7 @@ pub(crate) mod groups;
 pub(crate) mod health;
 pub(crate) mod kind;
 pub(crate) mod live;
+pub(crate) mod lives;
 mod places;
 pub(crate) mod rates;
 pub(crate) mod state;
