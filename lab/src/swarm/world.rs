@@ -139,6 +139,8 @@ pub struct Swarm {
     pub(super) scheduler: Scheduler<Happening>,
     pub(super) now: Instant,
     pub(super) nodes: Vec<Node>,
+    /// Their names, side by side: each message needs its sender's.
+    ids: Vec<NodeId>,
     pub(super) links: Vec<Link>,
     /// The part of the network that each node is in, while there is a partition.
     pub(super) parts: Option<Vec<bool>>,
@@ -167,6 +169,7 @@ impl Swarm {
             scheduler: Scheduler::new(),
             now: Instant::ZERO,
             nodes: Vec::new(),
+            ids: Vec::new(),
             links: Vec::new(),
             parts: None,
             judge: Judge::default(),
@@ -231,6 +234,7 @@ impl Swarm {
             ..config
         };
         self.judge.on_node(self.now(), identity.node_id());
+        self.ids.push(identity.node_id());
         self.nodes.push(Node {
             overlay: Overlay::new(config.clone(), Arc::clone(&identity), seed),
             identity,
@@ -358,7 +362,7 @@ impl Swarm {
     /// When it was not.
     #[must_use]
     pub fn id_of(&self, node: usize) -> NodeId {
-        self.nodes[node].identity.node_id()
+        self.ids[node]
     }
 
     /// What a node was told, in all its lives; empty unless [`Self::keeping_events`].

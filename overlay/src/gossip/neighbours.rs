@@ -18,6 +18,7 @@ use crate::Instant;
 use crate::bucket::TokenBucket;
 use crate::config::OverlayConfig;
 use crate::limits::{ANNOUNCEMENTS_PENDING_MAX, RECONCILE_BURST, RECONCILE_PER_SECOND};
+use crate::peers::map::PeerMap;
 use crate::planted::{self, Bug};
 use crate::topics::Topics;
 use crate::types::ShortId;
@@ -224,7 +225,7 @@ fn patience(rtt: Option<Duration>) -> Duration {
 /// The connected peers.
 #[derive(Default)]
 pub(crate) struct Neighbours {
-    entries: BTreeMap<NodeId, Neighbour>,
+    entries: PeerMap<Neighbour>,
     slots: Mask,
     /// Who holds each slot.
     holders: BTreeMap<Slot, NodeId>,
@@ -266,7 +267,7 @@ impl Neighbours {
 
     /// One of them was barred: the others are watched.
     pub(crate) fn watch_all_but(&mut self, peer: &NodeId) {
-        for (other, neighbour) in &mut self.entries {
+        for (other, neighbour) in self.entries.iter_mut() {
             if other != peer {
                 neighbour.conduct.on_watch();
             }
@@ -322,9 +323,13 @@ impl Neighbours {
 
     /// Something came from a peer. True: it was silent before.
     pub(crate) fn on_heard(&mut self, now: Instant, peer: &NodeId) -> bool {
-        self.asked.remove(peer);
-        let neighbour = self.entries.get_mut(peer);
-        let was_silent = neighbour.is_some_and(|neighbour| neighbour.on_heard(now));
+        let Some(neighbour) = self.entries.get_mut(peer) else {
+            return false;
+        };
+        if neighbour.question.is_some() {
+            self.asked.remove(peer);
+        }
+        let was_silent = neighbour.on_heard(now);
         self.silent -= usize::from(was_silent);
         was_silent
     }

@@ -76,14 +76,6 @@ impl Overlay {
                 "REPUTATIONS_MAX",
             ),
             (connected == self.connected, "connected peers are counted"),
-            (
-                self.live.is_consistent(),
-                "what is kept of all links is true of them",
-            ),
-            (
-                self.gossip.neighbours.is_consistent(),
-                "open questions are listed",
-            ),
             (!self.live.contains_key(&self.me), "no link to ourselves"),
             (
                 self.live.keys().all(|&id| self.table.get(id).is_some()),
@@ -116,6 +108,14 @@ impl Overlay {
                 "RATED_SUBNETS_MAX",
             ),
             (inbound.count() <= self.config.inbound_max(), "max_inbound"),
+            (
+                self.live.is_consistent(),
+                "what is kept of all links is true of them",
+            ),
+            (
+                self.gossip.neighbours.is_consistent(),
+                "open questions are listed",
+            ),
         ];
         let mut bounds = bounds.into_iter();
         bounds.try_for_each(|(holds, what)| rule(holds, what))

@@ -233,7 +233,7 @@ impl Overlay {
 
     /// Queues a message on the link in use; nothing when there is none.
     fn send_message(&mut self, peer: NodeId, message: &Message<'_>) {
-        self.send_bytes(peer, Bytes::from(message.encode()));
+        self.send_bytes(peer, message.encode_to_keep());
     }
 
     /// Queues an encoded message on the link in use; nothing when there is none.

@@ -159,7 +159,7 @@ impl Overlay {
             signature: Some(signature),
             undeliverable: None,
         });
-        (number, message.encode().into())
+        (number, message.encode_to_keep())
     }
 
     fn try_relay(&mut self, now: Instant, number: u64, mut waiting: Waiting) {
@@ -235,7 +235,7 @@ impl Overlay {
         if !relay.verifies(&*self.signatures) {
             return self.on_violation(now, peer, PeerViolation::RelayInvalid);
         }
-        let message = Bytes::from(Message::Relay(relay.message()).encode());
+        let message = Message::Relay(relay.message()).encode_to_keep();
         let neighbour = self.gossip.neighbours.get_mut(&relay.target);
         let has_room = neighbour
             .is_some_and(|of| !of.is_silent() && of.may_send(now, message.len(), Claim::Fair));

@@ -5,18 +5,18 @@
 //! ([`Lives::traffic_of`]).
 
 use core::ops::Deref;
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use dunlin_session::NodeId;
 
 use super::live::{Live, Traffic};
+use super::map::PeerMap;
 use crate::Instant;
 
 /// The peers with a link, by ID. Reading goes through to the map.
 #[derive(Default)]
 pub(crate) struct Lives {
-    entries: BTreeMap<NodeId, Live>,
+    entries: PeerMap<Live>,
     /// Set when it was asked for, empty when it may have changed.
     summary: OnceLock<Summary>,
 }
@@ -97,7 +97,7 @@ impl Lives {
 }
 
 impl Deref for Lives {
-    type Target = BTreeMap<NodeId, Live>;
+    type Target = PeerMap<Live>;
 
     fn deref(&self) -> &Self::Target {
         &self.entries
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(lives.next_due(), Some(due));
         lives.traffic_of(&two).unwrap().counters.bytes_in += 1;
         assert_eq!(
-            (lives.next_due(), lives[&two].counters.bytes_in),
+            (lives.next_due(), lives.get(&two).unwrap().counters.bytes_in),
             (Some(due), 1)
         );
         for (_, live) in lives.iter_mut() {
