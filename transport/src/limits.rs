@@ -79,6 +79,8 @@ pub const REASSEMBLY_PAGES_EXTRA: usize = 128;
 /// millisecond or two at 10 Gbit/s, as long as a lost packet takes to come again on a short path. No
 /// more than the peer may have us hold anyway. Given back when the connection rests.
 pub const SPARE_PAGES_MAX: usize = 512;
+/// Pages that one call lends to the reader of a stream: 64 KiB, a usual buffer for reading.
+pub const LENT_PAGES_MAX: usize = 16;
 /// Incomplete incoming messages; a fragment of a further one is dropped unacknowledged (reliable)
 /// or for good (unreliable).
 pub const MESSAGES_IN_REASSEMBLY_MAX: usize = 256;
