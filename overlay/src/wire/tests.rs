@@ -239,7 +239,7 @@ fn messages_between_neighbours_look_as_documented() {
 
 #[test]
 fn a_message_is_the_same_bytes_in_either_allocation_at_every_length() {
-    let payload = [7; 2 * super::SHORT];
+    let payload = [7; 2 * SHORT];
     for len in 0..payload.len() {
         let message = Message::Direct(Direct {
             handler: "h",
