@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dunlin_transport::driver::{Arrival, Connection, Endpoint, RecvStream, SendStream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use super::{kind, message, parse};
 use crate::cli::BenchServerArgs;
