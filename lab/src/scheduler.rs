@@ -220,7 +220,11 @@ mod tests {
         for number in 0..20 * most {
             // It grows past the limit, shrinks below it, and grows again; now and then all is taken.
             let waiting = model.len() as u64;
-            let share = if (number / (2 * most)).is_multiple_of(2) { 3 } else { 9 };
+            let share = if (number / (2 * most)).is_multiple_of(2) {
+                3
+            } else {
+                9
+            };
             if rng.below(10) >= share || waiting >= most {
                 let spread = [1, 1 << 20, 1 << 24, 1 << 34][usize::try_from(rng.below(4)).unwrap()];
                 let at = scheduler.now().as_nanos() + rng.below(spread);
