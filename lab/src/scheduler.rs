@@ -1,20 +1,35 @@
 //! Virtual time: what happens next, in one order for ever.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use dunlin_transport::Instant;
 
 /// Events by time; those of one instant in the order in which they were scheduled.
 ///
-/// The heap sorts small keys; the events themselves lie still in slots, which are used again.
+/// The heap sorts small keys; the events themselves lie still in slots, which are used again. When many
+/// wait, those that are due later lie in windows of time, unsorted, until it is the turn of a window: so
+/// what is sorted stays small and near.
 #[derive(Debug)]
 pub struct Scheduler<T> {
     heap: BinaryHeap<Reverse<Key>>,
     slots: Vec<Option<T>>,
     free: Vec<u32>,
+    /// Windows from this one on are not in the heap. `None`: there are none.
+    later_from: Option<u64>,
+    later: BTreeMap<u64, Vec<(Instant, Ticket, T)>>,
+    later_count: usize,
     sequence: u64,
     now: Instant,
+}
+
+/// As many as this are sorted in one heap (chosen: their keys fit a first-level cache's size several times,
+/// and networks of up to a hundred nodes know no windows).
+const HEAP_MAX: usize = 4_096;
+
+/// Which window of about four milliseconds a time is in.
+const fn window(at: Instant) -> u64 {
+    at.as_nanos() >> 22
 }
 
 /// A place in the order of events that was taken before the event itself was scheduled.
@@ -40,6 +55,9 @@ impl<T> Scheduler<T> {
             heap: BinaryHeap::new(),
             slots: Vec::new(),
             free: Vec::new(),
+            later_from: None,
+            later: BTreeMap::new(),
+            later_count: 0,
             sequence: 0,
             now: Instant::ZERO,
         }
@@ -73,6 +91,54 @@ impl<T> Scheduler<T> {
     /// # Panics
     /// When 2^32 events wait.
     pub fn schedule_with(&mut self, ticket: Ticket, at: Instant, event: T) {
+        let at = at.max(self.now);
+        if self.later_count == 0 && self.heap.len() < HEAP_MAX {
+            self.later_from = None;
+        } else if self.later_from.is_none() {
+            self.divide();
+        }
+        if self.later_from.is_some_and(|first| window(at) >= first) {
+            self.push_later(at, ticket, event);
+            self.open_if_empty();
+        } else {
+            self.push_heap(at, ticket, event);
+        }
+    }
+
+    /// Moves what is due later than in the present window out of the heap.
+    fn divide(&mut self) {
+        let first = window(self.now) + 1;
+        self.later_from = Some(first);
+        for Reverse(key) in core::mem::take(&mut self.heap) {
+            if window(key.at) < first {
+                self.heap.push(Reverse(key));
+            } else if let Some(event) = self.take(key.slot) {
+                self.push_later(key.at, key.ticket, event);
+            }
+        }
+        self.open_if_empty();
+    }
+
+    fn push_later(&mut self, at: Instant, ticket: Ticket, event: T) {
+        self.later_count += 1;
+        let window = self.later.entry(window(at)).or_default();
+        window.push((at, ticket, event));
+    }
+
+    /// The next window, when what was sorted is used up: the heap is empty only if nothing waits.
+    fn open_if_empty(&mut self) {
+        if self.heap.is_empty()
+            && let Some((window, events)) = self.later.pop_first()
+        {
+            self.later_from = Some(window + 1);
+            self.later_count -= events.len();
+            for (at, ticket, event) in events {
+                self.push_heap(at, ticket, event);
+            }
+        }
+    }
+
+    fn push_heap(&mut self, at: Instant, ticket: Ticket, event: T) {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -83,20 +149,21 @@ impl<T> Scheduler<T> {
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some(event);
         }
-        let key = Key {
-            at: at.max(self.now),
-            ticket,
-            slot,
-        };
-        self.heap.push(Reverse(key));
+        self.heap.push(Reverse(Key { at, ticket, slot }));
+    }
+
+    fn take(&mut self, slot: u32) -> Option<T> {
+        let event = self.slots.get_mut(slot as usize)?.take()?;
+        self.free.push(slot);
+        Some(event)
     }
 
     /// Takes the next event and moves time to it.
     pub fn pop(&mut self) -> Option<(Instant, T)> {
         let Reverse(key) = self.heap.pop()?;
-        let event = self.slots.get_mut(key.slot as usize)?.take()?;
-        self.free.push(key.slot);
+        let event = self.take(key.slot)?;
         self.now = key.at;
+        self.open_if_empty();
         Some((key.at, event))
     }
 
@@ -109,7 +176,7 @@ impl<T> Scheduler<T> {
     /// How many events wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.heap.len()
+        self.heap.len() + self.later_count
     }
 
     /// Whether none waits.
@@ -143,6 +210,44 @@ mod tests {
             [(at(5), "a"), (at(5), "b"), (at(5), "c"), (at(9), "d")]
         );
         assert_eq!(scheduler.now(), at(9));
+    }
+
+    #[test]
+    fn many_events_come_in_the_same_order_as_few() {
+        let mut rng = crate::rng::Rng::new(1);
+        let (mut scheduler, mut model) = (Scheduler::new(), BTreeMap::new());
+        let most = 3 * HEAP_MAX as u64;
+        for number in 0..20 * most {
+            // It grows past the limit, shrinks below it, and grows again; now and then all is taken.
+            let waiting = model.len() as u64;
+            let share = if (number / (2 * most)).is_multiple_of(2) {
+                3
+            } else {
+                9
+            };
+            if rng.below(10) >= share || waiting >= most {
+                let spread = [1, 1 << 20, 1 << 24, 1 << 34][usize::try_from(rng.below(4)).unwrap()];
+                let at = scheduler.now().as_nanos() + rng.below(spread);
+                if waiting < most {
+                    scheduler.schedule(Instant::from_nanos(at), number);
+                    model.insert((at, number), number);
+                    continue;
+                }
+            }
+            let next = model
+                .pop_first()
+                .map(|((at, _), number)| (Instant::from_nanos(at), number));
+            assert_eq!(scheduler.next_time(), next.map(|(at, _)| at));
+            assert_eq!(scheduler.pop(), next);
+            assert_eq!(
+                (scheduler.len(), scheduler.is_empty()),
+                (model.len(), model.is_empty())
+            );
+        }
+        while let Some(((at, _), number)) = model.pop_first() {
+            assert_eq!(scheduler.pop(), Some((Instant::from_nanos(at), number)));
+        }
+        assert_eq!((scheduler.pop(), scheduler.next_time()), (None, None));
     }
 
     #[test]

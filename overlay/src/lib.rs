@@ -28,6 +28,7 @@ mod reputation;
 mod requests;
 mod rng;
 pub mod saved;
+mod signatures;
 mod topics;
 mod types;
 mod wire;
@@ -53,6 +54,7 @@ pub use crate::prefix::{IpPrefix, PrefixError};
 pub use crate::reputation::{
     Component, Evidence, Interaction, Reputation, ReputationConfig, Weights, WeightsError,
 };
+pub use crate::signatures::{EachAnew, Signatures};
 pub use crate::topics::Topics;
 pub use crate::types::{
     AddedPeer, BroadcastId, Capabilities, DisconnectReason, HintSource, LinkId, PeerPriority,

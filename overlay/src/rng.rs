@@ -3,9 +3,15 @@
 //! Same seed, same stream, on every machine; without the seed it cannot be predicted, which is
 //! what back-off jitter, ping nonces and the choice of peers need. No key is ever made of it.
 
+/// Bytes that BLAKE3 puts out at a time.
+const BLOCK: usize = 64;
+
 /// A deterministic random stream.
 pub(crate) struct Rng {
     stream: blake3::OutputReader,
+    /// A part of it, of which so many bytes were taken: reading eight bytes costs as much as a block.
+    block: [u8; BLOCK],
+    taken: usize,
 }
 
 impl Rng {
@@ -15,14 +21,21 @@ impl Rng {
             stream: blake3::Hasher::new_keyed(&seed)
                 .update(b"dunlin overlay rng")
                 .finalize_xof(),
+            block: [0; BLOCK],
+            taken: BLOCK,
         }
     }
 
     /// The next 64 bits.
     pub(crate) fn next_u64(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.stream.fill(&mut bytes);
-        u64::from_le_bytes(bytes)
+        if self.taken >= BLOCK {
+            self.stream.fill(&mut self.block);
+            self.taken = 0;
+        }
+        let rest = self.block.get(self.taken..).unwrap_or_default();
+        self.taken += 8;
+        rest.first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// A number below `bound` (0 when `bound` is 0); the bias is below `bound` / 2^64.
@@ -52,6 +65,19 @@ mod tests {
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
+    }
+
+    #[test]
+    fn the_stream_is_the_output_of_blake3_from_its_first_byte_on() {
+        let mut rng = Rng::new([1; 32]);
+        let mut plain = vec![0; 3 * BLOCK];
+        blake3::Hasher::new_keyed(&[1; 32])
+            .update(b"dunlin overlay rng")
+            .finalize_xof()
+            .fill(&mut plain);
+        for bytes in plain.chunks_exact(8) {
+            assert_eq!(rng.next_u64().to_le_bytes(), bytes);
+        }
     }
 
     #[test]

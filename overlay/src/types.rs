@@ -1,5 +1,6 @@
 //! The vocabulary of the crate: identifiers, roles, capabilities, reasons.
 
+use core::cmp::Ordering;
 use core::fmt;
 
 use dunlin_session::NodeId;
@@ -54,12 +55,25 @@ impl BroadcastId {
 
 /// The first 16 bytes of a [`BroadcastId`]: enough that nobody finds a second broadcast with the
 /// first half of a given one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ShortId(pub(crate) [u8; 16]);
 
 impl ShortId {
     pub(crate) const MIN: Self = Self([0; 16]);
     pub(crate) const MAX: Self = Self([0xff; 16]);
+}
+
+impl Ord for ShortId {
+    /// By the bytes, as one number.
+    fn cmp(&self, other: &Self) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for ShortId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl fmt::Display for BroadcastId {

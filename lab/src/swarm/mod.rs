@@ -35,6 +35,7 @@ mod run;
 mod scenario;
 mod step;
 mod tamper;
+mod verdicts;
 mod violation;
 mod world;
 

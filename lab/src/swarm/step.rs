@@ -203,7 +203,7 @@ impl Swarm {
                 self.messages += 1;
                 self.bytes += bytes.len() as u64;
                 self.trace.add(now, Record::Delivered, node, &bytes);
-                let peer = self.nodes[far_node].identity.node_id();
+                let peer = self.id_of(far_node);
                 self.with(node, |overlay, now| {
                     overlay.handle_message(now, peer, &bytes);
                 })?;
@@ -231,7 +231,7 @@ impl Swarm {
         if path.is_blocked() || end.state != EndState::Open || far.state != EndState::Open {
             return Ok(());
         }
-        let (node, peer) = (end.node, self.nodes[far.node].identity.node_id());
+        let (node, peer) = (end.node, self.id_of(far.node));
         self.with(node, |overlay, now| {
             overlay.handle_challenged(now, peer, link_id(link, side), true);
         })?;
@@ -248,7 +248,7 @@ impl Swarm {
     ) -> Result<(), SwarmFailure> {
         let node = self.links[link].end(side).node;
         let peer = self.links[link].end(1 - side).node;
-        let peer = self.nodes[peer].identity.node_id();
+        let peer = self.id_of(peer);
         self.mark(node, Mark::Closed, link as u64);
         let ended = LinkEnd {
             link: link_id(link, side),
@@ -410,7 +410,7 @@ impl Swarm {
         let host = u32::from(*address.ip()).wrapping_sub(FIRST_HOST);
         let peer = usize::try_from(host).ok()?;
         let entry = self.nodes.get(peer)?;
-        let is_it = target.id.is_none_or(|id| id == entry.identity.node_id());
+        let is_it = target.id.is_none_or(|id| id == self.id_of(peer));
         let answers = address.port() == PORT && entry.life == Life::Running && is_it;
         let tamperer = self.tamperer.as_ref();
         let may_dial = tamperer.is_none_or(|tamperer| tamperer.may_dial(node, peer));

@@ -17,6 +17,7 @@ use super::judge::{Judge, TOPIC};
 use super::links::{EndState, Link, Parcel, Side, Weather};
 use super::scenario::LatencyRange;
 use super::tamper::Tamperer;
+use super::verdicts::Verdicts;
 use super::violation::SwarmFailure;
 use crate::rng::{Ppm, Rng};
 use crate::scheduler::Scheduler;
@@ -138,6 +139,8 @@ pub struct Swarm {
     pub(super) scheduler: Scheduler<Happening>,
     pub(super) now: Instant,
     pub(super) nodes: Vec<Node>,
+    /// Their names, side by side: each message needs its sender's.
+    ids: Vec<NodeId>,
     pub(super) links: Vec<Link>,
     /// The part of the network that each node is in, while there is a partition.
     pub(super) parts: Option<Vec<bool>>,
@@ -155,6 +158,7 @@ pub struct Swarm {
     pub(super) keeps_events: bool,
     pub(super) tamperer: Option<Box<Tamperer>>,
     pub(super) meddlers: Meddlers,
+    verdicts: Arc<Verdicts>,
 }
 
 impl Swarm {
@@ -165,6 +169,7 @@ impl Swarm {
             scheduler: Scheduler::new(),
             now: Instant::ZERO,
             nodes: Vec::new(),
+            ids: Vec::new(),
             links: Vec::new(),
             parts: None,
             judge: Judge::default(),
@@ -184,6 +189,7 @@ impl Swarm {
             keeps_events: false,
             tamperer: None,
             meddlers: Meddlers::new(),
+            verdicts: Arc::default(),
         }
     }
 
@@ -228,6 +234,7 @@ impl Swarm {
             ..config
         };
         self.judge.on_node(self.now(), identity.node_id());
+        self.ids.push(identity.node_id());
         self.nodes.push(Node {
             overlay: Overlay::new(config.clone(), Arc::clone(&identity), seed),
             identity,
@@ -276,6 +283,8 @@ impl Swarm {
             unix_millis: config.wall_clock.unix_millis_at(now),
         };
         let overlay = Overlay::new(config, Arc::clone(&entry.identity), seed);
+        let verdicts: Arc<Verdicts> = Arc::clone(&self.verdicts);
+        let overlay = overlay.with_signatures(verdicts);
         let former = core::mem::replace(&mut entry.overlay, overlay);
         if lives > 1 {
             self.retired.push(former.stats());
@@ -353,7 +362,7 @@ impl Swarm {
     /// When it was not.
     #[must_use]
     pub fn id_of(&self, node: usize) -> NodeId {
-        self.nodes[node].identity.node_id()
+        self.ids[node]
     }
 
     /// What a node was told, in all its lives; empty unless [`Self::keeping_events`].

@@ -9,7 +9,7 @@ use crate::address::PeerAddress;
 use crate::wire::{
     self, BroadcastFrame, CheckedRecord, RECORD_CONTEXT, RecordFields, SignedRecord, VerifiedRecord,
 };
-use crate::{Capabilities, Roles, limits};
+use crate::{Capabilities, EachAnew, Roles, limits};
 
 /// One overlay message, or an address as text: decoding must not panic, and what decodes must survive
 /// a round trip.
@@ -104,7 +104,7 @@ pub fn overlay_record(data: &[u8]) {
         };
         let checked = CheckedRecord::check(&resigned, NETWORK, START_MILLIS);
         if let Ok(checked) = checked
-            && let Ok(record) = checked.verify()
+            && let Ok(record) = checked.verify(&EachAnew)
         {
             // Under another commitment to a second key the same key is another node.
             let mut others = cast.identities.iter().map(Identity::node_id);

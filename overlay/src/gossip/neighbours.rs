@@ -7,7 +7,7 @@
 //! Motivala 2002, calls this suspicion; here nobody is told of it.)
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_session::NodeId;
 
@@ -18,6 +18,7 @@ use crate::Instant;
 use crate::bucket::TokenBucket;
 use crate::config::OverlayConfig;
 use crate::limits::{ANNOUNCEMENTS_PENDING_MAX, RECONCILE_BURST, RECONCILE_PER_SECOND};
+use crate::peers::map::PeerMap;
 use crate::planted::{self, Bug};
 use crate::topics::Topics;
 use crate::types::ShortId;
@@ -168,7 +169,7 @@ impl Neighbour {
     }
 
     /// It was asked something that is answered at once.
-    pub(crate) fn on_asked(&mut self, now: Instant, rtt: Option<Duration>) {
+    fn on_asked(&mut self, now: Instant, rtt: Option<Duration>) {
         if self.question.is_none() && !self.is_silent {
             self.question = Some((now + patience(rtt), 0));
         }
@@ -224,10 +225,12 @@ fn patience(rtt: Option<Duration>) -> Duration {
 /// The connected peers.
 #[derive(Default)]
 pub(crate) struct Neighbours {
-    entries: BTreeMap<NodeId, Neighbour>,
+    entries: PeerMap<Neighbour>,
     slots: Mask,
     /// Who holds each slot.
     holders: BTreeMap<Slot, NodeId>,
+    /// Those that owe an answer: few of them.
+    asked: BTreeSet<NodeId>,
     silent: usize,
 }
 
@@ -258,12 +261,13 @@ impl Neighbours {
         self.silent -= usize::from(neighbour.is_silent);
         self.slots.set(neighbour.slot, false);
         self.holders.remove(&neighbour.slot);
+        self.asked.remove(peer);
         Some(neighbour.slot)
     }
 
     /// One of them was barred: the others are watched.
     pub(crate) fn watch_all_but(&mut self, peer: &NodeId) {
-        for (other, neighbour) in &mut self.entries {
+        for (other, neighbour) in self.entries.iter_mut() {
             if other != peer {
                 neighbour.conduct.on_watch();
             }
@@ -307,10 +311,25 @@ impl Neighbours {
         self.silent
     }
 
+    /// A peer was asked something that is answered at once.
+    pub(crate) fn on_asked(&mut self, now: Instant, peer: NodeId, rtt: Option<Duration>) {
+        if let Some(neighbour) = self.entries.get_mut(&peer) {
+            neighbour.on_asked(now, rtt);
+            if neighbour.question.is_some() {
+                self.asked.insert(peer);
+            }
+        }
+    }
+
     /// Something came from a peer. True: it was silent before.
     pub(crate) fn on_heard(&mut self, now: Instant, peer: &NodeId) -> bool {
-        let neighbour = self.entries.get_mut(peer);
-        let was_silent = neighbour.is_some_and(|neighbour| neighbour.on_heard(now));
+        let Some(neighbour) = self.entries.get_mut(peer) else {
+            return false;
+        };
+        if neighbour.question.is_some() {
+            self.asked.remove(peer);
+        }
+        let was_silent = neighbour.on_heard(now);
         self.silent -= usize::from(was_silent);
         was_silent
     }
@@ -322,19 +341,32 @@ impl Neighbours {
         rtt: impl Fn(&NodeId) -> Option<Duration>,
     ) -> Vec<(NodeId, Overdue)> {
         let mut all = Vec::new();
-        for (&peer, neighbour) in &mut self.entries {
-            if let Some(overdue) = neighbour.overdue(now, rtt(&peer)) {
+        for &peer in &self.asked {
+            if let Some(neighbour) = self.entries.get_mut(&peer)
+                && let Some(overdue) = neighbour.overdue(now, rtt(&peer))
+            {
                 self.silent += usize::from(overdue == Overdue::Silent);
                 all.push((peer, overdue));
             }
         }
+        let entries = &self.entries;
+        let is_open = |of: &Neighbour| of.question.is_some();
+        self.asked
+            .retain(|peer| entries.get(peer).is_some_and(is_open));
         all
     }
 
     /// When the next answer is overdue.
     pub(crate) fn next_overdue(&self) -> Option<Instant> {
-        let questions = self.entries.values().filter_map(|entry| entry.question);
+        let asked = self.asked.iter();
+        let questions = asked.filter_map(|peer| self.entries.get(peer)?.question);
         questions.map(|(due, _)| due).min()
+    }
+
+    /// Whether exactly those that owe an answer are listed so.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let owe = self.entries.iter().filter(|(_, of)| of.question.is_some());
+        owe.map(|(peer, _)| peer).eq(&self.asked)
     }
 }
 
@@ -368,15 +400,9 @@ mod tests {
     fn a_peer_falls_silent_after_three_questions_and_comes_back_with_a_word() {
         let mut neighbours = one();
         let rtt = |_: &NodeId| Some(Duration::from_millis(50));
-        neighbours
-            .get_mut(&peer(1))
-            .unwrap()
-            .on_asked(at(0), rtt(&peer(1)));
+        neighbours.on_asked(at(0), peer(1), rtt(&peer(1)));
         let asked_once = neighbours.next_overdue();
-        neighbours
-            .get_mut(&peer(1))
-            .unwrap()
-            .on_asked(at(100), None);
+        neighbours.on_asked(at(100), peer(1), None);
         assert_eq!(
             neighbours.next_overdue(),
             asked_once,

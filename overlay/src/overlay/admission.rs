@@ -91,9 +91,11 @@ impl Overlay {
             .live
             .get(&newcomer)
             .is_some_and(|live| is_inbound(&live));
-        let connected = self.live.values().filter(|live| live.is_connected());
-        let is_over_inbound =
-            newcomer_is_inbound && connected.filter(is_inbound).count() > self.config.inbound_max();
+        let of_inbound = || {
+            let connected = self.live.values().filter(|live| live.is_connected());
+            connected.filter(is_inbound).count()
+        };
+        let is_over_inbound = newcomer_is_inbound && of_inbound() > self.config.inbound_max();
         if self.connected_count() <= self.config.max_peers && !is_over_inbound {
             return;
         }
@@ -126,6 +128,6 @@ impl Overlay {
 
     /// Links to connected peers that we opened.
     pub(super) fn outbound_links(&self) -> usize {
-        self.live.values().filter(|live| !live.is_inbound()).count()
+        self.live.outbound()
     }
 }

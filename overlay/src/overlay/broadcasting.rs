@@ -155,7 +155,8 @@ impl Overlay {
             Seen::New => {}
             // A copy that was asked for as a test has to be genuine, other ones are not looked at.
             Seen::Duplicate
-                if self.gossip.audits.is_asked(&id.short(), peer) && checked.verify().is_none() =>
+                if self.gossip.audits.is_asked(&id.short(), peer)
+                    && checked.verify(&*self.signatures).is_none() =>
             {
                 self.counters.broadcasts_invalid += 1;
                 return self.on_violation(now, peer, PeerViolation::BroadcastSignature);
@@ -169,7 +170,7 @@ impl Overlay {
         if planted::is(Bug::SeenBeforeVerified) {
             self.seen.insert(unix_millis, id);
         }
-        let Some(origin) = checked.verify() else {
+        let Some(origin) = checked.verify(&*self.signatures) else {
             self.counters.broadcasts_invalid += 1;
             return self.on_violation(now, peer, PeerViolation::BroadcastSignature);
         };
@@ -231,9 +232,9 @@ impl Overlay {
         let body = checked.body();
         self.seen.insert(body.unix_millis, id);
         self.counters.broadcasts_received += 1;
-        if let Some(live) = self.live.get_mut(&peer) {
-            live.counters.first_deliveries += 1;
-            live.counters.useful_deliveries += u64::from(origin != peer);
+        if let Some(traffic) = self.live.traffic_of(&peer) {
+            traffic.counters.first_deliveries += 1;
+            traffic.counters.useful_deliveries += u64::from(origin != peer);
         }
         let slot = self.gossip.neighbours.get(&peer).map(|of| of.slot);
         let asked = self.gossip.wants.arrived(&id.short());
@@ -310,8 +311,8 @@ impl Overlay {
     /// One more copy of what was here: the link it came over is not needed for this origin.
     fn on_duplicate(&mut self, now: Instant, peer: NodeId, id: BroadcastId) {
         self.counters.broadcasts_duplicate += 1;
-        if let Some(live) = self.live.get_mut(&peer) {
-            live.counters.duplicates += 1;
+        if let Some(traffic) = self.live.traffic_of(&peer) {
+            traffic.counters.duplicates += 1;
         }
         let key = id.short();
         if self.is_audit(now, peer, key) {

@@ -36,9 +36,9 @@ impl Overlay {
             return;
         }
         let anchors: Vec<_> = self
-            .due_candidates(now)
-            .filter(|(_, entry)| entry.anchor)
-            .filter_map(|(id, entry)| Some((id, entry.next_address()?)))
+            .due_waiting(now)
+            .filter(|of| of.anchor)
+            .map(|of| (of.id, of.address))
             .collect();
         for (id, address) in anchors {
             if self.may_dial(now) {

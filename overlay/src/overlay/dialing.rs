@@ -16,6 +16,7 @@ use crate::error::OverlayError;
 use crate::event::{Action, DialTarget, Direction};
 use crate::limits::{BOOTSTRAP_MAX, DIALS_MAX, FAILURES_MAX};
 use crate::peers::backoff::Backoff;
+use crate::peers::entries::Waiting;
 use crate::peers::state::{PeerState, StateReason};
 use crate::peers::table::{Entry, PeerSource};
 use crate::planted::{self, Bug};
@@ -300,12 +301,17 @@ impl Overlay {
         if self.dials.len() < parallel {
             return Some(Instant::ZERO);
         }
+        let first = self.dials.len() - parallel;
+        self.is_short_of_peers()
+            .then(|| self.nth_slow_at(first))
+            .flatten()
+    }
+
+    /// When so many dials and one more are slow.
+    fn nth_slow_at(&self, place: usize) -> Option<Instant> {
         let mut slow_at: Vec<_> = self.dials.values().map(|dial| dial.slow_at).collect();
         slow_at.sort_unstable();
-        let first = slow_at.len() - parallel;
-        self.is_short_of_peers()
-            .then(|| slow_at.get(first).copied())
-            .flatten()
+        slow_at.get(place).copied()
     }
 
     /// Bootstraps worth a dial, apart from the time.
@@ -331,23 +337,24 @@ impl Overlay {
         bootstrap.backoff.not_before().max(of_node)
     }
 
-    /// Known peers worth a dial, apart from the time.
-    fn candidates(&self) -> impl Iterator<Item = (NodeId, &Entry)> {
-        self.table.iter().filter(|&(id, entry)| {
-            entry.may_be_dialled()
-                && entry.is_choosable()
-                // At another of its addresses, while a link that it opened came and went.
-                && !self.dials.values().any(|dial| dial.is_to(id))
-                && entry.next_address().is_some_and(|address| {
-                    !self.dials.contains_key(&address) && !self.is_banned_address(address.ip())
-                })
-        })
+    /// Whether somebody that waits is worth a dial, apart from the time.
+    fn is_worth_a_dial(&self, waiting: &Waiting) -> bool {
+        // At another of its addresses, while a link that it opened came and went.
+        !self.dials.values().any(|dial| dial.is_to(waiting.id))
+            && !self.dials.contains_key(&waiting.address)
+            && !self.is_banned_address(waiting.address.ip())
     }
 
-    /// Known peers that may be dialled at once.
+    /// Known peers that may be dialled at once, by ID.
+    pub(super) fn due_waiting(&self, now: Instant) -> impl Iterator<Item = &Waiting> {
+        let is_due = move |of: &&Waiting| of.due <= now && self.is_worth_a_dial(of);
+        self.table.waiting().iter().filter(is_due)
+    }
+
+    /// The same with their entries.
     pub(super) fn due_candidates(&self, now: Instant) -> impl Iterator<Item = (NodeId, &Entry)> {
-        let is_due = move |entry: &Entry| entry.backoff.not_before() <= now;
-        self.candidates().filter(move |(_, entry)| is_due(entry))
+        let due = self.due_waiting(now);
+        due.filter_map(|of| Some((of.id, self.table.get(of.id)?)))
     }
 
     /// When the next dial is due; `None` while none is wanted.
@@ -362,20 +369,22 @@ impl Overlay {
         let links = self.usable_links();
         let missing = self.config.target_peers.saturating_sub(links);
         // The moment from which so few dials count that one more is wanted.
-        let mut counting: Vec<_> = self.dials.values().map(|dial| dial.slow_at).collect();
-        counting.sort_unstable();
-        let wanted_at = match counting.len().checked_sub(missing) {
+        let wanted_at = match self.dials.len().checked_sub(missing) {
             None => Some(Instant::ZERO),
-            Some(over) if missing > 0 && self.is_short_of_peers() => counting.get(over).copied(),
+            Some(over) if missing > 0 && self.is_short_of_peers() => self.nth_slow_at(over),
             Some(_) => None,
         };
         let Some(wanted_at) = wanted_at else {
             return bootstraps.min();
         };
-        let peers = self
-            .candidates()
-            .map(|(_, entry)| entry.backoff.not_before());
-        let others = peers.chain(self.hints_due());
+        // Only who is due before all others so far has to be looked at twice.
+        let first = |first: Option<Instant>, of: &Waiting| match first {
+            Some(due) if due <= of.due => first,
+            _ if self.is_worth_a_dial(of) => Some(of.due),
+            _ => first,
+        };
+        let peers = self.table.waiting().iter().fold(None, first);
+        let others = peers.into_iter().chain(self.hints_due());
         let others = others.map(|due| due.max(room_at).max(wanted_at));
         bootstraps.chain(others).min()
     }

@@ -213,7 +213,7 @@ impl Overlay {
         if !is_news || !(is_known || dialable.first().is_some_and(has_place)) {
             return Ok(false);
         }
-        let record = record.verify()?;
+        let record = record.verify(&*self.signatures)?;
         let known = self.table.insert(now, id, source, &mut self.out);
         if !known || !self.table.update_record(record, dialable) {
             return Ok(false);

@@ -51,7 +51,7 @@ impl Overlay {
             user_agent: &self.config.user_agent,
             record: self.own_record.as_ref().map(VerifiedRecord::signed),
         };
-        Message::Hello(hello).encode().into()
+        Message::Hello(hello).encode_to_keep()
     }
 
     /// Signs our record anew when there is none or it is past a third of its life. True when it
@@ -192,7 +192,7 @@ impl Overlay {
         let known = self.table.get(peer).and_then(|entry| entry.record.as_ref());
         let verified = match known {
             Some(known) if record.is(known) => known.clone(),
-            _ => match record.verify() {
+            _ => match record.verify(&*self.signatures) {
                 Ok(verified) => verified,
                 Err(_) => return self.on_violation(now, peer, PeerViolation::RecordInvalid),
             },
@@ -222,7 +222,7 @@ impl Overlay {
         } else if !live.is_connected() {
             let refusal = Refusal::from_code(reply.verdict);
             // They are for who has nobody left to try: each costs a signature check and a place.
-            if self.due_candidates(now).nth(ALTERNATIVES_MAX).is_none() {
+            if self.due_waiting(now).nth(ALTERNATIVES_MAX).is_none() {
                 self.learn_records(now, peer, &reply.alternatives);
             }
             self.refuse_link(now, peer, StateReason::RefusedByPeer(refusal));
@@ -272,7 +272,7 @@ impl Overlay {
         self.on_reached(now, peer);
         self.on_rover_up(now, peer);
         self.on_company(now);
-        if self.due_candidates(now).nth(KNOWN_ENOUGH - 1).is_none() {
+        if self.due_waiting(now).nth(KNOWN_ENOUGH - 1).is_none() {
             self.ask_for_peers(now, peer);
         }
         for message in early {
@@ -282,6 +282,9 @@ impl Overlay {
 
     /// Gives up links whose hellos take too long.
     pub(super) fn expire_handshakes(&mut self, now: Instant) {
+        if !self.live.are_due(now) {
+            return;
+        }
         let late = |live: &crate::peers::live::Live| {
             !live.is_connected() && live.handshake_deadline <= now
         };

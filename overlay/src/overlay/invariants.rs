@@ -108,6 +108,14 @@ impl Overlay {
                 "RATED_SUBNETS_MAX",
             ),
             (inbound.count() <= self.config.inbound_max(), "max_inbound"),
+            (
+                self.live.is_consistent(),
+                "what is kept of all links is true of them",
+            ),
+            (
+                self.gossip.neighbours.is_consistent(),
+                "open questions are listed",
+            ),
         ];
         let mut bounds = bounds.into_iter();
         bounds.try_for_each(|(holds, what)| rule(holds, what))

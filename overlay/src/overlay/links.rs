@@ -149,7 +149,10 @@ impl Overlay {
 
     /// Closes the losing links whose linger is over.
     pub(super) fn retire_links(&mut self, now: Instant) {
-        for (&peer, live) in &mut self.live {
+        if !self.live.are_due(now) {
+            return;
+        }
+        for (peer, live) in self.live.iter_mut() {
             if let Some((link, _)) = live.retiring.take_if(|(_, at)| *at <= now) {
                 let reason = CloseReason::DuplicateLink;
                 self.out.action(Action::CloseLink {

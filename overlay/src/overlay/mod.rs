@@ -65,13 +65,14 @@ use crate::gossip::Gossip;
 use crate::gossip::seen::SeenSet;
 use crate::outbox::Outbox;
 use crate::peers::bans::BanList;
-use crate::peers::live::Live;
+use crate::peers::lives::Lives;
 use crate::peers::rates::SubnetRates;
 use crate::peers::table::PeerTable;
 use crate::relayed::Relayed;
 use crate::reputation::table::Reputations;
 use crate::requests::Requests;
 use crate::rng::Rng;
+use crate::signatures::{EachAnew, Signatures};
 use crate::types::LinkId;
 use crate::wire::{Message, VerifiedRecord};
 
@@ -100,10 +101,12 @@ use crate::wire::{Message, VerifiedRecord};
 pub struct Overlay {
     config: OverlayConfig,
     identity: Arc<Identity>,
+    /// Who checks those of others.
+    signatures: Arc<dyn Signatures>,
     me: NodeId,
     rng: Rng,
     table: PeerTable,
-    live: BTreeMap<NodeId, Live>,
+    live: Lives,
     /// How many of them are connected.
     connected: usize,
     closing: BTreeMap<LinkId, Closing>,
@@ -143,10 +146,11 @@ impl Overlay {
         let config = config.bounded();
         let start = config.wall_clock.at;
         let mut overlay = Self {
+            signatures: Arc::new(EachAnew),
             me: identity.node_id(),
             rng: Rng::new(seed),
             table: PeerTable::new(book_key(&identity)),
-            live: BTreeMap::new(),
+            live: Lives::default(),
             connected: 0,
             closing: BTreeMap::new(),
             dials: BTreeMap::new(),
@@ -181,6 +185,13 @@ impl Overlay {
         overlay.start_roving(start);
         overlay.gossip.next_round = start + overlay.jittered(overlay.config.gossip_interval);
         overlay
+    }
+
+    /// The same with another checker of signatures, which it may share with other overlays.
+    #[must_use]
+    pub fn with_signatures(mut self, signatures: Arc<dyn Signatures>) -> Self {
+        self.signatures = signatures;
+        self
     }
 
     /// Our own name.
@@ -222,17 +233,17 @@ impl Overlay {
 
     /// Queues a message on the link in use; nothing when there is none.
     fn send_message(&mut self, peer: NodeId, message: &Message<'_>) {
-        self.send_bytes(peer, Bytes::from(message.encode()));
+        self.send_bytes(peer, message.encode_to_keep());
     }
 
     /// Queues an encoded message on the link in use; nothing when there is none.
     fn send_bytes(&mut self, peer: NodeId, bytes: Bytes) {
-        let Some(live) = self.live.get_mut(&peer) else {
+        let Some(traffic) = self.live.traffic_of(&peer) else {
             return;
         };
-        live.counters.messages_out += 1;
-        live.counters.bytes_out += bytes.len() as u64;
-        let link = live.link.id;
+        traffic.counters.messages_out += 1;
+        traffic.counters.bytes_out += bytes.len() as u64;
+        let link = traffic.link;
         self.out.action(Action::Send { peer, link, bytes });
     }
 }

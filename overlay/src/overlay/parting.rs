@@ -157,7 +157,7 @@ impl Overlay {
             match message {
                 Message::DisconnectAck(_) => self.close_now(link),
                 Message::Disconnect(_) => {
-                    let bytes = Message::DisconnectAck(DisconnectAck {}).encode().into();
+                    let bytes = Message::DisconnectAck(DisconnectAck {}).encode_to_keep();
                     self.out.action(Action::Send { peer, link, bytes });
                 }
                 _ => {}

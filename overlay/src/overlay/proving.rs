@@ -64,6 +64,9 @@ impl Overlay {
 
     /// Leaves those that did not prove themselves in time.
     pub(super) fn expire_challenges(&mut self, now: Instant) {
+        if !self.live.are_due(now) {
+            return;
+        }
         let is_late = |at: Option<(LinkId, Instant)>| at.is_some_and(|(_, until)| until <= now);
         let late = self.live.iter().filter(|(_, live)| is_late(live.challenge));
         let late: Vec<NodeId> = late.map(|(&peer, _)| peer).collect();

@@ -11,23 +11,23 @@ use crate::wire::{self, Message};
 impl Overlay {
     /// One message from a peer, on whichever of its links. Never panics, whatever the bytes.
     pub fn handle_message(&mut self, now: Instant, peer: NodeId, bytes: &[u8]) {
-        let Some(live) = self.live.get_mut(&peer) else {
+        let Some(traffic) = self.live.traffic_of(&peer) else {
             if let Ok(Some(message)) = wire::decode(bytes) {
                 self.on_message_while_closing(peer, &message);
             }
             return;
         };
-        live.counters.messages_in += 1;
-        live.counters.bytes_in += bytes.len() as u64;
+        traffic.counters.messages_in += 1;
+        traffic.counters.bytes_in += bytes.len() as u64;
         // The rate comes before everything that costs anything.
-        if live.meter.admit(now, bytes.len()) {
-            live.last_activity = now;
+        if traffic.meter.admit(now, bytes.len()) {
+            *traffic.last_activity = now;
             self.on_heard(now, peer);
             self.on_bytes(now, peer, bytes);
             return;
         }
         self.counters.dropped_for_rate += 1;
-        if live.meter.is_flooding() {
+        if traffic.meter.is_flooding() {
             self.on_flood(now, peer);
         }
     }
@@ -44,11 +44,12 @@ impl Overlay {
                 return self.on_violation(now, peer, PeerViolation::Malformed(error));
             }
         };
-        let Some(live) = self.live.get_mut(&peer) else {
+        let Some(live) = self.live.get(&peer) else {
             return;
         };
         if !live.is_connected() && !is_of_the_hello(&message) {
-            if !live.early.push(bytes) {
+            let live = self.live.get_mut(&peer);
+            if !live.is_some_and(|live| live.early.push(bytes)) {
                 self.counters.early_dropped += 1;
             }
             return;

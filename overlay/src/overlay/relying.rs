@@ -219,9 +219,9 @@ impl Overlay {
             self.counters.promises_broken += 1;
             self.gossip.audits.on_alarm();
             let mut is_strained = planted::is(Bug::BrokenPromiseForgiven);
-            if let Some(live) = self.live.get_mut(&peer) {
-                live.counters.promises_broken += 1;
-                is_strained |= live.meter.is_strained(now);
+            if let Some(traffic) = self.live.traffic_of(&peer) {
+                traffic.counters.promises_broken += 1;
+                is_strained |= traffic.meter.is_strained(now);
             }
             if !is_strained
                 && let Some(neighbour) = self.gossip.neighbours.get_mut(&peer)

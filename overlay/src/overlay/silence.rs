@@ -39,9 +39,7 @@ impl Overlay {
     /// A peer was sent what it answers at once.
     pub(super) fn note_question(&mut self, now: Instant, peer: NodeId) {
         let rtt = self.rtt_of(peer);
-        if let Some(neighbour) = self.gossip.neighbours.get_mut(&peer) {
-            neighbour.on_asked(now, rtt);
-        }
+        self.gossip.neighbours.on_asked(now, peer, rtt);
     }
 
     fn rtt_of(&self, peer: NodeId) -> Option<core::time::Duration> {

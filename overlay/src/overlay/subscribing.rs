@@ -114,8 +114,8 @@ impl Overlay {
             Topics::Named(names) => names.iter().map(String::as_str).collect(),
         };
         let is_all = self.config.topics == Topics::All;
-        let bytes = Message::Topics(TopicList { is_all, names }).encode();
-        self.send_bytes(peer, bytes.into());
+        let bytes = Message::Topics(TopicList { is_all, names }).encode_to_keep();
+        self.send_bytes(peer, bytes);
     }
 
     /// A neighbour says what it takes.

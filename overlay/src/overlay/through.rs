@@ -159,7 +159,7 @@ impl Overlay {
             signature: Some(signature),
             undeliverable: None,
         });
-        (number, message.encode().into())
+        (number, message.encode_to_keep())
     }
 
     fn try_relay(&mut self, now: Instant, number: u64, mut waiting: Waiting) {
@@ -232,10 +232,10 @@ impl Overlay {
             self.counters.unhandled += 1;
             return;
         }
-        if !relay.verifies() {
+        if !relay.verifies(&*self.signatures) {
             return self.on_violation(now, peer, PeerViolation::RelayInvalid);
         }
-        let message = Bytes::from(Message::Relay(relay.message()).encode());
+        let message = Message::Relay(relay.message()).encode_to_keep();
         let neighbour = self.gossip.neighbours.get_mut(&relay.target);
         let has_room = neighbour
             .is_some_and(|of| !of.is_silent() && of.may_send(now, message.len(), Claim::Fair));
@@ -255,7 +255,7 @@ impl Overlay {
     /// A message to us through `via`. Who relays answers for the signature: it has checked it.
     fn on_relayed(&mut self, now: Instant, via: NodeId, relay: &CheckedRelay<'_>) {
         let origin = relay.origin();
-        if !relay.verifies() {
+        if !relay.verifies(&*self.signatures) {
             return self.on_violation(now, via, PeerViolation::RelayInvalid);
         }
         let (unix_millis, id) = (relay.body.unix_millis, BroadcastId::of_body(relay.bytes()));

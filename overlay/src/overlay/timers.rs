@@ -42,17 +42,8 @@ impl Overlay {
     /// When to call [`Self::handle_timeout`] next; a time that has passed means now.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let of_links = self.live.values().flat_map(|live| {
-            let hello = (!live.is_connected()).then_some(live.handshake_deadline);
-            let ping = match live.ping.outstanding {
-                Some((_, _, deadline)) => Some(deadline),
-                None => live.is_connected().then_some(live.ping.due),
-            };
-            let retiring = live.retiring.map(|(_, at)| at);
-            let challenge = live.challenge.map(|(_, until)| until);
-            [hello, ping, retiring, challenge]
-        });
         let of_parts = [
+            self.live.next_due(),
             self.next_dial_deadline(),
             self.next_dial(),
             self.next_close(),
@@ -69,10 +60,13 @@ impl Overlay {
             self.gossip.flush_at,
             self.gossip.validations.next_deadline(),
         ];
-        of_links.chain(of_parts).flatten().min()
+        of_parts.into_iter().flatten().min()
     }
 
     fn ping_peers(&mut self, now: Instant) {
+        if !self.live.are_due(now) {
+            return;
+        }
         let is_due = |live: &Live| match live.ping.outstanding {
             Some((_, _, deadline)) => deadline <= now,
             None => live.ping.due <= now,

@@ -107,10 +107,43 @@ impl Live {
             .is_some_and(|hello| hello.capabilities.contains(capabilities))
     }
 
+    /// What traffic changes.
+    pub(crate) const fn traffic(&mut self) -> Traffic<'_> {
+        Traffic {
+            link: self.link.id,
+            meter: &mut self.meter,
+            counters: &mut self.counters,
+            last_activity: &mut self.last_activity,
+        }
+    }
+
+    /// When something is to be done about it that nothing else is the occasion for.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let hello = (!self.is_connected()).then_some(self.handshake_deadline);
+        let ping = match self.ping.outstanding {
+            Some((_, _, deadline)) => Some(deadline),
+            None => self.is_connected().then_some(self.ping.due),
+        };
+        let retiring = self.retiring.map(|(_, at)| at);
+        let challenge = self.challenge.map(|(_, until)| until);
+        let dues = [hello, ping, retiring, challenge];
+        dues.into_iter().flatten().min()
+    }
+
     /// Where the peer is seen.
     pub(crate) fn remote(&self) -> SocketAddr {
         self.link.remote
     }
+}
+
+/// What traffic changes of a peer with a link.
+pub(crate) struct Traffic<'a> {
+    /// The link in use.
+    pub(crate) link: LinkId,
+    pub(crate) meter: &'a mut Meter,
+    pub(crate) counters: &'a mut PeerCounters,
+    /// When anything was last heard of it.
+    pub(crate) last_activity: &'a mut Instant,
 }
 
 /// Messages that overtook the end of the hello; handled once it is finished.

@@ -178,7 +178,8 @@ impl PeerTable {
             let entry = self.entries.get(&id);
             entry.is_some_and(|entry| entry.slot == Some(slot) && !entry.addresses.is_empty())
         };
-        of_entries == self.book.len() && self.book.iter().all(holds)
+        let agrees = of_entries == self.book.len() && self.book.iter().all(holds);
+        agrees && self.entries.is_consistent()
     }
 
     fn is_free(&self, slot: Slot) -> bool {

@@ -7,12 +7,12 @@
 //! others. Hearsay evicts only entries that have failed. Who has a place in the book, and so may be
 //! dialled by the policy, is decided in [`super::places`].
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use dunlin_session::NodeId;
 
 use super::backoff::Backoff;
+use super::entries::{Entries, Waiting};
 use super::state::{PeerState, StateReason, is_transition};
 use crate::Instant;
 use crate::book::{Book, Slot};
@@ -119,7 +119,7 @@ impl Entry {
 
 /// All known peers.
 pub(crate) struct PeerTable {
-    pub(super) entries: BTreeMap<NodeId, Entry>,
+    pub(super) entries: Entries,
     pub(super) book: Book,
     /// How many of them are banned.
     banned: usize,
@@ -139,7 +139,7 @@ impl PeerTable {
     /// An empty table with a book under this key.
     pub(crate) const fn new(key: [u8; 32]) -> Self {
         Self {
-            entries: BTreeMap::new(),
+            entries: Entries::new(),
             book: Book::new(key),
             banned: 0,
         }
@@ -158,6 +158,11 @@ impl PeerTable {
     /// All of them, by ID.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &Entry)> {
         self.entries.iter().map(|(&id, entry)| (id, entry))
+    }
+
+    /// Those that the policy may choose and knows where to dial, by ID.
+    pub(crate) fn waiting(&self) -> &[Waiting] {
+        self.entries.waiting()
     }
 
     /// How many are banned.

@@ -13,6 +13,7 @@ use super::{profile, to_bytes};
 use crate::error::{DecodeError, PeerViolation};
 use crate::limits::{BROADCAST_AGE_MAX, BROADCAST_PAYLOAD_LEN_MAX, HOP_LIMIT_MAX};
 use crate::planted::{self, Bug};
+use crate::signatures::Signatures;
 use crate::types::{Priority, is_valid_name};
 
 /// Context of a broadcast's signature.
@@ -126,10 +127,12 @@ impl<'b> CheckedBroadcast<'b> {
     }
 
     /// The origin, when its signature verifies.
-    pub(crate) fn verify(&self) -> Option<PublicIdentity> {
+    pub(crate) fn verify(&self, by: &dyn Signatures) -> Option<PublicIdentity> {
+        let BroadcastFrame {
+            body, signature, ..
+        } = &self.frame;
         let origin = PublicIdentity::from_bytes(&self.body.origin);
-        origin
-            .verify(BROADCAST_CONTEXT, self.frame.body, &self.frame.signature)
+        by.verify(&origin, BROADCAST_CONTEXT, body, signature)
             .then_some(origin)
     }
 

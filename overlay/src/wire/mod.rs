@@ -13,6 +13,7 @@ mod topics;
 mod trust;
 
 use bytes::Bytes;
+use minicbor::encode::write::Cursor;
 use minicbor::{Decode, Decoder, Encode};
 
 pub(crate) use self::address::{Scope, WireAddress, canonical, is_dialable};
@@ -182,9 +183,11 @@ macro_rules! messages {
                 }
             }
 
-            /// The same to be kept: a vector that grew has room for twice as much.
+            /// The same to be sent or kept: in an allocation of that size.
             pub(crate) fn encode_to_keep(&self) -> Bytes {
-                Bytes::from(self.encode().into_boxed_slice())
+                match self {
+                    $(Self::$name(body) => to_exact_bytes(&Framed($kind, body)),)+
+                }
             }
         }
 
@@ -268,6 +271,22 @@ impl<C, T: Encode<C>> Encode<C> for Framed<'_, T> {
 pub(crate) fn to_bytes<T: Encode<()>>(value: T) -> Vec<u8> {
     minicbor::to_vec(value)
         .expect("a vector takes every write, and no encoder of this crate returns an error itself")
+}
+
+/// Most messages are shorter; they are encoded on the stack first, in place of growing a vector.
+const SHORT: usize = 512;
+
+/// The same in an allocation of that size.
+fn to_exact_bytes<T: Encode<()>>(value: &T) -> Bytes {
+    let mut buffer = [0; SHORT];
+    let mut cursor = Cursor::new(buffer.as_mut_slice());
+    match minicbor::encode(value, &mut cursor) {
+        Ok(()) => {
+            let len = cursor.position();
+            Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default())
+        }
+        Err(_) => Bytes::from(to_bytes(value).into_boxed_slice()),
+    }
 }
 
 /// Decodes one message; `None` is a type that this version does not know.

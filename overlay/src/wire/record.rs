@@ -16,6 +16,7 @@ use super::address::WireAddress;
 use super::{profile, to_bytes};
 use crate::address::HostPort;
 use crate::limits;
+use crate::signatures::{EachAnew, Signatures};
 use crate::types::{Capabilities, Roles};
 
 /// Context of a record's signature.
@@ -126,7 +127,7 @@ impl VerifiedRecord {
         };
         let signature = identity.sign(RECORD_CONTEXT, &body);
         Self {
-            signed: joined(&signature, &body),
+            signed: EachAnew.keep(&signature, &body),
             id: identity.node_id(),
             sequence: fields.sequence,
             unix_millis: fields.unix_millis,
@@ -142,7 +143,7 @@ impl VerifiedRecord {
         network: &str,
         unix_millis_now: u64,
     ) -> Result<Self, RecordError> {
-        CheckedRecord::check(signed, network, unix_millis_now)?.verify()
+        CheckedRecord::check(signed, network, unix_millis_now)?.verify(&EachAnew)
     }
 
     /// Reads a record that came as bytes of its own, `[body, signature]`: from a name server or our
@@ -159,7 +160,7 @@ impl VerifiedRecord {
         let signed = minicbor::decode(bytes).map_err(|_| RecordError::Malformed)?;
         let age_max = limits::HINT_RECORD_AGE_MAX;
         let checked = CheckedRecord::check_aged(&signed, network, unix_millis_now, age_max)?;
-        Ok((checked.verify()?, checked.addresses))
+        Ok((checked.verify(&EachAnew)?, checked.addresses))
     }
 
     /// Its bytes alone, as [`Self::from_bytes`] reads them.
@@ -276,22 +277,18 @@ impl<'b> CheckedRecord<'b> {
     ///
     /// # Errors
     /// [`RecordError::Signature`].
-    pub(crate) fn verify(&self) -> Result<VerifiedRecord, RecordError> {
+    pub(crate) fn verify(&self, by: &dyn Signatures) -> Result<VerifiedRecord, RecordError> {
         let SignedRecord { body, signature } = self.signed;
-        if !self.identity.verify(RECORD_CONTEXT, body, &signature) {
+        if !by.verify(&self.identity, RECORD_CONTEXT, body, &signature) {
             return Err(RecordError::Signature);
         }
         Ok(VerifiedRecord {
-            signed: joined(&signature, body),
+            signed: by.keep(&signature, body),
             id: self.id,
             sequence: self.sequence,
             unix_millis: self.unix_millis,
         })
     }
-}
-
-fn joined(signature: &[u8; 64], body: &[u8]) -> Arc<[u8]> {
-    signature.iter().chain(body).copied().collect()
 }
 
 /// Whether a signed time is neither older than `age_max` nor further in the future than clocks may
@@ -453,7 +450,7 @@ mod tests {
         };
         let checked = CheckedRecord::check(&signed, "test", NOW).ok().unwrap();
         assert_eq!(checked.addresses(), [SocketAddr::from(([1, 1, 1, 1], 1))]);
-        let named = checked.verify().unwrap().named_addresses();
+        let named = checked.verify(&EachAnew).unwrap().named_addresses();
         let ports: Vec<_> = named.iter().map(HostPort::port).collect();
         assert_eq!(ports, [4600, 80]);
     }

@@ -10,6 +10,7 @@ use super::record::is_current;
 use super::{profile, to_bytes};
 use crate::error::{DecodeError, PeerViolation};
 use crate::limits::{RELAY_AGE_MAX, RELAYED_PAYLOAD_LEN_MAX};
+use crate::signatures::Signatures;
 use crate::types::is_valid_name;
 
 /// Context of a relayed message's signature.
@@ -150,9 +151,8 @@ impl<'b> CheckedRelay<'b> {
     }
 
     /// Whether it did.
-    pub(crate) fn verifies(&self) -> bool {
-        self.origin
-            .verify(RELAY_CONTEXT, self.bytes, &self.signature)
+    pub(crate) fn verifies(&self, by: &dyn Signatures) -> bool {
+        by.verify(&self.origin, RELAY_CONTEXT, self.bytes, &self.signature)
     }
 
     /// The signed bytes.

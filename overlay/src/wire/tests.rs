@@ -236,3 +236,15 @@ fn messages_between_neighbours_look_as_documented() {
     let expected = [&[0x82, 0x0f, 0xa2, 0, 0x58, 32][..], &[9; 32], &[1, 0x40]].concat();
     assert_eq!(Message::Tree(prune).encode(), expected);
 }
+
+#[test]
+fn a_message_is_the_same_bytes_in_either_allocation_at_every_length() {
+    let payload = [7; 2 * SHORT];
+    for len in 0..payload.len() {
+        let message = Message::Direct(Direct {
+            handler: "h",
+            payload: &payload[..len],
+        });
+        assert_eq!(message.encode(), message.encode_to_keep());
+    }
+}
