@@ -7,7 +7,7 @@
 //! Motivala 2002, calls this suspicion; here nobody is told of it.)
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_session::NodeId;
 
@@ -265,6 +265,15 @@ impl Neighbours {
     pub(crate) fn watch_all_but(&mut self, peer: &NodeId) {
         for (other, neighbour) in &mut self.entries {
             if other != peer {
+                neighbour.conduct.on_watch();
+            }
+        }
+    }
+
+    /// These are watched.
+    pub(crate) fn watch(&mut self, slots: &BTreeSet<Slot>) {
+        for neighbour in self.entries.values_mut() {
+            if slots.contains(&neighbour.slot) {
                 neighbour.conduct.on_watch();
             }
         }

@@ -99,17 +99,14 @@ impl Overlay {
         };
         for key in keys {
             self.excuse(peer, key);
+            if want.graft {
+                self.graft_for(peer, key);
+            }
             let gossip = &mut self.gossip;
             let held = gossip.store.get_mut(&key).filter(|held| !held.is_pending);
             let (Some(held), Some(neighbour)) = (held, gossip.neighbours.get_mut(&peer)) else {
                 continue;
             };
-            if want.graft
-                && !neighbour.is_barred
-                && let Some(tree) = gossip.origins.get_mut(&held.origin)
-            {
-                tree.lazy.set(neighbour.slot, false);
-            }
             let claim = match (held.is_fair, held.is_offered) {
                 (true, false) => Claim::Urgent,
                 (true, true) => Claim::Fair,
@@ -122,6 +119,16 @@ impl Overlay {
             let message = held.message.clone();
             self.counters.served += 1;
             self.send_bytes(peer, message);
+        }
+    }
+
+    /// Who asks for this is pushed what comes of its origin from now on.
+    fn graft_for(&mut self, peer: NodeId, key: ShortId) {
+        let held = self.gossip.store.get(&key).filter(|held| !held.is_pending);
+        let neighbour = self.gossip.neighbours.get(&peer);
+        if let (Some(held), Some(neighbour)) = (held, neighbour.filter(|of| !of.is_barred)) {
+            let (slot, origin) = (neighbour.slot, held.origin);
+            self.on_grafted(slot, origin);
         }
     }
 
