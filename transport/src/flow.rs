@@ -159,7 +159,7 @@ impl Tuner {
         if let Some((then, before)) = self.since {
             let moved = consumed - before;
             if moved < self.window / 2 {
-                // Told to a peer without credit, soon after the last: that is no pace yet.
+                // Told to a peer without credit, or for a stream, soon after the last: no pace yet.
                 return;
             }
             let elapsed = now.saturating_duration_since(then).as_nanos();

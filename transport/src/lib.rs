@@ -66,6 +66,7 @@ pub use error::{
 pub use ids::{ConnectionId, MessageId, PacketNumber, Side, StreamDirection, StreamId};
 pub use io::{ConnectionHandle, Delivery, EcnMark, Event, Message, Transmit};
 pub use options::{Priority, SendOptions};
+pub use recv::lent::Lent;
 pub use shard::Shard;
 pub use stats::{PathStats, Stats, StreamStats};
 pub use time::Instant;

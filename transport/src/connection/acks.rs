@@ -1,7 +1,7 @@
 //! What an acknowledgement, or its absence, does (RFC 9002 appendix A).
 
 use alloc::vec::Vec;
-use core::ops::RangeInclusive;
+use core::ops::{Range, RangeInclusive};
 
 use super::Connection;
 use super::contents::{Contents, Item};
@@ -10,7 +10,7 @@ use crate::congestion::{
     Acked, AckedPacket, Congestion, CongestionKind, EcnSample, LostPacket, SpuriousLoss,
 };
 use crate::error::PeerViolation;
-use crate::ids::PacketNumber;
+use crate::ids::{PacketNumber, StreamId};
 use crate::io::Event;
 use crate::planted::{self, Bug};
 use crate::send::in_flight::SentPacket;
@@ -23,6 +23,9 @@ use crate::wire::ack::{AckFrame, EcnCounts};
 const PROBED_PACKETS: usize = 2;
 /// Packets that one acknowledgement usually takes out, at most: what a peer is asked to wait for.
 const USUALLY_ACKED: u64 = 128;
+
+/// A piece of a stream, perhaps of several packets, and whether it ends the stream; None: nothing yet.
+type AckedPiece = Option<(StreamId, Range<u64>, bool)>;
 
 impl Connection {
     /// The peer has received `largest` and, with a frame, the ranges it names.
@@ -44,10 +47,16 @@ impl Connection {
                 self.take_acked(now, largest.0..=largest.0, &mut acked)?;
             }
             Some(frame) => {
+                let mut named = self.named.take().unwrap_or_default();
+                named.begin();
                 for range in frame.ranges(largest.0) {
-                    runs.push(acked.len());
-                    self.take_acked(now, range?, &mut acked)?;
+                    let range = range?;
+                    if !named.is_known(&range) {
+                        runs.push(acked.len());
+                        self.take_acked(now, range, &mut acked)?;
+                    }
                 }
+                self.named = Some(named);
             }
         }
         let newest = acked.iter().map(|(number, _)| *number).max();
@@ -79,13 +88,15 @@ impl Connection {
         let (news, bytes) = (newest.zip(times.max()), bytes_of(&acked));
         self.trace_acked(now, &acked);
         // From the lowest range up, as bytes lie in streams: what is next to each other joins at once.
+        let mut piece = None;
         while let Some(start) = runs.pop() {
             for (number, packet) in acked.drain(start..) {
                 let change = self.search.on_acked(number, packet.size as usize);
                 self.on_mtu_change(now, change);
-                self.on_contents_acked(now, packet.contents);
+                self.on_contents_acked(now, packet.contents, &mut piece);
             }
         }
+        self.on_piece_acked(now, piece);
         self.detect_lost(now);
         if let Some((newest, sent_at)) = news {
             self.grow_window(now, (newest, sent_at, bytes), before, ecn);
@@ -247,16 +258,24 @@ impl Connection {
         self.pacer.set_rate(now, rate, self.mtu);
     }
 
-    fn on_contents_acked(&mut self, now: Instant, contents: Contents) {
+    /// What a packet carried has arrived. Pieces of one stream that follow each other are gathered in
+    /// `piece` and passed on as one: a batch is mostly that.
+    fn on_contents_acked(&mut self, now: Instant, contents: Contents, piece: &mut AckedPiece) {
         if let Some(reported) = contents.reported {
             self.received.on_ack_acknowledged(reported);
         }
         for item in contents.into_items() {
             match item {
                 Item::Stream { id, range, fin } => {
-                    self.streams
-                        .on_acknowledged(id, range, fin, &mut self.events);
-                    self.trace_delivered(now, id);
+                    let follows = |(last, before, ended): &(StreamId, Range<u64>, bool)| {
+                        *last == id && before.end == range.start && !ended
+                    };
+                    if let Some((_, before, ended)) = piece.as_mut().filter(|it| follows(it)) {
+                        (before.end, *ended) = (range.end, fin);
+                    } else {
+                        let before = piece.replace((id, range, fin));
+                        self.on_piece_acked(now, before);
+                    }
                 }
                 Item::Part { id, index } => {
                     if self.outgoing.on_acknowledged(id, index) {
@@ -276,6 +295,14 @@ impl Connection {
                 // The peer acknowledges a FIN only after acting on it: as good as a FIN_ACK.
                 Item::Fin => self.on_fin_ack(),
             }
+        }
+    }
+
+    fn on_piece_acked(&mut self, now: Instant, piece: AckedPiece) {
+        if let Some((id, range, fin)) = piece {
+            self.streams
+                .on_acknowledged(id, range, fin, &mut self.events);
+            self.trace_delivered(now, id);
         }
     }
 

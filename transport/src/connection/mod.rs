@@ -70,6 +70,7 @@ use crate::send::ecn::EcnValidation;
 use crate::send::in_flight::SentPackets;
 use crate::send::loss::LossDetector;
 use crate::send::mtu::MtuSearch;
+use crate::send::named::NamedRanges;
 use crate::send::pacer::Pacer;
 use crate::send::prr::Reducer;
 use crate::send::rate::RateSampler;
@@ -150,6 +151,8 @@ pub struct Connection {
     tail_ends: bool,
     /// The number that came back last, in a header: whatever it told was acted on.
     header_acked: Option<PacketNumber>,
+    /// The ranges that came back last; None: it rests.
+    named: Option<Box<NamedRanges>>,
     /// The last packet whose number came back, and when it was sent, while no frame has told how
     /// long the peer waited.
     unsampled: Option<(PacketNumber, Instant)>,
@@ -289,6 +292,7 @@ impl Connection {
             ecn: EcnValidation::default(),
             tail_ends: false,
             header_acked: None,
+            named: None,
             unsampled: None,
             streams: Streams::new(side, &config),
             outgoing: OutgoingMessages::default(),

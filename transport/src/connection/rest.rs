@@ -18,6 +18,7 @@ impl Connection {
         self.received.rest();
         self.sent.rest();
         self.skipped.rest();
+        self.named = None;
         self.loss.rest();
         self.streams.rest();
         self.outgoing.rest();

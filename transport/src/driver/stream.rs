@@ -13,16 +13,17 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::ConnectionRef;
 use super::state::StreamState;
 use crate::error::{ApiMisuse, CloseReason, ReadError, WriteError};
 use crate::ids::StreamId;
 use crate::options::Priority;
+use crate::recv::lent::Lent;
 
 /// The sending half of a stream. Writing waits while the peer or the network takes no more.
 ///
@@ -295,6 +296,8 @@ impl Drop for SendStream {
 pub struct RecvStream {
     connection: Arc<ConnectionRef>,
     id: StreamId,
+    /// What was read and not looked at.
+    lent: Lent,
     ended: bool,
 }
 
@@ -304,6 +307,7 @@ impl RecvStream {
         Self {
             connection: Arc::clone(connection),
             id,
+            lent: Lent::default(),
             ended: false,
         }
     }
@@ -343,16 +347,51 @@ impl RecvStream {
         poll_fn(|cx| self.poll_read_typed(cx, out)).await
     }
 
+    /// The next bytes where they lie, and waits while there are none; none at all are the end. Those
+    /// that [`Self::consume`] is not told of come again. As the `fill_buf` of
+    /// [`tokio::io::AsyncBufReadExt`], with an error that has the peer's code.
+    ///
+    /// # Errors
+    /// As [`Self::read_some`].
+    pub async fn fill_some(&mut self) -> Result<&[u8], ReadError> {
+        if self.lent.is_empty() {
+            poll_fn(|cx| self.poll_lend(cx)).await?;
+        }
+        Ok(self.lent.bytes())
+    }
+
+    /// The first `count` bytes that [`Self::fill_some`] gave are done with.
+    pub fn consume(&mut self, count: usize) {
+        self.lent.consume(count);
+    }
+
     fn poll_read_typed(
         &mut self,
         cx: &Context<'_>,
         out: &mut [u8],
     ) -> Poll<Result<usize, ReadError>> {
+        if !self.lent.is_empty() {
+            return Poll::Ready(Ok(self.lent.copy_to(out)));
+        }
+        self.poll_with(cx, |connection, id, _| connection.read(id, out))
+    }
+
+    /// Takes pages with bytes to read: how many bytes, none at the end.
+    fn poll_lend(&mut self, cx: &Context<'_>) -> Poll<Result<usize, ReadError>> {
+        self.poll_with(cx, |connection, id, lent| connection.read_lent(id, lent))
+    }
+
+    fn poll_with(
+        &mut self,
+        cx: &Context<'_>,
+        read: impl FnOnce(&mut crate::Connection, StreamId, &mut Lent) -> Result<usize, ReadError>,
+    ) -> Poll<Result<usize, ReadError>> {
         if self.ended {
             return Poll::Ready(Ok(0));
         }
+        let lent = &mut self.lent;
         let result = self.connection.act(|connection, state| {
-            let result = connection.read(self.id, out);
+            let result = read(connection, self.id, lent);
             match (&result, state.closed.as_deref()) {
                 (Err(ReadError::Blocked), Some(reason)) => Err(reason.clone().into()),
                 (Err(ReadError::Blocked), None) => {
@@ -388,6 +427,20 @@ impl AsyncRead for RecvStream {
         self.poll_read_typed(cx, out)
             .map_ok(|length| buf.advance(length))
             .map_err(io::Error::from)
+    }
+}
+
+impl AsyncBufRead for RecvStream {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if this.lent.is_empty() {
+            ready!(this.poll_lend(cx)).map_err(io::Error::from)?;
+        }
+        Poll::Ready(Ok(this.lent.bytes()))
+    }
+
+    fn consume(self: Pin<&mut Self>, count: usize) {
+        self.get_mut().lent.consume(count);
     }
 }
 

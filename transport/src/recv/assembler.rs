@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::lent::Piece;
 use crate::limits::{REASSEMBLY_RANGES_MAX, SPARE_PAGES_MAX};
 use crate::planted::{self, Bug};
 use crate::range_set::RangeSet;
@@ -20,7 +21,7 @@ pub(crate) const PAGE: usize = 4_096;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TooFragmented;
 
-type Page = Box<[u8; PAGE]>;
+pub(crate) type Page = Box<[u8; PAGE]>;
 
 /// Pages that were read, to be filled again: a fast stream needs one for every three packets.
 #[derive(Debug, Default)]
@@ -31,10 +32,16 @@ impl SparePages {
         self.0.pop().unwrap_or_else(|| Box::new([0; PAGE]))
     }
 
-    fn keep(&mut self, page: Page) {
+    pub(super) fn keep(&mut self, page: Page) {
         if self.0.len() < SPARE_PAGES_MAX {
             self.0.push(page);
         }
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// Gives the memory back.
@@ -209,10 +216,44 @@ impl Assembler {
                 spare.keep(page);
             }
         }
+        self.forget_room();
+        done
+    }
+
+    /// Gives away the page with the next readable bytes. What lies behind a gap in the same page stays:
+    /// then the bytes are copied into a page of `spare`.
+    pub(crate) fn take_piece(&mut self, spare: &mut SparePages) -> Option<Piece> {
+        if self.read == self.contiguous {
+            return None;
+        }
+        let start = within_page(self.read);
+        let end = (PAGE - start).min(distance(self.read, self.contiguous)) + start;
+        let next_page = self.read + (PAGE - start) as u64;
+        let is_shared = self
+            .ahead
+            .first()
+            .is_some_and(|first| first.start < next_page);
+        let front = self.pages.front_mut()?;
+        let page = if is_shared {
+            let mut page = spare.take();
+            page[start..end].copy_from_slice(&front.as_ref()?[start..end]);
+            page
+        } else {
+            front.take()?
+        };
+        self.read += (end - start) as u64;
+        if end == PAGE {
+            self.pages.pop_front();
+        }
+        self.forget_room();
+        Some(Piece::new(page, start..end))
+    }
+
+    /// Gives the room for pages back when there is none.
+    fn forget_room(&mut self) {
         if self.read == self.contiguous && self.ahead.is_empty() && within_page(self.read) == 0 {
             self.pages = VecDeque::new();
         }
-        done
     }
 
     /// Moves all readable bytes out.
@@ -314,6 +355,7 @@ impl Rest for Assembler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recv::lent::Lent;
     use proptest::prelude::*;
 
     fn byte(offset: u64) -> u8 {
@@ -325,8 +367,9 @@ mod tests {
         #[test]
         fn delivers_every_byte_once_and_in_order(
             pieces in proptest::collection::vec((0u64..20_000, 1usize..3_000, 0usize..5_000), 1..40),
+            lends: bool,
         ) {
-            let mut assembler = Assembler::default();
+            let (mut assembler, mut spare) = (Assembler::default(), SparePages::default());
             let mut model = alloc::vec![false; 23_000];
             let mut read = 0;
             for (offset, length, read_max) in pieces {
@@ -339,8 +382,19 @@ mod tests {
                 prop_assert_eq!(assembler.contiguous(), contiguous);
                 prop_assert_eq!(assembler.readable(), contiguous - read);
                 let mut out = alloc::vec![0; read_max];
-                let count = assembler.read(&mut out) as u64;
-                prop_assert_eq!(count, (contiguous - read).min(read_max as u64));
+                let count = if lends {
+                    let mut lent = Lent::default();
+                    assembler.take_piece(&mut spare).into_iter().for_each(|piece| lent.push(piece));
+                    out.resize(lent.bytes().len(), 0);
+                    let count = lent.copy_to(&mut out);
+                    lent.return_to(&mut spare);
+                    count
+                } else {
+                    let count = assembler.read_from(&mut spare, &mut out);
+                    prop_assert_eq!(count as u64, (contiguous - read).min(read_max as u64));
+                    count
+                } as u64;
+                prop_assert_eq!(count == 0, contiguous == read || (!lends && read_max == 0));
                 for (index, got) in out.iter().take(count as usize).enumerate() {
                     prop_assert_eq!(*got, byte(read + index as u64));
                 }
@@ -370,6 +424,21 @@ mod tests {
         }
         spare.release();
         assert_eq!(spare.0.capacity(), 0);
+    }
+
+    #[test]
+    fn a_page_is_lent_as_it_is_unless_something_lies_behind_a_gap_in_it() {
+        let (mut assembler, mut spare) = (Assembler::default(), SparePages::default());
+        assembler.insert(0, &[1; 100]).unwrap();
+        let piece = assembler.take_piece(&mut spare).unwrap();
+        assert_eq!((piece.len(), assembler.pages_held()), (100, 0));
+        assembler.insert(100, &[2; 100]).unwrap();
+        assembler.insert(300, &[3; 10]).unwrap();
+        let piece = assembler.take_piece(&mut spare).unwrap();
+        assert_eq!((piece.len(), assembler.pages_held()), (100, 1));
+        assert!(assembler.take_piece(&mut spare).is_none());
+        assembler.insert(200, &[4; 100]).unwrap();
+        assert_eq!(assembler.take()[99..101], [4, 3]);
     }
 
     #[test]

@@ -70,7 +70,20 @@ impl Bitmap {
         self.words().fill(0);
     }
 
+    #[inline]
     fn words(&mut self) -> &mut [u64; WORDS] {
+        if matches!(self.0, Form::Runs(_)) {
+            self.wake();
+        }
+        match &mut self.0 {
+            Form::Words(words) => words,
+            Form::Runs(_) => unreachable!("runs became words above"),
+        }
+    }
+
+    /// Runs become words.
+    #[cold]
+    fn wake(&mut self) {
         if let Form::Runs(runs) = &self.0 {
             let mut words = Box::new([0; WORDS]);
             let mut start = 0;
@@ -79,10 +92,6 @@ impl Bitmap {
                 start = *end;
             }
             self.0 = Form::Words(words);
-        }
-        match &mut self.0 {
-            Form::Words(words) => words,
-            Form::Runs(_) => unreachable!("runs became words above"),
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The receiving half: which packets came ([`packets`]), and putting bytes in order
-//! ([`assembler`]).
+//! The receiving half: which packets came ([`packets`]), putting bytes in order
+//! ([`assembler`]), and handing them on where they lie ([`lent`]).
 
 pub(crate) mod assembler;
 mod bitmap;
+pub(crate) mod lent;
 pub(crate) mod packets;

@@ -318,7 +318,8 @@ impl ReceivedPackets {
             if step >= REPLAY_WINDOW_PACKETS {
                 self.bits.clear_all();
             } else {
-                for skipped in largest + 1..=number {
+                // The bit of `number` itself is set next.
+                for skipped in largest + 1..number {
                     self.bits.clear(skipped);
                 }
             }

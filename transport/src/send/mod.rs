@@ -9,6 +9,7 @@ pub mod ecn;
 pub mod in_flight;
 pub mod loss;
 pub mod mtu;
+pub(crate) mod named;
 pub mod pacer;
 pub mod prr;
 pub mod rate;

@@ -8,6 +8,7 @@ use crate::flow::ReceiveFlow;
 use crate::ids::{Side, StreamDirection, StreamId};
 use crate::options::Priority;
 use crate::planted::{self, Bug};
+use crate::recv::lent::Lent;
 use alloc::collections::BTreeMap;
 use bytes::Bytes;
 
@@ -162,6 +163,26 @@ impl Streams {
     ) -> Result<usize, ReadError> {
         let stream = receiving(&mut self.recv, self.side, id)?;
         let outcome = stream.read(out, (flow, &mut self.spare));
+        self.on_read(id, outcome)
+    }
+
+    /// The same without a copy.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub(crate) fn read_lent(
+        &mut self,
+        id: StreamId,
+        lent: &mut Lent,
+        flow: &mut ReceiveFlow,
+    ) -> Result<usize, ReadError> {
+        let stream = receiving(&mut self.recv, self.side, id)?;
+        let outcome = stream.read_lent(lent, (flow, &mut self.spare));
+        self.on_read(id, outcome)
+    }
+
+    fn on_read(&mut self, id: StreamId, outcome: ReadOutcome) -> Result<usize, ReadError> {
+        let stream = receiving(&mut self.recv, self.side, id)?;
         if stream.wants_announcement() {
             self.credits.insert(id);
         }

@@ -4,10 +4,17 @@ use core::time::Duration;
 
 use crate::error::PeerViolation;
 use crate::flow::{ReceiveFlow, Tuner};
+use crate::limits::LENT_PAGES_MAX;
 use crate::planted::{self, Bug};
 use crate::recv::assembler::{Assembler, SparePages, TooFragmented};
+use crate::recv::lent::Lent;
 use crate::rest::Rest;
 use crate::time::Instant;
+
+/// A limit is announced once it has moved by this part of the window. No header repeats it, as headers
+/// do the connection's: with half a window, the peer's credit ends just before the announcement after a
+/// lost one, and both ends wait for a probe timeout. With a quarter the next one comes in time (ADR 0129).
+const ANNOUNCED_PART: u64 = 4;
 
 /// One receiving half.
 #[derive(Debug)]
@@ -125,10 +132,43 @@ impl RecvStream {
         out: &mut [u8],
         (flow, spare): (&mut ReceiveFlow, &mut SparePages),
     ) -> ReadOutcome {
+        let waits = !out.is_empty();
+        let read = |assembler: &mut Assembler| assembler.read_from(spare, out);
+        self.read_with(read, waits, flow)
+    }
+
+    /// The same without a copy, up to [`LENT_PAGES_MAX`] pages.
+    pub(super) fn read_lent(
+        &mut self,
+        lent: &mut Lent,
+        (flow, spare): (&mut ReceiveFlow, &mut SparePages),
+    ) -> ReadOutcome {
+        lent.return_to(spare);
+        let read = |assembler: &mut Assembler| {
+            let mut count = 0;
+            for _ in 0..LENT_PAGES_MAX {
+                let Some(piece) = assembler.take_piece(spare) else {
+                    break;
+                };
+                count += piece.len();
+                lent.push(piece);
+            }
+            count
+        };
+        self.read_with(read, true, flow)
+    }
+
+    /// What `read` takes, or why there is nothing; `waits`: it had room for bytes.
+    fn read_with(
+        &mut self,
+        read: impl FnOnce(&mut Assembler) -> usize,
+        waits: bool,
+        flow: &mut ReceiveFlow,
+    ) -> ReadOutcome {
         if let Some(code) = self.reset {
             return ReadOutcome::Reset(code);
         }
-        let count = self.assembler.read_from(spare, out);
+        let count = read(&mut self.assembler);
         if count > 0 {
             flow.on_consumed(count as u64);
             return ReadOutcome::Bytes(count);
@@ -137,9 +177,7 @@ impl RecvStream {
         if self.is_finished() || (end_is_known && planted::is(Bug::EndBeforeGapIsFilled)) {
             return ReadOutcome::End;
         }
-        if !out.is_empty() {
-            self.waiting = true;
-        }
+        self.waiting |= waits;
         ReadOutcome::Blocked
     }
 
@@ -188,11 +226,11 @@ impl RecvStream {
         self.final_size.is_some()
     }
 
-    /// Whether the limit has moved by half a window since it was announced.
+    /// Whether the limit has moved enough since it was announced.
     pub(super) fn wants_announcement(&self) -> bool {
         self.final_size.is_none()
             && !self.stopped
-            && self.limit() - self.announced >= self.tuner.window() / 2
+            && self.limit() - self.announced >= self.tuner.window() / ANNOUNCED_PART
     }
 
     pub(super) fn announce(&mut self, now: Instant, rtt: Duration) -> u64 {

@@ -10,7 +10,9 @@ use crate::error::{ApiMisuse, PeerViolation, ReadError, WriteError};
 use crate::flow::ReceiveFlow;
 use crate::ids::{ConnectionId, PacketNumber};
 use crate::io::Event;
-use crate::limits::STREAM_BACKLOG_MAX;
+use crate::limits::{LENT_PAGES_MAX, STREAM_BACKLOG_MAX};
+use crate::recv::assembler::PAGE;
+use crate::recv::lent::Lent;
 use crate::time::Instant;
 
 struct Fixture {
@@ -186,6 +188,68 @@ fn stream_credit_is_enforced_to_the_byte_and_renewed_by_reading() {
         Some(Control::Credit { id, limit: 2_000 })
     );
     assert_eq!(f.data(id, 1_000, b"x", false), Ok(Placed::Yes));
+}
+
+/// A sender that uses all credit it heard of, in pieces that do not divide the window, and a reader that
+/// takes them at once: every second announcement is lost, and nothing but data ever moves them on.
+#[test]
+fn credit_goes_on_when_an_announcement_is_lost() {
+    for piece in [1, 7, 90, 140, 230] {
+        let mut f = fixture(Side::Responder);
+        let id = StreamId::new(Side::Initiator, BIDI, 0);
+        let (mut sent, mut heard, mut announced) = (0, 1_000, 0);
+        while sent < 100_000 {
+            let length = piece.min(heard - sent);
+            assert!(
+                length > 0,
+                "out of credit after {sent} bytes in pieces of {piece}"
+            );
+            let bytes = alloc::vec![1; usize::try_from(length).unwrap()];
+            assert_eq!(f.data(id, sent, &bytes, false), Ok(Placed::Yes));
+            sent += length;
+            f.read(id).unwrap();
+            let control = f.streams.poll_control(Instant::ZERO, Duration::ZERO);
+            if let Some(Control::Credit { limit, .. }) = control {
+                announced += 1;
+                if announced % 2 == 0 {
+                    heard = limit;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn pages_are_lent_up_to_the_limit_and_come_back() {
+    let config = TransportConfig::default();
+    let mut streams = Streams::new(Side::Responder, &config);
+    streams.on_params(&TransportParams::of(&config, ConnectionId(1)));
+    let (mut flow, mut events) = (ReceiveFlow::new(1 << 20, 1 << 20, 6), VecDeque::new());
+    let id = StreamId::new(Side::Initiator, BIDI, 0);
+    let most = LENT_PAGES_MAX * PAGE;
+    let data = alloc::vec![7; most + 1];
+    streams
+        .on_data((id, 0, true), &data, &mut flow, &mut events)
+        .unwrap();
+
+    let mut lent = Lent::default();
+    assert_eq!(streams.read_lent(id, &mut lent, &mut flow), Ok(most));
+    assert_eq!(lent.bytes().len(), PAGE);
+    lent.consume(PAGE - 1);
+    assert_eq!(lent.bytes(), [7]);
+    assert_eq!(flow.unread(), 1, "what is lent counts as read");
+    // One past the limit; what was not consumed stays in front.
+    assert_eq!(streams.read_lent(id, &mut lent, &mut flow), Ok(1));
+    let mut out = alloc::vec![0; most];
+    assert_eq!(lent.copy_to(&mut out), most - PAGE + 2);
+    assert!(lent.is_empty() && lent.bytes().is_empty());
+    assert_eq!(streams.spare.count(), 0);
+    assert_eq!(
+        streams.read_lent(id, &mut lent, &mut flow),
+        Ok(0),
+        "the end"
+    );
+    assert_eq!(streams.spare.count(), LENT_PAGES_MAX + 1);
 }
 
 #[test]

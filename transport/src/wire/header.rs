@@ -20,7 +20,7 @@
 
 use core::ops::Range;
 
-use super::{Cursor, DecodeError};
+use super::DecodeError;
 use crate::ids::ConnectionId;
 
 /// Bytes of the header.
@@ -264,34 +264,26 @@ impl Header {
     /// As [`Self::parse`], but neither [`DecodeError::Flags`] nor [`DecodeError::Fragment`].
     pub fn read(packet: &[u8], salt: u32) -> Result<Self, DecodeError> {
         let bytes: &[u8; HEADER_LEN] = packet.first_chunk().ok_or(DecodeError::Truncated)?;
-        let mut cursor = Cursor::new(bytes);
-        if cursor.u8()? != MAGIC {
+        if bytes[0] != MAGIC {
             return Err(DecodeError::Magic);
         }
-        match cursor.u8()? {
-            VERSION => {}
-            other => return Err(DecodeError::Version(other)),
+        if bytes[1] != VERSION {
+            return Err(DecodeError::Version(bytes[1]));
         }
         if checksum(bytes, salt).to_be_bytes() != [bytes[14], bytes[15]] {
             return Err(DecodeError::HeaderChecksum);
         }
-        let kind = PacketType::try_from(cursor.u8()?)?;
-        let flags = Flags(cursor.u8()?);
-        let sequence = cursor.u32()?;
-        let acknowledgment = cursor.u32()?;
-        let window = u16::from_be_bytes(cursor.array()?);
-        let _checksum: [u8; 2] = cursor.array()?;
         Ok(Self {
-            kind,
-            flags,
-            sequence,
-            acknowledgment,
-            window,
-            payload_len: cursor.u32()?,
-            fragment_id: cursor.u32()?,
-            fragment_index: u16::from_be_bytes(cursor.array()?),
-            fragment_total: u16::from_be_bytes(cursor.array()?),
-            connection_id: ConnectionId(cursor.u32()?),
+            kind: PacketType::try_from(bytes[2])?,
+            flags: Flags(bytes[3]),
+            sequence: u32::from_be_bytes(field(bytes, 4)),
+            acknowledgment: u32::from_be_bytes(field(bytes, 8)),
+            window: u16::from_be_bytes(field(bytes, 12)),
+            payload_len: u32::from_be_bytes(field(bytes, 16)),
+            fragment_id: u32::from_be_bytes(field(bytes, 20)),
+            fragment_index: u16::from_be_bytes(field(bytes, 24)),
+            fragment_total: u16::from_be_bytes(field(bytes, 26)),
+            connection_id: ConnectionId(u32::from_be_bytes(field(bytes, 28))),
         })
     }
 
@@ -418,6 +410,17 @@ impl Header {
     }
 }
 
+/// The `N` bytes from `at` on, which the caller knows to be within.
+const fn field<const N: usize>(bytes: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
+    let mut out = [0; N];
+    let mut index = 0;
+    while index < N {
+        out[index] = bytes[at + index];
+        index += 1;
+    }
+    out
+}
+
 /// Reads the connection ID of a packet whose header may still be masked, after checking magic and
 /// version: all that routing needs.
 ///
@@ -443,17 +446,11 @@ pub(crate) fn set_checksum(bytes: &mut [u8; HEADER_LEN], salt: u32) {
     bytes[15] = low;
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the low 16 bits are the field"
-)]
 fn checksum(bytes: &[u8; HEADER_LEN], salt: u32) -> u16 {
     let mut clear = *bytes;
     clear[14] = 0;
     clear[15] = 0;
-    let mut crc = crc32fast::Hasher::new_with_initial(salt);
-    crc.update(&clear);
-    crc.finalize() as u16
+    super::checksum::checksum(clear, salt)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! rule, and nothing allocates more than its input.
 
 pub mod ack;
+mod checksum;
 mod cursor;
 pub mod extension;
 pub mod frame;

@@ -163,6 +163,37 @@ async fn shared_bytes_arrive_as_copied_ones_do() -> Result {
     Ok(())
 }
 
+/// Some bytes are copied, some looked at where they lie, some given to whoever copies from buffered
+/// readers: together they are what was written.
+#[tokio::test]
+async fn a_stream_is_read_where_it_lies() -> Result {
+    let (_client, ours, _server, theirs) = pair(EndpointConfig::default()).await?;
+    let data = pattern(1_000_003);
+    let sent = data.clone();
+    let writer = tokio::spawn(async move {
+        let mut stream = ours.open_uni().await?;
+        stream.write_all(&sent).await?;
+        stream.finish().await?;
+        Result::Ok(())
+    });
+    let mut stream = theirs.accept_uni().await?;
+    let (mut read, mut buffer) = (Vec::new(), [0; 3_000]);
+    while read.len() < 500_000 {
+        let bytes = stream.fill_some().await?;
+        let count = bytes.len().div_ceil(2);
+        assert!(count > 0, "bytes are there or come");
+        read.extend_from_slice(&bytes[..count]);
+        stream.consume(count);
+        let count = stream.read_some(&mut buffer).await?;
+        read.extend_from_slice(&buffer[..count]);
+    }
+    tokio::io::copy_buf(&mut stream, &mut read).await?;
+    assert!(stream.fill_some().await?.is_empty(), "the end stays");
+    assert!(read == data, "{} bytes", read.len());
+    writer.await??;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delivers_records_in_order_on_each_of_many_streams() -> Result {
     let (_client, dialled, _server, accepted) = pair(EndpointConfig::default()).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dunlin_transport::driver::{Arrival, Connection, Endpoint, RecvStream, SendStream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use super::{kind, message, parse};
 use crate::cli::BenchServerArgs;
@@ -113,13 +113,14 @@ fn serve_stream(writer: SendStream, reader: RecvStream) {
 }
 
 async fn count(mut writer: SendStream, mut reader: RecvStream) -> std::io::Result<()> {
-    let mut buffer = vec![0; 256 * 1024];
     let mut total = 0_u64;
     loop {
-        match reader.read(&mut buffer).await? {
-            0 => break,
-            read => total += read as u64,
+        let count = reader.fill_some().await?.len();
+        if count == 0 {
+            break;
         }
+        reader.consume(count);
+        total += count as u64;
     }
     writer.write_all(&total.to_be_bytes()).await?;
     writer.finish().await?;

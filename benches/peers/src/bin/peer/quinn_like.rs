@@ -111,7 +111,7 @@ impl Connection for Link {
 
 impl Sender for Out {
     async fn write_all(&mut self, data: &Bytes) -> Result<()> {
-        Ok(self.0.write_all(data).await?)
+        Ok(self.0.write_chunk(data.clone()).await?)
     }
 
     fn finish(&mut self) -> Result<()> {
