@@ -97,11 +97,11 @@ impl Overlay {
         let Some(keys) = short_ids(want.ids, WANT_MAX) else {
             return self.on_malformed_list(now, peer);
         };
+        if want.graft {
+            self.graft_for(peer, &keys);
+        }
         for key in keys {
             self.excuse(peer, key);
-            if want.graft {
-                self.graft_for(peer, key);
-            }
             let gossip = &mut self.gossip;
             let held = gossip.store.get_mut(&key).filter(|held| !held.is_pending);
             let (Some(held), Some(neighbour)) = (held, gossip.neighbours.get_mut(&peer)) else {
@@ -122,14 +122,17 @@ impl Overlay {
         }
     }
 
-    /// Who asks for this is pushed what comes of its origin from now on.
-    fn graft_for(&mut self, peer: NodeId, key: ShortId) {
-        let held = self.gossip.store.get(&key).filter(|held| !held.is_pending);
+    /// Who asks for these is pushed what comes of their origins from now on.
+    fn graft_for(&mut self, peer: NodeId, keys: &[ShortId]) {
         let neighbour = self.gossip.neighbours.get(&peer);
-        if let (Some(held), Some(neighbour)) = (held, neighbour.filter(|of| !of.is_barred)) {
-            let (slot, origin) = (neighbour.slot, held.origin);
-            self.on_grafted(slot, origin);
-        }
+        let Some(neighbour) = neighbour.filter(|of| !of.is_barred) else {
+            return;
+        };
+        let slot = neighbour.slot;
+        let held = keys.iter().filter_map(|key| self.gossip.store.get(key));
+        let held = held.filter(|held| !held.is_pending);
+        let origins: Vec<NodeId> = held.map(|held| held.origin).collect();
+        self.on_grafted(slot, origins);
     }
 
     /// A list whose length is no multiple of its entries', or above its limit.

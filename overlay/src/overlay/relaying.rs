@@ -240,8 +240,8 @@ impl Overlay {
                 tree.lazy.set(slot, true);
             }
         }
-        for origin in graft.into_iter().filter(|_| !is_barred) {
-            self.on_grafted(slot, origin);
+        if !is_barred {
+            self.on_grafted(slot, graft);
         }
     }
 

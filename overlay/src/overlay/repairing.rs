@@ -20,20 +20,27 @@ impl Overlay {
         self.find_parents(orphans)
     }
 
-    /// A neighbour is pushed this origin's broadcasts from now on. So it does not get them from elsewhere,
-    /// and if it was the parent, each would wait for the other.
-    pub(super) fn on_grafted(&mut self, slot: Slot, origin: NodeId) {
-        let Some(tree) = self.gossip.origins.get_mut(&origin) else {
-            return;
-        };
-        tree.lazy.set(slot, false);
-        if tree.parent.take_if(|parent| *parent == slot).is_some() {
-            self.find_parents(vec![origin]);
+    /// A neighbour is pushed these origins' broadcasts from now on. So it does not get them from elsewhere,
+    /// and where it was the parent, each would wait for the other.
+    pub(super) fn on_grafted(&mut self, slot: Slot, origins: impl IntoIterator<Item = NodeId>) {
+        let mut orphans = Vec::new();
+        for origin in origins {
+            let Some(tree) = self.gossip.origins.get_mut(&origin) else {
+                continue;
+            };
+            tree.lazy.set(slot, false);
+            if tree.parent.take_if(|parent| *parent == slot).is_some() {
+                orphans.push(origin);
+            }
         }
+        self.find_parents(orphans);
     }
 
     /// Gives each of these origins, which have no parent, a new one. Those who became it.
     fn find_parents(&mut self, orphans: Vec<NodeId>) -> BTreeSet<Slot> {
+        if orphans.is_empty() {
+            return BTreeSet::new();
+        }
         let mut stand_ins = self.stand_ins();
         self.rng.shuffle(&mut stand_ins);
         let mut found: Vec<(Slot, NodeId)> = Vec::new();
