@@ -30,8 +30,8 @@ pub struct TransportConfig {
     pub initial_receive_window: u64,
     /// The same for one stream.
     pub initial_stream_receive_window: u64,
-    /// The most unacknowledged bytes that we ever buffer for sending, over all streams and messages.
-    /// The buffer follows the congestion window: four times as much, and at least
+    /// The most bytes that we ever buffer for sending, over all streams and messages. What was not
+    /// acknowledged of them follows the congestion window: twice as much, and at least
     /// [`limits::SEND_BUFFER_MIN`]; beyond, writes block.
     pub send_buffer: u64,
     /// Longest reliable message that we accept, in bytes. At most `receive_window`.

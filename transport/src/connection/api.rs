@@ -20,12 +20,6 @@ use crate::protect::PeerIdentity;
 use crate::recv::lent::Lent;
 use crate::stats::Stats;
 
-/// Congestion windows that the send buffer holds. Between a lost piece and its repair's acknowledgement
-/// two leave; a third when the repair is lost too, which one window in ten sees where one packet in a
-/// hundred is lost; a fourth is what the application has written ahead (ADR 0129; Linux: 2, and 3 for
-/// BBR).
-const SEND_BUFFER_WINDOWS: u64 = 4;
-
 impl Connection {
     /// Which end this is.
     #[must_use]
@@ -81,7 +75,7 @@ impl Connection {
     /// [`WriteError::Blocked`] when it takes none; see there for the rest.
     pub fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, WriteError> {
         self.check_open()?;
-        let room = self.send_buffer().saturating_sub(self.buffered());
+        let room = self.send_room();
         self.streams.write(id, data, room)
     }
 
@@ -108,7 +102,7 @@ impl Connection {
     }
 
     fn room_for_short(&self, id: StreamId) -> u64 {
-        let room = self.send_buffer().saturating_sub(self.buffered());
+        let room = self.send_room();
         let short = limits::STREAM_BACKLOG_MAX.saturating_sub(self.streams.backlog(id));
         room.min(short)
     }
@@ -249,8 +243,7 @@ impl Connection {
             // than the buffer could ever be sent. The last one may exceed the buffer of today, or
             // long ones would leave gaps between them.
             let buffered = self.buffered();
-            let fits = buffered < self.send_buffer()
-                && buffered + length as u64 <= self.config.send_buffer;
+            let fits = self.send_room() > 0 && buffered + length as u64 <= self.config.send_buffer;
             let fits = buffered == 0 || fits;
             if !fits || !self.outgoing.has_room() {
                 self.message_blocked = true;
@@ -345,20 +338,26 @@ impl Connection {
         self.streams.buffered() + self.outgoing.buffered()
     }
 
-    /// Bytes that may be buffered now: enough to fill the congestion window while it grows, and while a
-    /// lost piece holds back what was sent after it.
+    /// Bytes that may wait or be in flight now: enough to fill the congestion window while it grows.
     fn send_buffer(&self) -> u64 {
-        (SEND_BUFFER_WINDOWS * self.congestion.window())
+        (2 * self.congestion.window())
             .max(limits::SEND_BUFFER_MIN)
             .min(self.config.send_buffer)
+    }
+
+    /// Bytes that are accepted now. What has arrived, and is only held because something before it has
+    /// not, takes the place of nothing that could be sent (ADR 0129); it counts for the bound of memory.
+    fn send_room(&self) -> u64 {
+        let buffered = self.buffered();
+        let under_way = buffered.saturating_sub(self.streams.ahead());
+        let room = self.send_buffer().saturating_sub(under_way);
+        room.min(self.config.send_buffer.saturating_sub(buffered))
     }
 
     /// Wakes blocked writers once an eighth of the send buffer is free: fewer would mean a wake-up
     /// for every packet.
     pub(super) fn wake_writers(&mut self) {
-        let buffer = self.send_buffer();
-        let free = buffer.saturating_sub(self.buffered());
-        if free < buffer / 8 {
+        if self.send_room() < self.send_buffer() / 8 {
             return;
         }
         if self.streams.is_blocked() {

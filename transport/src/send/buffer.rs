@@ -41,6 +41,8 @@ pub struct SendBuffer {
     next: u64,
     /// Acknowledged above `base`.
     acknowledged: RangeSet,
+    /// How many bytes these are.
+    ahead: u64,
     /// Sent, declared lost, to be sent again.
     lost: RangeSet,
     /// Bytes that were sent more than once, each time counted.
@@ -117,12 +119,13 @@ impl SendBuffer {
     /// Bytes acknowledged.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
-        let above: u64 = self
-            .acknowledged
-            .iter()
-            .map(|range| range.end - range.start)
-            .sum();
-        self.bytes.start() + above
+        self.bytes.start() + self.ahead
+    }
+
+    /// Bytes acknowledged and still held, because some before them are not.
+    #[must_use]
+    pub const fn ahead(&self) -> u64 {
+        self.ahead
     }
 
     /// Whether bytes and end are all acknowledged.
@@ -206,8 +209,9 @@ impl SendBuffer {
         }
         self.lost.remove(range.clone());
         let is_lowest = range.start == self.bytes.start() || planted::is(Bug::SendBufferFreedEarly);
-        self.acknowledged.insert(range);
+        self.ahead += self.acknowledged.insert(range);
         if is_lowest && let Some(first) = self.acknowledged.pop_first(u64::MAX) {
+            self.ahead -= first.end - first.start;
             self.bytes.forget_below(first.end);
         }
     }
@@ -309,6 +313,23 @@ mod tests {
         assert!(!buffer.is_delivered());
         buffer.on_acknowledged(rest.range, true);
         assert!(buffer.is_delivered());
+    }
+
+    #[test]
+    fn what_arrived_behind_a_gap_is_held_and_counted_until_the_gap_is_filled() {
+        let mut buffer = SendBuffer::default();
+        buffer.write(&[7; 1_000]);
+        buffer.poll(1_000, 1_000).unwrap();
+        buffer.on_acknowledged(100..300, false);
+        buffer.on_acknowledged(200..400, false);
+        buffer.on_acknowledged(900..1_000, false);
+        assert_eq!((buffer.buffered(), buffer.ahead()), (1_000, 400));
+        assert_eq!(buffer.acknowledged(), 400);
+        buffer.on_acknowledged(0..100, false);
+        assert_eq!((buffer.buffered(), buffer.ahead()), (600, 100));
+        buffer.on_acknowledged(400..900, false);
+        assert_eq!((buffer.buffered(), buffer.ahead()), (0, 0));
+        assert_eq!(buffer.acknowledged(), 1_000);
     }
 
     #[test]

@@ -145,6 +145,7 @@ impl Streams {
         if stream.reset.is_none() {
             stream.reset = Some((code, Reset::Pending));
             self.buffered -= stream.buffer.buffered();
+            self.ahead -= stream.buffer.ahead();
             self.resets.insert(id);
             self.blocked.remove(&id);
         }

@@ -68,6 +68,8 @@ pub(crate) struct Streams {
     credits: Sparse<BTreeSet<StreamId>>,
     grants: [bool; 2],
     buffered: u64,
+    /// Those of them that were acknowledged before others in front of them.
+    ahead: u64,
     /// Pages that receiving halves have emptied.
     spare: SparePages,
     /// What each stream may receive at first, and at most.
@@ -114,6 +116,7 @@ impl Streams {
             credits: Sparse::default(),
             grants: [false; 2],
             buffered: 0,
+            ahead: 0,
             windows: (
                 config.initial_stream_receive_window,
                 config.stream_receive_window,
@@ -133,6 +136,11 @@ impl Streams {
     #[must_use]
     pub(crate) const fn buffered(&self) -> u64 {
         self.buffered
+    }
+
+    /// Those of them that were acknowledged, and are held because some before them are not.
+    pub(crate) const fn ahead(&self) -> u64 {
+        self.ahead
     }
 
     /// As if `offset` bytes of a stream had been sent, received and read.

@@ -199,9 +199,10 @@ impl Streams {
         if stream.reset.is_some() {
             return;
         }
-        let before = stream.buffer.buffered();
+        let (before, ahead) = (stream.buffer.buffered(), stream.buffer.ahead());
         stream.buffer.on_acknowledged(range, fin);
         self.buffered -= before - stream.buffer.buffered();
+        self.ahead = self.ahead - ahead + stream.buffer.ahead();
         if stream.is_over() {
             events.push_back(Event::StreamDelivered(id));
             self.forget_send(id);
