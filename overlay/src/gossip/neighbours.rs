@@ -274,6 +274,15 @@ impl Neighbours {
         }
     }
 
+    /// These are watched.
+    pub(crate) fn watch(&mut self, slots: &BTreeSet<Slot>) {
+        for neighbour in self.entries.values_mut() {
+            if slots.contains(&neighbour.slot) {
+                neighbour.conduct.on_watch();
+            }
+        }
+    }
+
     /// One of them.
     pub(crate) fn get(&self, peer: &NodeId) -> Option<&Neighbour> {
         self.entries.get(peer)

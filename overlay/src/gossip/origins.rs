@@ -138,19 +138,13 @@ impl Origins {
         }
     }
 
-    /// A neighbour is silent or gone: the origins that lose their parent, each with its backup.
-    pub(crate) fn on_slot_lost(&mut self, slot: Slot) -> Vec<(NodeId, Slot)> {
+    /// A neighbour is silent, gone or dismissed: the origins that lose their parent.
+    pub(crate) fn on_slot_lost(&mut self, slot: Slot) -> Vec<NodeId> {
         let mut orphans = Vec::new();
         for (&id, origin) in &mut self.entries {
-            if origin.backup.is_some_and(|(backup, _)| backup == slot) {
-                origin.backup = None;
-            }
-            if origin.parent == Some(slot) {
-                origin.parent = None;
-                if let Some((backup, _)) = origin.backup.take() {
-                    origin.parent = Some(backup);
-                    orphans.push((id, backup));
-                }
+            origin.backup.take_if(|(backup, _)| *backup == slot);
+            if origin.parent.take_if(|parent| *parent == slot).is_some() {
+                orphans.push(id);
             }
         }
         orphans
@@ -164,6 +158,11 @@ impl Origin {
             self.excessive_until = Some(now + EXCESS_REMEMBERED);
         }
         self.rate.take(now, 1)
+    }
+
+    /// Whether nobody has asked yet not to be pushed its broadcasts: what comes is a flood.
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.lazy == Mask::default()
     }
 
     /// What it may still have passed on as its share.
@@ -224,15 +223,25 @@ mod tests {
     }
 
     #[test]
-    fn the_backup_takes_the_place_of_a_lost_parent() {
+    fn who_is_lost_is_neither_parent_nor_backup() {
         let mut origins = origins();
         let origin = origins.touch(Instant::ZERO, id(1));
         (origin.parent, origin.backup) = (Some(3), Some((4, 1)));
         assert_eq!(origins.on_slot_lost(9), []);
-        assert_eq!(origins.on_slot_lost(3), [(id(1), 4)]);
-        assert_eq!(origins.get(&id(1)).unwrap().parent, Some(4));
-        assert_eq!(origins.on_slot_lost(4), [], "nobody is left");
-        assert_eq!(origins.get(&id(1)).unwrap().parent, None);
+        assert_eq!(origins.on_slot_lost(3), [id(1)]);
+        let origin = origins.get(&id(1)).unwrap();
+        assert_eq!((origin.parent, origin.backup), (None, Some((4, 1))));
+        assert_eq!(origins.on_slot_lost(4), [], "it is no parent");
+        assert_eq!(origins.get(&id(1)).unwrap().backup, None);
+    }
+
+    #[test]
+    fn a_tree_is_a_flood_until_somebody_prunes() {
+        let mut origins = origins();
+        let origin = origins.touch(Instant::ZERO, id(1));
+        assert!(origin.is_flooded());
+        origin.lazy.set(7, true);
+        assert!(!origin.is_flooded());
     }
 
     #[test]

@@ -327,11 +327,18 @@ impl Overlay {
         };
         held.known_by.set(slot, true);
         let (origin, is_offered) = (held.origin, held.is_offered);
-        if let Some(tree) = gossip.origins.get_mut(&origin)
-            && !is_offered
-            && (!may_be_parent || *tree.parent.get_or_insert(slot) != slot)
-            && !planted::is(Bug::DuplicatesNotPruned)
-        {
+        let late = now.as_nanos().saturating_sub(held.arrived.as_nanos());
+        let Some(tree) = gossip.origins.get_mut(&origin).filter(|_| !is_offered) else {
+            return;
+        };
+        if may_be_parent && *tree.parent.get_or_insert(slot) == slot {
+            return;
+        }
+        if may_be_parent {
+            // So every flood names a backup, before anybody announces anything of this origin.
+            tree.backup.get_or_insert((slot, late));
+        }
+        if !planted::is(Bug::DuplicatesNotPruned) {
             self.prune(peer, origin);
         }
     }

@@ -6,6 +6,7 @@
 //! the announcements were lost.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use dunlin_session::NodeId;
 
@@ -189,10 +190,13 @@ impl Overlay {
         let Some(neighbour) = gossip.neighbours.get_mut(&peer) else {
             return;
         };
+        // Each side chooses how long its list is, and how much is held in a range: no search of one for each
+        // of the other.
+        let listed: BTreeSet<&ShortId> = ids.iter().collect();
         for (key, held) in gossip.store.range(from, upper) {
             let may_ask =
                 held.is_fair || neighbour.has_room(now, held.message.len(), Claim::Surplus);
-            if held.origin != peer && may_ask && !ids.contains(&key) {
+            if held.origin != peer && may_ask && !listed.contains(&key) {
                 neighbour.announce_later(key, true);
                 gossip.flush_at = Some(now);
             }
@@ -292,7 +296,7 @@ mod tests {
 
     #[test]
     fn every_part_comes_first_in_some_round() {
-        let firsts: std::collections::BTreeSet<usize> = (0..64)
+        let firsts: BTreeSet<usize> = (0..64)
             .map(|round| first_place(&question(round, 0, 16)))
             .collect();
         assert_eq!(firsts.len(), 16);

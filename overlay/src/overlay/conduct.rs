@@ -184,7 +184,7 @@ impl Overlay {
                 evidence,
             });
         }
-        self.bar_or_admit(now, peer);
+        self.bar_or_admit(peer);
     }
 
     pub(super) fn weigh_trust(&mut self, peer: NodeId, success: bool, severity: f64) {
@@ -195,7 +195,7 @@ impl Overlay {
 
     /// Takes a neighbour's places when it may not relay any more, and lets it have some when it may
     /// again.
-    fn bar_or_admit(&mut self, now: Instant, peer: NodeId) {
+    fn bar_or_admit(&mut self, peer: NodeId) {
         let may_relay = self.reputations.may_relay(&peer);
         let Some(neighbour) = self.gossip.neighbours.get_mut(&peer) else {
             return;
@@ -207,7 +207,7 @@ impl Overlay {
         }
         if !may_relay && !was_barred {
             self.counters.barred += 1;
-            self.dismiss(now, peer, slot);
+            self.dismiss(peer, slot);
         }
     }
 
@@ -218,10 +218,11 @@ impl Overlay {
     }
 
     /// A neighbour that is barred or suspended is no parent any more, and told to announce instead of
-    /// pushing.
-    pub(super) fn dismiss(&mut self, now: Instant, peer: NodeId, slot: Slot) {
+    /// pushing. Who gets its places is watched: where one fails others may.
+    pub(super) fn dismiss(&mut self, peer: NodeId, slot: Slot) {
         let children: Vec<NodeId> = self.gossip.origins.of_parent(slot).collect();
-        self.on_slot_lost(now, slot);
+        let heirs = self.on_slot_lost(slot);
+        self.gossip.neighbours.watch(&heirs);
         for some in children.chunks(TREE_ORIGINS_MAX) {
             self.send_tree(peer, some, &[]);
         }
@@ -269,7 +270,7 @@ impl Overlay {
         {
             neighbour.conduct.suspend();
         }
-        self.bar_or_admit(now, peer);
+        self.bar_or_admit(peer);
         self.enforce(now, peer, false);
     }
 

@@ -97,6 +97,9 @@ impl Overlay {
         let Some(keys) = short_ids(want.ids, WANT_MAX) else {
             return self.on_malformed_list(now, peer);
         };
+        if want.graft {
+            self.graft_for(peer, &keys);
+        }
         for key in keys {
             self.excuse(peer, key);
             let gossip = &mut self.gossip;
@@ -104,12 +107,6 @@ impl Overlay {
             let (Some(held), Some(neighbour)) = (held, gossip.neighbours.get_mut(&peer)) else {
                 continue;
             };
-            if want.graft
-                && !neighbour.is_barred
-                && let Some(tree) = gossip.origins.get_mut(&held.origin)
-            {
-                tree.lazy.set(neighbour.slot, false);
-            }
             let claim = match (held.is_fair, held.is_offered) {
                 (true, false) => Claim::Urgent,
                 (true, true) => Claim::Fair,
@@ -123,6 +120,19 @@ impl Overlay {
             self.counters.served += 1;
             self.send_bytes(peer, message);
         }
+    }
+
+    /// Who asks for these is pushed what comes of their origins from now on.
+    fn graft_for(&mut self, peer: NodeId, keys: &[ShortId]) {
+        let neighbour = self.gossip.neighbours.get(&peer);
+        let Some(neighbour) = neighbour.filter(|of| !of.is_barred) else {
+            return;
+        };
+        let slot = neighbour.slot;
+        let held = keys.iter().filter_map(|key| self.gossip.store.get(key));
+        let held = held.filter(|held| !held.is_pending);
+        let origins: Vec<NodeId> = held.map(|held| held.origin).collect();
+        self.on_grafted(slot, origins);
     }
 
     /// A list whose length is no multiple of its entries', or above its limit.

@@ -5,7 +5,7 @@
 //! those who are known), [`adding`] (peers that the operator names), [`hints`] (addresses that nobody
 //! vouches for), [`saving`] (across restarts), [`exchange`] (learning of peers), [`roving`] (a link that
 //! wanders), [`broadcasting`] (ours and new ones),
-//! [`relaying`] (along trees), [`fetching`] (what was announced), [`comparing`] (what was missed),
+//! [`relaying`] (along trees), [`repairing`] (trees without a parent), [`fetching`] (what was announced), [`comparing`] (what was missed),
 //! [`validating`] (verdicts), [`subscribing`] (topics), [`conduct`] (what counts for and against peers), [`trusting`] (what they
 //! say of each other), [`silence`] (who does not answer), [`messaging`] (direct messages and
 //! requests), [`parting`] (goodbyes), [`admission`] (who is taken and who goes for it), [`banning`],
@@ -32,6 +32,7 @@ mod proving;
 mod receive;
 mod relaying;
 mod relying;
+mod repairing;
 mod restoring;
 mod roving;
 mod saving;

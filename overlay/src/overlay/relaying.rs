@@ -18,7 +18,7 @@ use crate::gossip::neighbours::Neighbour;
 use crate::gossip::origins::Origin;
 use crate::gossip::shares::Claim;
 use crate::gossip::store::Held;
-use crate::limits::{ANNOUNCE_MAX, TREE_ORIGINS_MAX};
+use crate::limits::ANNOUNCE_MAX;
 use crate::planted::{self, Bug};
 use crate::types::{Capabilities, Priority, ShortId};
 use crate::wire::{Announce, Message, Tree, joined_announced, joined_ids, joined_nodes, node_ids};
@@ -65,25 +65,7 @@ impl Overlay {
     pub(super) fn on_neighbour_down(&mut self, now: Instant, peer: NodeId) {
         self.close_conduct(now, peer);
         if let Some(slot) = self.gossip.neighbours.remove(&peer) {
-            self.on_slot_lost(now, slot);
-        }
-    }
-
-    /// Through this slot nothing comes any more: the backups of those origins become parents.
-    pub(super) fn on_slot_lost(&mut self, _now: Instant, slot: Slot) {
-        let mut orphans = self.gossip.origins.on_slot_lost(slot);
-        orphans.sort_unstable_by_key(|&(_, backup)| backup);
-        for of_backup in orphans.chunk_by(|a, b| a.1 == b.1) {
-            let Some(peer) = of_backup
-                .first()
-                .and_then(|&(_, backup)| self.gossip.neighbours.holder(backup))
-            else {
-                continue;
-            };
-            let origins: Vec<NodeId> = of_backup.iter().map(|&(origin, _)| origin).collect();
-            for some in origins.chunks(TREE_ORIGINS_MAX) {
-                self.send_tree(peer, &[], some);
-            }
+            self.on_slot_lost(slot);
         }
     }
 
@@ -253,12 +235,13 @@ impl Overlay {
             return;
         };
         let (slot, is_barred) = (neighbour.slot, neighbour.is_barred);
-        let changes = prune.iter().map(|origin| (origin, true));
-        let changes = changes.chain(graft.iter().map(|origin| (origin, false)));
-        for (origin, is_lazy) in changes {
-            if let Some(tree) = self.gossip.origins.get_mut(origin) {
-                tree.lazy.set(slot, is_lazy || is_barred);
+        for origin in prune {
+            if let Some(tree) = self.gossip.origins.get_mut(&origin) {
+                tree.lazy.set(slot, true);
             }
+        }
+        if !is_barred {
+            self.on_grafted(slot, graft);
         }
     }
 

@@ -62,7 +62,7 @@ impl Overlay {
             return;
         };
         if might_be_parent && !neighbour.may_be_parent() {
-            self.dismiss(now, peer, slot);
+            self.dismiss(peer, slot);
         }
         let Heartbeat {
             favour,
@@ -147,7 +147,7 @@ impl Overlay {
         let is_owed = neighbour.conduct.owes_a_word(1);
         let tree = self.gossip.origins.get(&origin);
         let is_child = tree.is_some_and(|tree| {
-            tree.parent.is_some_and(|parent| parent != slot) && !tree.lazy.has(slot)
+            tree.parent != Some(slot) && !tree.lazy.has(slot) && !tree.is_flooded()
         });
         if is_owed || (is_child && asked_of != Some(peer)) {
             self.say_that_it_is_here(now, peer, key);

@@ -105,7 +105,7 @@ impl Overlay {
         self.note_silence(now, peer);
         let slot = self.gossip.neighbours.get(&peer).map(|of| of.slot);
         if let Some(slot) = slot {
-            self.on_slot_lost(now, slot);
+            self.on_slot_lost(slot);
         }
     }
 }

@@ -271,6 +271,23 @@ fn who_has_served_and_breaks_one_promise_is_no_parent_until_it_has_passed_its_te
 }
 
 #[test]
+fn who_gets_the_trees_of_one_that_is_suspended_is_watched() {
+    let mut bench = bench_of(4);
+    let_it_serve(&mut bench, 4);
+    bench.deliver(2, &news(10).0);
+    let origin = id(9);
+    let prune = Tree {
+        prune: origin.as_bytes(),
+        graft: &[],
+    };
+    bench.deliver(2, &Message::Tree(prune).encode());
+    let_it_break(&mut bench, 4, 11);
+    assert!(reputation(&bench, 1).may_relay, "suspended, not barred");
+    assert_eq!(bench.overlay.tree_places(id(2)).parent, 1);
+    assert!(is_watched(&bench, 2) && !is_watched(&bench, 3));
+}
+
+#[test]
 fn when_one_that_served_is_barred_the_other_parents_are_watched() {
     let mut bench = bench_of(3);
     let_it_serve(&mut bench, 3);

@@ -6,6 +6,7 @@ mod conduct;
 mod gossip;
 mod messages;
 mod peers;
+mod repairing;
 mod roving;
 mod shares;
 mod through;

@@ -34,7 +34,7 @@ pub(super) fn with_peers(config: OverlayConfig, count: u8) -> Bench {
 }
 
 /// The `number`-th broadcast of node 9, and its ID.
-fn news(number: u64) -> (Vec<u8>, BroadcastId) {
+pub(super) fn news(number: u64) -> (Vec<u8>, BroadcastId) {
     let payload = number.to_be_bytes();
     let (body, signature) = body_of(9, &payload, |body| {
         body.unix_millis = START_MILLIS - 10_000 + number;
@@ -99,7 +99,7 @@ pub(super) fn announcements(bench: &Bench, n: u8) -> Vec<Told> {
 }
 
 /// Prunes and grafts sent to `n` in the last call.
-fn trees(bench: &Bench, n: u8) -> Vec<(Vec<NodeId>, Vec<NodeId>)> {
+pub(super) fn trees(bench: &Bench, n: u8) -> Vec<(Vec<NodeId>, Vec<NodeId>)> {
     found(bench, n, |message| match message {
         Message::Tree(tree) => Some((node_ids(tree.prune)?, node_ids(tree.graft)?)),
         _ => None,
@@ -256,6 +256,8 @@ fn the_next_best_neighbour_is_grafted_when_the_parent_goes() {
     let mut bench = with_peers(quiet(), 3);
     let (first, first_id) = news(1);
     bench.deliver(1, &first);
+    bench.deliver(2, &tree(&[id(9)], &[]));
+    bench.deliver(3, &tree(&[id(9)], &[]));
     bench.deliver(3, &announce(&[(first_id.short(), 0)], &[]));
     bench.advance(30 * MILLI);
     bench.deliver(2, &announce(&[(first_id.short(), 25)], &[]));
