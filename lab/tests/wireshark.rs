@@ -369,7 +369,7 @@ fn simulated_connections_are_shown_to_the_last_byte() {
 fn without_the_key_log_sealed_packets_stay_sealed() {
     let run = Run {
         // One without a masked header whose checksum of 16 bits is right by chance.
-        seed: 3,
+        seed: 4,
         cipher: Some(CipherSuite::Aes128Gcm),
         ending: Ending::WhenDone,
     };
