@@ -42,6 +42,8 @@ compile_error!("the tests compare the two providers: run them with the default f
 
 mod access;
 #[cfg(any(feature = "aws-lc", feature = "pure-rust"))]
+mod aes_mask;
+#[cfg(any(feature = "aws-lc", feature = "pure-rust"))]
 mod chacha_mask;
 mod config;
 mod error;

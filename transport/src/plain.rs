@@ -59,14 +59,10 @@ impl PacketProtection for PlainProtection {
         0
     }
 
-    fn seal(&mut self, _: PacketNumber, packet: &mut [u8]) {
+    fn seal_unmasked(&mut self, _: PacketNumber, packet: &mut [u8]) {
         if let Some((body, trailer)) = packet.split_last_chunk_mut::<TRAILER_LEN>() {
             *trailer = crc32fast::hash(body).to_be_bytes();
         }
-    }
-
-    fn unmask(&self, _: &mut [u8]) -> bool {
-        true
     }
 
     fn open(&mut self, _: PacketNumber, _: bool, packet: &mut [u8]) -> Result<usize, OpenError> {

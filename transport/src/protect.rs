@@ -19,6 +19,7 @@ use core::net::SocketAddr;
 
 use crate::ids::{ConnectionId, PacketNumber};
 use crate::time::Instant;
+use crate::wire::HEADER_LEN;
 use crate::wire::reset::ResetToken;
 
 /// Source of random bytes, injected so that a run can be replayed.
@@ -86,16 +87,38 @@ pub trait PacketProtection: Send {
         false
     }
 
-    /// Seals `packet` in place and masks its header.
+    /// Seals `packet` in place; its header stays clear until [`Self::mask_headers`], which has to follow
+    /// before the next packet that is not part of the same call.
     ///
     /// On entry: the finished clear header, the clear payload, and `trailer_len()` bytes of room.
     /// `number` is never passed twice.
-    fn seal(&mut self, number: PacketNumber, packet: &mut [u8]);
+    fn seal_unmasked(&mut self, number: PacketNumber, packet: &mut [u8]);
 
-    /// Removes the header mask of the packet at the start of `datagram` (which may hold further
-    /// packets behind it). Applying it twice restores the input. Returns false, having changed
-    /// nothing, when there are too few bytes for a sample.
-    fn unmask(&self, datagram: &mut [u8]) -> bool;
+    /// Masks the headers of sealed packets of `size` bytes each, one behind the other: those sealed since the
+    /// last call, in their order. Nothing to do by default: profiles without secrecy mask none.
+    fn mask_headers(&mut self, _packets: &mut [u8], _size: usize) {}
+
+    /// Seals one packet in place and masks its header.
+    fn seal(&mut self, number: PacketNumber, packet: &mut [u8]) {
+        self.seal_unmasked(number, packet);
+        self.mask_headers(packet, packet.len());
+    }
+
+    /// Removes the header masks of the packets at the starts of datagrams of `size` bytes each, of which the
+    /// last may be shorter. Datagrams too short for any packet stay as they are. Applying it twice restores the
+    /// input. Nothing to do by default, as in [`Self::mask_headers`].
+    fn unmask_headers(&self, _datagrams: &mut [u8], _size: usize) {}
+
+    /// Removes the header mask of the packet at the start of one datagram (which may hold further packets
+    /// behind it). Applying it twice restores the input. Returns false, having changed nothing, when there are
+    /// too few bytes for a packet.
+    fn unmask(&self, datagram: &mut [u8]) -> bool {
+        let is_long_enough = datagram.len() >= HEADER_LEN + self.trailer_len();
+        if is_long_enough {
+            self.unmask_headers(datagram, datagram.len());
+        }
+        is_long_enough
+    }
 
     /// Opens `packet` (clear header, exact length) in place and returns the payload's length; the
     /// payload is then at `packet[32..32 + length]`.

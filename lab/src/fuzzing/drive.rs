@@ -12,6 +12,30 @@ const SEGMENTS: usize = 8;
 /// One-way delay once faults have stopped.
 const DELAY: Duration = Duration::from_millis(5);
 
+/// Hands over what has come to an endpoint, as a system does that gathers datagrams: those of one sender that are
+/// as long as the one before, and a shorter one, as a train.
+pub(super) fn hand_over_trains(
+    endpoint: &mut Endpoint,
+    now: Instant,
+    datagrams: &[(SocketAddr, Vec<u8>)],
+) {
+    let mut rest = datagrams;
+    while let Some((from, first)) = rest.first() {
+        let size = first.len();
+        let of_them = |it: &&(SocketAddr, Vec<u8>)| it.0 == *from;
+        let alike = rest
+            .iter()
+            .take_while(|it| of_them(it) && it.1.len() == size);
+        let alike = alike.count();
+        let last = rest.get(alike).filter(of_them);
+        let shorter = last.is_some_and(|it| it.1.len() < size);
+        let (train, behind) = rest.split_at(alike + usize::from(shorter));
+        let mut train: Vec<u8> = train.iter().flat_map(|it| it.1.iter().copied()).collect();
+        endpoint.handle_datagrams(now, *from, None, &mut train, size);
+        rest = behind;
+    }
+}
+
 /// A run of several endpoints.
 pub(super) trait Driven {
     /// Its time.

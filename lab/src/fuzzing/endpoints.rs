@@ -229,12 +229,16 @@ impl World {
     }
 
     fn hand_over(&mut self, to: usize, from: SocketAddr, mut datagram: Vec<u8>) {
-        if to == SERVER {
-            self.accounts.entry(from).or_default().1 += datagram.len() as u64;
-        }
+        self.account(to, from, &datagram);
         self.nodes[to]
             .endpoint
             .handle_datagram(self.now, from, None, &mut datagram);
+    }
+
+    fn account(&mut self, to: usize, from: SocketAddr, datagram: &[u8]) {
+        if to == SERVER {
+            self.accounts.entry(from).or_default().1 += datagram.len() as u64;
+        }
     }
 
     fn flip(&mut self, to: usize, bit: u8) {
@@ -419,9 +423,11 @@ impl Driven for World {
 
     fn deliver_all(&mut self) {
         for to in 0..self.nodes.len() {
-            for _ in 0..self.flight[to].len() {
-                self.deliver(to);
+            let datagrams: Vec<_> = self.flight[to].drain(..).collect();
+            for (from, datagram) in &datagrams {
+                self.account(to, *from, datagram);
             }
+            drive::hand_over_trains(&mut self.nodes[to].endpoint, self.now, &datagrams);
         }
     }
 

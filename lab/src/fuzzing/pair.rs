@@ -178,9 +178,10 @@ impl Driven for Run {
 
     fn deliver_all(&mut self) {
         for from in 0..2 {
-            for _ in 0..self.flight[from].len() {
-                self.deliver(from);
-            }
+            let packets = self.flight[from].drain(..);
+            let datagrams: Vec<_> = packets.map(|it| (address(from), it)).collect();
+            let to = &mut self.ends[1 - from].endpoint;
+            drive::hand_over_trains(to, self.now, &datagrams);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The traits of the protection seam, passed through and written down.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -93,6 +94,7 @@ fn watched(node: usize, watch: &Watch, established: Established) -> Established 
         inner: established.protection,
         node,
         watch: watch.clone(),
+        unmasked: VecDeque::new(),
     });
     Established {
         protection,
@@ -104,6 +106,8 @@ struct WatchedProtection {
     inner: Box<dyn PacketProtection>,
     node: usize,
     watch: Watch,
+    /// Sealed packets whose headers are not masked yet: numbers, headers.
+    unmasked: VecDeque<(PacketNumber, [u8; HEADER_LEN])>,
 }
 
 impl PacketProtection for WatchedProtection {
@@ -123,7 +127,7 @@ impl PacketProtection for WatchedProtection {
         self.inner.key_phase()
     }
 
-    fn seal(&mut self, number: PacketNumber, packet: &mut [u8]) {
+    fn seal_unmasked(&mut self, number: PacketNumber, packet: &mut [u8]) {
         let salt = self.inner.checksum_salt(Flow::Outgoing);
         let body_end = packet.len().saturating_sub(self.inner.trailer_len());
         let clear: Option<[u8; HEADER_LEN]> = packet.first_chunk().copied();
@@ -134,16 +138,25 @@ impl PacketProtection for WatchedProtection {
             let mut ledger = self.watch.ledger();
             ledger.on_sealing(self.node, number.0, &header, payload, packet.len() as u64);
         }
-        self.inner.seal(number, packet);
-        let mut ledger = self.watch.ledger();
+        self.inner.seal_unmasked(number, packet);
         if let (true, Some(clear)) = (self.inner.is_sealed(), clear) {
-            ledger.on_masked(self.node, &clear, packet);
-            ledger.on_sealed(self.node, number.0, &clear, packet);
+            self.unmasked.push_back((number, clear));
         }
     }
 
-    fn unmask(&self, datagram: &mut [u8]) -> bool {
-        self.inner.unmask(datagram)
+    fn mask_headers(&mut self, packets: &mut [u8], size: usize) {
+        self.inner.mask_headers(packets, size);
+        let mut ledger = self.watch.ledger();
+        for packet in packets.chunks(size) {
+            if let Some((number, clear)) = self.unmasked.pop_front() {
+                ledger.on_masked(self.node, &clear, packet);
+                ledger.on_sealed(self.node, number.0, &clear, packet);
+            }
+        }
+    }
+
+    fn unmask_headers(&self, datagrams: &mut [u8], size: usize) {
+        self.inner.unmask_headers(datagrams, size);
     }
 
     fn open(

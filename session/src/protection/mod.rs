@@ -182,7 +182,7 @@ impl PacketProtection for SealedProtection {
         phase(self.send.generation)
     }
 
-    fn seal(&mut self, number: PacketNumber, packet: &mut [u8]) {
+    fn seal_unmasked(&mut self, number: PacketNumber, packet: &mut [u8]) {
         if self.send.sealed >= self.limits.confidentiality {
             // Only a peer that never acknowledges gets here, after millions of packets. Rather a
             // packet of zeros that nobody can open than one more under this key; `open` reports
@@ -192,7 +192,6 @@ impl PacketProtection for SealedProtection {
         }
         let send = &mut self.send;
         send.current.seal(&send.chain, number.0, packet);
-        send.header.apply(&send.chain, packet);
         self.send.sealed += 1;
         if let Some(rekey) = &mut self.rekey {
             rekey.on_packet(packet.len());
@@ -201,8 +200,14 @@ impl PacketProtection for SealedProtection {
         self.update_if_due();
     }
 
-    fn unmask(&self, datagram: &mut [u8]) -> bool {
-        self.receive.header.apply(&self.receive.chain, datagram)
+    fn mask_headers(&mut self, packets: &mut [u8], size: usize) {
+        self.send.header.apply(&self.send.chain, packets, size);
+    }
+
+    fn unmask_headers(&self, datagrams: &mut [u8], size: usize) {
+        self.receive
+            .header
+            .apply(&self.receive.chain, datagrams, size);
     }
 
     fn open(

@@ -173,6 +173,35 @@ fn a_further_packet_in_the_datagram_is_not_touched_by_unmasking() {
 }
 
 #[test]
+fn masks_of_many_packets_are_those_of_each() {
+    for (mut sender, receiver) in all_ends(limits(1 << 18)) {
+        for (count, text) in [(1, 0), (31, 1), (32, 5), (33, 40), (70, 3)] {
+            let size = HEADER_LEN + text + TAG_LEN;
+            let mut packets = Vec::new();
+            for number in 0..count {
+                let mut packet = clear(number, &vec![7; text]);
+                sender.seal_unmasked(PacketNumber(number), &mut packet);
+                packets.extend(packet);
+            }
+            let unmasked = packets.clone();
+            let mut singly = packets.clone();
+            for packet in singly.chunks_mut(size) {
+                sender.mask_headers(packet, size);
+            }
+            sender.mask_headers(&mut packets, size);
+            assert_eq!(packets, singly, "{count} packets of {size} bytes");
+            assert_ne!(packets, unmasked);
+            // What is shorter than any packet at the end of a train is left alone.
+            packets.extend([9; HEADER_LEN + TAG_LEN - 1]);
+            receiver.unmask_headers(&mut packets, size);
+            let (rest, short) = packets.split_at(unmasked.len());
+            assert_eq!(rest, unmasked);
+            assert_eq!(short, [9; HEADER_LEN + TAG_LEN - 1]);
+        }
+    }
+}
+
+#[test]
 fn the_same_text_never_looks_the_same() {
     for (mut sender, _) in all_ends(limits(8)) {
         let mut seen = BTreeSet::new();

@@ -4,7 +4,6 @@
 //! system entropy; no byte of a peer reaches it unchecked.
 
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
-use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, UnboundCipherKey};
 use aws_lc_rs::kem::{DecapsulationKey, EncapsulationKey, ML_KEM_768};
 use aws_lc_rs::signature::{
     self, Ed25519KeyPair, KeyPair, ML_DSA_65, ML_DSA_65_SIGNING, PqdsaKeyPair,
@@ -20,6 +19,7 @@ use super::{
     KEM_PUBLIC_LEN, KemSecret, MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
     X25519Key,
 };
+use crate::aes_mask::aes_mask;
 use crate::chacha_mask::ChaChaMask;
 use crate::strict;
 use crate::suite::CipherSuite;
@@ -136,14 +136,10 @@ impl CryptoProvider for AwsLc {
         suite: CipherSuite,
         key: &[u8],
     ) -> Result<Box<dyn HeaderKey>, CryptoError> {
-        let algorithm = match suite {
-            CipherSuite::Aes128Gcm => &AES_128,
-            CipherSuite::Aes256Gcm => &AES_256,
-            CipherSuite::ChaCha20Poly1305 => return Ok(Box::new(ChaChaMask::new(key)?)),
-        };
-        let key = UnboundCipherKey::new(algorithm, key).map_err(|_| CryptoError)?;
-        let key = EncryptingKey::ecb(key).map_err(|_| CryptoError)?;
-        Ok(Box::new(AesMask(key)))
+        match suite {
+            CipherSuite::Aes128Gcm | CipherSuite::Aes256Gcm => aes_mask(suite, key),
+            CipherSuite::ChaCha20Poly1305 => Ok(Box::new(ChaChaMask::new(key)?)),
+        }
     }
 }
 
@@ -227,19 +223,5 @@ impl AeadKey for AwsAead {
             .open_in_place(nonce, aead::Aad::from(aad), buffer)
             .map(drop)
             .map_err(|_| CryptoError)
-    }
-}
-
-struct AesMask(EncryptingKey);
-
-impl HeaderKey for AesMask {
-    fn mask(&self, sample: &[u8; 16]) -> [u8; 32] {
-        let second = u128::from_be_bytes(*sample).wrapping_add(1).to_be_bytes();
-        let mut mask = [0; 32];
-        let (low, high) = mask.split_at_mut(16);
-        low.copy_from_slice(sample);
-        high.copy_from_slice(&second);
-        self.0.encrypt(&mut mask).expect("two whole blocks");
-        mask
     }
 }

@@ -178,6 +178,15 @@ pub trait AeadKey: Send + Sync {
 pub trait HeaderKey: Send + Sync {
     /// 32 bytes of key stream for this sample of ciphertext.
     fn mask(&self, sample: &[u8; 16]) -> [u8; 32];
+
+    /// The same for many samples: each array holds one in its first 16 bytes, and afterwards its key stream.
+    fn masks(&self, samples: &mut [[u8; 32]]) {
+        for array in samples {
+            if let Some(sample) = array.first_chunk() {
+                *array = self.mask(sample);
+            }
+        }
+    }
 }
 
 /// The provider on top of AWS-LC.

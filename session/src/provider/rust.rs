@@ -1,9 +1,6 @@
 //! The provider in Rust: x25519-dalek, ed25519-dalek and RustCrypto.
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::aes::cipher::array::Array;
-use aes_gcm::aes::cipher::{BlockCipherEncrypt, BlockSizeUser};
-use aes_gcm::aes::{Aes128, Aes256};
 use aes_gcm::{Aes128Gcm, Aes256Gcm, Nonce, Tag};
 use chacha20poly1305::ChaCha20Poly1305;
 use dunlin_transport::protect::Random;
@@ -21,6 +18,7 @@ use super::{
     KEM_PUBLIC_LEN, KemSecret, MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
     X25519Key,
 };
+use crate::aes_mask::aes_mask;
 use crate::chacha_mask::ChaChaMask;
 use crate::strict;
 use crate::suite::CipherSuite;
@@ -136,15 +134,10 @@ impl CryptoProvider for PureRust {
         suite: CipherSuite,
         key: &[u8],
     ) -> Result<Box<dyn HeaderKey>, CryptoError> {
-        Ok(match suite {
-            CipherSuite::Aes128Gcm => Box::new(AesMask(
-                Aes128::new_from_slice(key).map_err(|_| CryptoError)?,
-            )),
-            CipherSuite::Aes256Gcm => Box::new(AesMask(
-                Aes256::new_from_slice(key).map_err(|_| CryptoError)?,
-            )),
-            CipherSuite::ChaCha20Poly1305 => Box::new(ChaChaMask::new(key)?),
-        })
+        match suite {
+            CipherSuite::Aes128Gcm | CipherSuite::Aes256Gcm => aes_mask(suite, key),
+            CipherSuite::ChaCha20Poly1305 => Ok(Box::new(ChaChaMask::new(key)?)),
+        }
     }
 }
 
@@ -225,24 +218,5 @@ where
         self.0
             .decrypt_inout_detached(&Nonce::from(nonce), aad, text.into(), &Tag::from(*tag))
             .map_err(|_| CryptoError)
-    }
-}
-
-struct AesMask<C>(C);
-
-impl<C> HeaderKey for AesMask<C>
-where
-    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = aes_gcm::aead::consts::U16> + Send + Sync,
-{
-    fn mask(&self, sample: &[u8; 16]) -> [u8; 32] {
-        let second = u128::from_be_bytes(*sample).wrapping_add(1).to_be_bytes();
-        let mut blocks = [Array::from(*sample), Array::from(second)];
-        self.0.encrypt_blocks(&mut blocks);
-        let mut mask = [0; 32];
-        let [first, second] = blocks;
-        let (low, high) = mask.split_at_mut(16);
-        low.copy_from_slice(&first);
-        high.copy_from_slice(&second);
-        mask
     }
 }

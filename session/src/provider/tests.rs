@@ -214,6 +214,31 @@ fn header_masks_match_rfc_9001_and_sp_800_38a() {
 }
 
 #[test]
+fn many_header_masks_are_each_what_it_is_alone() {
+    for suite in CipherSuite::ALL {
+        for provider in providers() {
+            let key = provider
+                .header_key(suite, &vec![7; suite.key_len()])
+                .unwrap();
+            for count in [0, 1, 31, 32, 33, 64, 100] {
+                let samples: Vec<[u8; 16]> = (0..count).map(|index| [index; 16]).collect();
+                let mut together: Vec<[u8; 32]> = samples
+                    .iter()
+                    .map(|sample| array_of_two(sample, &[0xee; 16]))
+                    .collect();
+                key.masks(&mut together);
+                let alone: Vec<_> = samples.iter().map(|sample| key.mask(sample)).collect();
+                assert_eq!(together, alone, "{suite:?}, {count}");
+            }
+        }
+    }
+}
+
+fn array_of_two(low: &[u8; 16], high: &[u8; 16]) -> [u8; 32] {
+    [&low[..], high].concat().try_into().unwrap()
+}
+
+#[test]
 fn the_last_counter_value_is_an_ordinary_sample() {
     for suite in CipherSuite::ALL {
         let masks: Vec<_> = providers()

@@ -33,24 +33,15 @@ struct Opened<'a> {
 }
 
 impl Connection {
-    /// Handles the packet at the start of `datagram` and returns how many bytes it took; 0 when the
-    /// rest of the datagram cannot be made sense of.
-    pub(crate) fn handle_packet(
-        &mut self,
-        now: Instant,
-        (from, ecn): (SocketAddr, Option<EcnMark>),
-        datagram: &mut [u8],
-        random: &mut dyn Random,
-    ) -> usize {
-        match self.state {
-            State::Closed => 0,
-            State::SynSent => self.handle_syn_ack(now, from, datagram),
-            State::Established
-            | State::Closing
-            | State::FinSent
-            | State::TimeWait
-            | State::Reset => self.handle_protected(now, (from, ecn), datagram, random),
+    /// Removes the header masks of datagrams of `size` bytes each, which are then for [`Self::handle_unmasked`];
+    /// false, with nothing changed, when they are for [`Self::handle_syn_ack`], or for nobody.
+    pub(crate) fn unmask_headers(&self, datagrams: &mut [u8], size: usize) -> bool {
+        let is_protected = !matches!(self.state, State::SynSent | State::Closed);
+        let protection = self.protection.as_ref().filter(|_| is_protected);
+        if let Some(protection) = protection {
+            protection.unmask_headers(datagrams, size);
         }
+        protection.is_some()
     }
 
     /// A version reply names the versions of the other end: a hint for the error text, no more.
@@ -60,7 +51,17 @@ impl Connection {
         }
     }
 
-    fn handle_syn_ack(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> usize {
+    /// Handles the packet at the start of a datagram that came before the connection has keys, and returns how
+    /// many bytes it took; 0 when the rest of the datagram cannot be made sense of.
+    pub(crate) fn handle_syn_ack(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> usize {
+        if self.state != State::SynSent {
+            return 0;
+        }
         let Some((header, payload, length)) = read_plain(datagram) else {
             self.stats.packets_rejected += 1;
             self.trace_dropped(now, from, DropReason::Profile, datagram.len());
@@ -102,7 +103,9 @@ impl Connection {
         length
     }
 
-    fn handle_protected(
+    /// Handles the packet at the start of a datagram whose header is clear, and returns how many bytes it took; 0
+    /// when the rest of the datagram cannot be made sense of.
+    pub(crate) fn handle_unmasked(
         &mut self,
         now: Instant,
         (from, ecn): (SocketAddr, Option<EcnMark>),
@@ -112,7 +115,10 @@ impl Connection {
         let Some(protection) = &mut self.protection else {
             return 0;
         };
-        if !protection.unmask(datagram) {
+        if self.state == State::Closed {
+            return 0;
+        }
+        if datagram.len() < HEADER_LEN + protection.trailer_len() {
             self.stats.packets_rejected += 1;
             self.trace_dropped(now, from, DropReason::Profile, datagram.len());
             return 0;
@@ -121,6 +127,7 @@ impl Connection {
         let header = match Header::read(datagram, protection.checksum_salt(Flow::Incoming)) {
             Ok(header) if header.flags.contains(Flags::SEALED) == protection.is_sealed() => header,
             unreadable => {
+                // As it came.
                 protection.unmask(datagram);
                 let reason = unreadable
                     .err()

@@ -37,7 +37,7 @@ impl Connection {
         };
         let fit = UDP_PAYLOAD_MAX.saturating_sub(buf.len()) / segment;
         let most = most.min(fit).min(buffer.full_pieces(len, limit));
-        let mut count = 0;
+        let (mut count, start) = (0, buf.len());
         while count < most && self.may_send_next(now, segment) {
             self.write_piece(now, (id, len), (&mut buffer, limit), buf);
             if segment == self.mtu {
@@ -45,6 +45,7 @@ impl Connection {
             }
             count += 1;
         }
+        self.mask_headers(&mut buf[start..], segment);
         self.streams.take_buffer_back(id, buffer, (count, len));
         count
     }

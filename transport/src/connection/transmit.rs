@@ -448,6 +448,7 @@ impl Connection {
         let Some((number, size)) = self.seal_behind_header(header, is_extended, start, buf) else {
             return;
         };
+        self.mask_headers(&mut buf[start..], size);
         self.note_sent(
             now,
             (number, &draft.header),
@@ -466,7 +467,8 @@ impl Connection {
         }
     }
 
-    /// Gives the packet that begins at `start` its header and its trailer: number and size.
+    /// Gives the packet that begins at `start` its header and its trailer: number and size. The header is to be
+    /// masked, alone or with others of a batch.
     pub(super) fn seal_behind_header(
         &mut self,
         header: &mut Header,
@@ -495,8 +497,15 @@ impl Connection {
         if let Some(bytes) = packet.first_chunk_mut::<HEADER_LEN>() {
             header.emit(bytes, protection.checksum_salt(Flow::Outgoing));
         }
-        protection.seal(number, packet);
+        protection.seal_unmasked(number, packet);
         Some((number, packet.len()))
+    }
+
+    /// Masks the headers of sealed packets, of `size` bytes each.
+    pub(super) fn mask_headers(&mut self, packets: &mut [u8], size: usize) {
+        if let Some(protection) = &mut self.protection {
+            protection.mask_headers(packets, size);
+        }
     }
 
     /// Counts a packet that leaves, and tells who looks.

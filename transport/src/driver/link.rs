@@ -10,15 +10,17 @@ use super::socket::{Outgoing, Socket};
 use crate::error::CloseReason;
 use crate::io::{EcnMark, Transmit};
 
-/// A datagram that arrived.
+/// Datagrams that arrived together, one or a train.
 pub(super) struct Arrived<'a> {
     /// Where from.
     pub(super) from: SocketAddr,
-    /// Its congestion mark.
+    /// Their congestion mark.
     pub(super) ecn: Option<EcnMark>,
     /// To which of our addresses, if the system tells.
     pub(super) to: Option<IpAddr>,
-    /// Its bytes.
+    /// Bytes of each; the last one may be shorter. At least one.
+    pub(super) size: usize,
+    /// Their bytes.
     pub(super) bytes: &'a mut [u8],
 }
 
@@ -164,7 +166,7 @@ impl Link for UdpLink {
         }
     }
 
-    fn feed(&mut self, received: usize, mut handle: impl FnMut(Arrived<'_>)) -> io::Result<()> {
+    fn feed(&mut self, received: usize, handle: impl FnMut(Arrived<'_>)) -> io::Result<()> {
         let lane = &mut self.lane;
         let socket = match (self.source, &mut self.previous) {
             (Source::Previous, Some((previous, _))) => previous,
@@ -173,22 +175,15 @@ impl Link for UdpLink {
                 None => return Ok(()),
             },
             _ => {
-                if let (Some(_), Some((from, ..))) =
-                    (lane.socket(), self.socket.datagrams(received).next())
+                if let (Some(_), Some(Arrived { from, .. })) =
+                    (lane.socket(), self.socket.trains(received).next())
                 {
                     lane.on_bypassed(from);
                 }
                 &mut self.socket
             }
         };
-        for (from, ecn, to, bytes) in socket.datagrams(received) {
-            handle(Arrived {
-                from,
-                ecn,
-                to,
-                bytes,
-            });
-        }
+        socket.trains(received).for_each(handle);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The UDP socket: batches in, batches out, offloads where the kernel has them.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{EcnCodepoint, RecvMeta, UdpSockRef, UdpSocketState};
@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::link::Arrived;
 use super::{many, steer};
 use crate::io::{EcnMark, Transmit};
 use crate::limits;
@@ -205,26 +206,25 @@ impl Socket {
         self.wanted = buffers_for(received, bytes);
     }
 
-    /// The datagrams of the first `count` buffers, trains taken apart: from where, mark, to which
-    /// of our addresses (if the system tells), bytes.
+    /// What is in the first `count` buffers, each a datagram or a train.
     ///
     /// A source port of zero is skipped: no answer could be sent, and the attempt would make the
     /// kernel return the error that signals missing offload.
-    pub(super) fn datagrams(
-        &mut self,
-        count: usize,
-    ) -> impl Iterator<Item = (SocketAddr, Option<EcnMark>, Option<IpAddr>, &mut [u8])> {
+    pub(super) fn trains(&mut self, count: usize) -> impl Iterator<Item = Arrived<'_>> {
         self.buffer
             .chunks_exact_mut(RECEIVE_BUFFER_SIZE)
             .zip(&self.meta)
             .take(count)
             .filter(|(_, meta)| meta.addr.port() != 0)
-            .flat_map(|(buffer, meta)| {
-                let ecn = meta.ecn.map(from_codepoint);
+            .map(|(buffer, meta)| {
                 let length = meta.len.min(buffer.len());
-                buffer[..length]
-                    .chunks_mut(meta.stride.max(1))
-                    .map(move |datagram| (meta.addr, ecn, meta.dst_ip, datagram))
+                Arrived {
+                    from: meta.addr,
+                    ecn: meta.ecn.map(from_codepoint),
+                    to: meta.dst_ip,
+                    size: meta.stride.max(1),
+                    bytes: &mut buffer[..length],
+                }
             })
     }
 

@@ -6,7 +6,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::link::Arrived;
 use super::state::Shared;
 use crate::ids::ConnectionId;
 use crate::io::EcnMark;
@@ -66,10 +65,10 @@ impl Neighbours {
         }
     }
 
-    /// Whether a datagram is somebody else's, for whom it is kept. A SYN, and what is no packet of ours, is
-    /// anybody's.
-    pub(super) fn claim(&mut self, arrived: &Arrived<'_>) -> bool {
-        let whose = match route(arrived.bytes) {
+    /// Whether a datagram of a train is somebody else's, for whom it is kept. A SYN, and what is no packet of ours,
+    /// is anybody's.
+    pub(super) fn claim(&mut self, from: SocketAddr, ecn: Option<EcnMark>, bytes: &[u8]) -> bool {
+        let whose = match route(bytes) {
             Ok(ConnectionId::NONE) | Err(_) => return false,
             Ok(id) => self.own.of(id),
         };
@@ -77,9 +76,9 @@ impl Neighbours {
             return false;
         }
         let stray = Stray {
-            from: arrived.from,
-            ecn: arrived.ecn,
-            bytes: arrived.bytes.to_vec(),
+            from,
+            ecn,
+            bytes: bytes.to_vec(),
         };
         self.strays.push((whose, stray));
         true
@@ -110,16 +109,11 @@ mod tests {
         }
     }
 
-    fn arrives(id: u32, claim: impl FnOnce(&Arrived<'_>) -> bool) -> bool {
+    fn packet_for(id: u32) -> [u8; crate::wire::HEADER_LEN] {
         let mut bytes = [0; crate::wire::HEADER_LEN];
         (bytes[0], bytes[1]) = (crate::wire::header::MAGIC, crate::wire::header::VERSION);
         bytes[28..].copy_from_slice(&id.to_be_bytes());
-        claim(&Arrived {
-            from: SocketAddr::from(([127, 0, 0, 1], 9)),
-            ecn: None,
-            to: None,
-            bytes: &mut bytes,
-        })
+        bytes
     }
 
     #[test]
@@ -127,7 +121,9 @@ mod tests {
         let own = Shard::new(1, 3).unwrap();
         let mut neighbours = Neighbours::new(own, Arc::new([]));
         for (id, is_claimed) in [(0, false), (1, false), (2, true), (3, true), (4, false)] {
-            assert_eq!(arrives(id, |it| neighbours.claim(it)), is_claimed, "{id}");
+            let from = SocketAddr::from(([127, 0, 0, 1], 9));
+            let claimed = neighbours.claim(from, None, &packet_for(id));
+            assert_eq!(claimed, is_claimed, "{id}");
         }
         let whose: Vec<_> = neighbours.strays.iter().map(|(whose, _)| *whose).collect();
         assert_eq!(whose, [2, 0]);

@@ -257,17 +257,34 @@ fn feed<L: Link>(
 ) -> (std::io::Result<()>, usize) {
     let mut datagrams = 0;
     let fed = link.feed(received, |arrived| {
-        datagrams += 1;
+        let Arrived {
+            from,
+            ecn,
+            to,
+            size,
+            bytes,
+        } = arrived;
+        datagrams += bytes.len().div_ceil(size);
         if let Some(tap) = tap {
-            let local = SocketAddr::new(arrived.to.unwrap_or(bound.ip()), bound.port());
-            let way = (Flow::Incoming, local, arrived.from);
-            see(&mut **tap, now, way, arrived.ecn, arrived.bytes);
+            let local = SocketAddr::new(to.unwrap_or(bound.ip()), bound.port());
+            for datagram in bytes.chunks(size) {
+                see(
+                    &mut **tap,
+                    now,
+                    (Flow::Incoming, local, from),
+                    ecn,
+                    datagram,
+                );
+            }
         }
-        if neighbours.as_mut().is_none_or(|it| !it.claim(&arrived)) {
-            let Arrived {
-                from, ecn, bytes, ..
-            } = arrived;
-            state.core.handle_datagram(now, from, ecn, bytes);
+        let Some(neighbours) = neighbours else {
+            state.core.handle_datagrams(now, from, ecn, bytes, size);
+            return;
+        };
+        for datagram in bytes.chunks_mut(size) {
+            if !neighbours.claim(from, ecn, datagram) {
+                state.core.handle_datagram(now, from, ecn, datagram);
+            }
         }
     });
     datagrams += take_strays(state, now);

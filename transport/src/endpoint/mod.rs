@@ -11,6 +11,7 @@ pub(crate) mod admission;
 pub(crate) mod fuzzing;
 mod half_open;
 mod handshakes;
+mod receive;
 mod stateless;
 mod surge;
 mod tracing;
@@ -29,16 +30,12 @@ use crate::connection::state::State;
 use crate::error::CloseReason;
 use crate::error::ConnectError;
 use crate::ids::{ConnectionId, PacketNumber};
-use crate::io::{ConnectionHandle, EcnMark, Event, Transmit};
-use crate::limits::{
-    CONNECTIONS_MAX, HALF_OPEN_MAX, PACKETS_PER_DATAGRAM_MAX, STATELESS_REPLIES_MAX,
-};
+use crate::io::{ConnectionHandle, Event, Transmit};
+use crate::limits::{CONNECTIONS_MAX, HALF_OPEN_MAX, STATELESS_REPLIES_MAX};
 use crate::protect::{Acceptor, Initiator, Random};
 use crate::shard::Shard;
 use crate::time::Instant;
-use crate::trace::{Answer, DropReason, Observer};
-use crate::wire::header::route;
-use crate::wire::{DecodeError, version};
+use crate::trace::{Answer, Observer};
 use admission::{Admission, Gate, Place};
 use half_open::HalfOpenTable;
 use stateless::Resets;
@@ -193,40 +190,6 @@ impl Endpoint {
         let handle = self.add(now, cid, connection);
         self.opening.insert(handle);
         Ok(handle)
-    }
-
-    /// Handles a datagram that came from `from`. Packets are opened in place: its bytes are
-    /// unspecified afterwards.
-    pub fn handle_datagram(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        ecn: Option<EcnMark>,
-        datagram: &mut [u8],
-    ) {
-        self.half_open.expire(now);
-        let mut rest = datagram;
-        for _ in 0..PACKETS_PER_DATAGRAM_MAX {
-            let taken = match route(rest) {
-                Ok(ConnectionId::NONE) => {
-                    self.handle_syn(now, from, rest);
-                    return;
-                }
-                Ok(cid) => self.handle_routed(now, (from, ecn), cid, rest),
-                Err(DecodeError::Version(_)) => {
-                    self.handle_other_version(now, from, rest);
-                    return;
-                }
-                Err(error) => {
-                    self.trace_dropped(now, from, DropReason::Header(error), rest);
-                    return;
-                }
-            };
-            match rest.get_mut(taken..) {
-                Some(next) if taken > 0 && !next.is_empty() => rest = next,
-                _ => return,
-            }
-        }
     }
 
     /// Does what is due at `now`.
@@ -433,52 +396,6 @@ impl Endpoint {
         self.connections.insert(handle, Box::new(slot));
         self.touch(handle);
         handle
-    }
-
-    fn handle_routed(
-        &mut self,
-        now: Instant,
-        (from, ecn): (SocketAddr, Option<EcnMark>),
-        cid: ConnectionId,
-        rest: &mut [u8],
-    ) -> usize {
-        if let Some(handle) = self.routes.get(&cid).copied() {
-            let Some(slot) = self.connections.get_mut(&handle) else {
-                return 0;
-            };
-            let random = &mut *self.random;
-            let was_opening = slot.connection.state() == State::SynSent;
-            let taken = slot
-                .connection
-                .handle_packet(now, (from, ecn), rest, random);
-            self.established |= was_opening && slot.connection.state() == State::Established;
-            slot.connection.trace_settled(now);
-            slot.touch(handle, &mut self.ready, &mut self.eventful);
-            return taken;
-        }
-        if self.half_open.contains(cid) {
-            self.handle_confirm((now, from), cid, rest)
-        } else {
-            self.reset_unknown(now, from, cid, rest);
-            0
-        }
-    }
-
-    /// A packet of another version: a stateless reset, a reply to our SYN, or a stranger who gets a
-    /// version reply.
-    fn handle_other_version(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) {
-        if self.handle_reset(now, from, packet) {
-            return;
-        }
-        if let Some((sequence, _)) = version::parse(packet) {
-            for handle in &self.opening {
-                if let Some(slot) = self.connections.get_mut(handle) {
-                    slot.connection.on_version_reply(from, sequence);
-                }
-            }
-        } else if let Some(reply) = version::reply(packet).filter(|_| self.acceptor.is_some()) {
-            self.reply(now, from, Answer::Version, reply.to_vec());
-        }
     }
 
     fn reply(&mut self, now: Instant, to: SocketAddr, answer: Answer, packet: Vec<u8>) {

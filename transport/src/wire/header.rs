@@ -439,6 +439,18 @@ pub fn route(packet: &[u8]) -> Result<ConnectionId, DecodeError> {
     ])))
 }
 
+/// Whether two packets have the same magic, version and connection ID: what [`route`] says of the one, it says of
+/// the other. Without a whole header they have not.
+pub(crate) fn same_route(one: &[u8], other: &[u8]) -> bool {
+    match (
+        one.first_chunk::<HEADER_LEN>(),
+        other.first_chunk::<HEADER_LEN>(),
+    ) {
+        (Some(one), Some(other)) => one[..2] == other[..2] && one[28..] == other[28..],
+        _ => false,
+    }
+}
+
 /// Writes the checksum that `bytes` should have.
 pub(crate) fn set_checksum(bytes: &mut [u8; HEADER_LEN], salt: u32) {
     let [high, low] = checksum(bytes, salt).to_be_bytes();

@@ -78,13 +78,9 @@ impl PacketProtection for Protection {
         SALT
     }
 
-    fn seal(&mut self, _: PacketNumber, packet: &mut [u8]) {
+    fn seal_unmasked(&mut self, _: PacketNumber, packet: &mut [u8]) {
         let (body, trailer) = packet.split_last_chunk_mut::<TAG_LEN>().expect("room");
         *trailer = tag(self.seals, body);
-    }
-
-    fn unmask(&self, datagram: &mut [u8]) -> bool {
-        datagram.len() >= HEADER_LEN + TAG_LEN
     }
 
     fn open(&mut self, _: PacketNumber, _: bool, packet: &mut [u8]) -> Result<usize, OpenError> {

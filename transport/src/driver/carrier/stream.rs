@@ -94,6 +94,7 @@ impl Link for TcpLink {
                 from: self.remote,
                 ecn: None,
                 to: None,
+                size: bytes.len().max(1),
                 bytes,
             });
         }
