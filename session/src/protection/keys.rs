@@ -78,17 +78,20 @@ impl PacketKey {
 
     /// The IV with the packet number XORed into its last eight bytes (RFC 9001 §5.3).
     fn nonce(&self, number: u64) -> [u8; NONCE_LEN] {
-        let mut nonce = *self.iv;
         let number = match planted::is(Bug::NonceTruncated) {
             true => number & u64::from(u32::MAX),
             false => number,
         };
-        for (byte, number) in nonce
-            .iter_mut()
-            .skip(NONCE_LEN - 8)
-            .zip(number.to_be_bytes())
-        {
-            *byte ^= number;
+        // In the pieces in which it will be copied: other ones would have to reach memory first.
+        let (first, last) = self.iv.split_at(8);
+        let [n0, n1, n2, n3, rest @ ..] = number.to_be_bytes();
+        let high = u64::from(u32::from_be_bytes([n0, n1, n2, n3]));
+        let low = u32::from_be_bytes(rest);
+        let mut nonce = [0; NONCE_LEN];
+        if let (Ok(first), Ok(last)) = (first.try_into(), last.try_into()) {
+            let (to_first, to_last) = nonce.split_at_mut(8);
+            to_first.copy_from_slice(&(u64::from_be_bytes(first) ^ high).to_be_bytes());
+            to_last.copy_from_slice(&(u32::from_be_bytes(last) ^ low).to_be_bytes());
         }
         nonce
     }

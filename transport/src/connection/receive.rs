@@ -27,7 +27,7 @@ use crate::wire::{Cursor, DecodeError, Flags, HEADER_LEN, Header, PacketType};
 
 /// The clear parts of an opened packet.
 struct Opened<'a> {
-    header: Header,
+    header: &'a Header,
     data: &'a [u8],
     frames: &'a [u8],
 }
@@ -124,13 +124,16 @@ impl Connection {
             return 0;
         }
         // What a header of the peer's own means is judged when the packet has opened.
-        let header = match Header::read(datagram, protection.checksum_salt(Flow::Incoming)) {
+        let read = Header::read(datagram, protection.checksum_salt(Flow::Incoming));
+        let header = match &read {
             Ok(header) if header.flags.contains(Flags::SEALED) == protection.is_sealed() => header,
             unreadable => {
                 // As it came.
                 protection.unmask(datagram);
                 let reason = unreadable
+                    .as_ref()
                     .err()
+                    .copied()
                     .map_or(DropReason::Profile, DropReason::Header);
                 return self.handle_unreadable((now, from), reason, datagram);
             }
@@ -168,7 +171,7 @@ impl Connection {
                 let payload = &packet[HEADER_LEN..HEADER_LEN + payload];
                 self.stats.packets_received += 1;
                 self.stats.bytes_received += length as u64;
-                self.on_opened(now, (from, ecn), (number, &header), payload, random);
+                self.on_opened(now, (from, ecn), (number, header), payload, random);
             }
             Err(OpenError::Mismatch) => {
                 self.stats.packets_rejected += 1;
@@ -275,7 +278,7 @@ impl Connection {
             (payload, &[][..])
         };
         let packet = Opened {
-            header: *header,
+            header,
             data,
             frames,
         };
@@ -370,7 +373,7 @@ impl Connection {
     }
 
     fn act_on_data(&mut self, packet: &Opened<'_>) -> Result<Placed, PeerViolation> {
-        let (header, data) = (&packet.header, packet.data);
+        let (header, data) = (packet.header, packet.data);
         match header.data_kind()? {
             DataKind::Empty if data.is_empty() => Ok(Placed::Yes),
             DataKind::Empty => Err(DecodeError::Body.into()),
@@ -400,7 +403,7 @@ impl Connection {
     }
 
     fn act_on_fragment(&mut self, packet: &Opened<'_>) -> Result<Placed, PeerViolation> {
-        let header = &packet.header;
+        let header = packet.header;
         let reliable = header.flags.contains(Flags::RELIABLE);
         let at = Position {
             id: self.incoming.full_id(header.fragment_id, reliable),

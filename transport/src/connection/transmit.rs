@@ -521,7 +521,9 @@ impl Connection {
         self.trace_sent(now, packet, (size, frames), contents);
     }
 
-    /// A packet leaves that has to be acknowledged.
+    /// A packet leaves that has to be acknowledged. Part of its callers, so that what it carries is written once,
+    /// where it is kept.
+    #[inline]
     pub(super) fn on_eliciting_sent(
         &mut self,
         now: Instant,
