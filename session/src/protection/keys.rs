@@ -189,14 +189,18 @@ impl HeaderProtection {
         let key = self
             .key
             .get_or_init(|| self.raw.header_key(&*chain.provider));
+        if datagrams.len() <= size {
+            if let Some((header, sample)) = sample_of(datagrams) {
+                put_on(header, &key.mask(&seen(sample)));
+            }
+            return;
+        }
         for group in datagrams.chunks_mut(size.max(1).saturating_mul(MASKS_AT_ONCE)) {
             let mut masks = [[0; HEADER_LEN]; MASKS_AT_ONCE];
             let mut count = 0;
             let starts = group.chunks_mut(size.max(1)).filter_map(sample_of);
             for (mask, (_, sample)) in masks.iter_mut().zip(starts) {
-                if !planted::is(Bug::HeaderMaskReused) {
-                    mask[..SAMPLE_LEN].copy_from_slice(sample);
-                }
+                mask[..SAMPLE_LEN].copy_from_slice(&seen(sample));
                 count += 1;
             }
             key.masks(&mut masks[..count]);
@@ -219,6 +223,14 @@ fn sample_of(datagram: &mut [u8]) -> Option<(&mut [u8; HEADER_LEN], &[u8; SAMPLE
     let (header, rest) = datagram.split_first_chunk_mut::<HEADER_LEN>()?;
     let sample = rest.first_chunk()?;
     (header[0] != 0).then_some((header, sample))
+}
+
+/// The sample that the mask is made from.
+fn seen(sample: &[u8; SAMPLE_LEN]) -> [u8; SAMPLE_LEN] {
+    match planted::is(Bug::HeaderMaskReused) {
+        true => [0; SAMPLE_LEN],
+        false => *sample,
+    }
 }
 
 /// XORs a mask onto a header. Over the whole header with zeros outside the range: one XOR of 32 bytes, which
