@@ -8,11 +8,8 @@ use aes::{Aes128Enc, Aes256Enc};
 use crate::provider::{CryptoError, HeaderKey};
 use crate::suite::CipherSuite;
 
-/// Samples whose blocks are encrypted in one call.
-const AT_ONCE: usize = 32;
-
-/// The key of an AES suite's header masks. Used by both providers: AWS-LC encrypts one block at a time, and a
-/// mask of two then costs what seven cost here (ADR 0620).
+/// The key of an AES suite's header masks. Used by both providers: AWS-LC encrypts one block at a time,
+/// whatever it is given (ADR 0620).
 ///
 /// # Errors
 /// A key of the wrong length, or a suite without AES.
@@ -23,8 +20,6 @@ pub(crate) fn aes_mask(suite: CipherSuite, key: &[u8]) -> Result<Box<dyn HeaderK
         CipherSuite::ChaCha20Poly1305 => return Err(CryptoError),
     })
 }
-
-type AesBlock = Array<u8, U16>;
 
 struct AesMask<C>(C);
 
@@ -39,38 +34,22 @@ where
     C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + Send + Sync,
 {
     fn mask(&self, sample: &[u8; 16]) -> [u8; 32] {
-        let mut blocks = blocks_of(sample);
-        self.0.encrypt_blocks(&mut blocks);
-        bytes_of(&blocks)
+        let mut mask = [0; 32];
+        mask[..16].copy_from_slice(sample);
+        self.masks(core::slice::from_mut(&mut mask));
+        mask
     }
 
+    /// All blocks in one call, where they lie.
     fn masks(&self, samples: &mut [[u8; 32]]) {
-        for group in samples.chunks_mut(AT_ONCE) {
-            let mut blocks = [AesBlock::from([0; 16]); 2 * AT_ONCE];
-            let (pairs, _) = blocks.as_chunks_mut::<2>();
-            for (pair, array) in pairs.iter_mut().zip(&*group) {
-                if let Some(sample) = array.first_chunk() {
-                    *pair = blocks_of(sample);
-                }
-            }
-            self.0.encrypt_blocks(&mut blocks[..2 * group.len()]);
-            let (pairs, _) = blocks.as_chunks::<2>();
-            for (array, pair) in group.iter_mut().zip(pairs) {
-                *array = bytes_of(pair);
+        for array in &mut *samples {
+            let (blocks, _) = array.as_chunks_mut::<16>();
+            if let [first, second] = blocks {
+                *second = u128::from_be_bytes(*first).wrapping_add(1).to_be_bytes();
             }
         }
+        let (blocks, _) = samples.as_flattened_mut().as_chunks_mut::<16>();
+        self.0
+            .encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
     }
-}
-
-/// The sample and the number after it.
-fn blocks_of(sample: &[u8; 16]) -> [AesBlock; 2] {
-    let second = u128::from_be_bytes(*sample).wrapping_add(1).to_be_bytes();
-    [AesBlock::from(*sample), AesBlock::from(second)]
-}
-
-fn bytes_of([low, high]: &[AesBlock; 2]) -> [u8; 32] {
-    let mut mask = [0; 32];
-    mask[..16].copy_from_slice(low);
-    mask[16..].copy_from_slice(high);
-    mask
 }

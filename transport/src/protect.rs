@@ -87,8 +87,8 @@ pub trait PacketProtection: Send {
         false
     }
 
-    /// Seals `packet` in place; its header stays clear until [`Self::mask_headers`], which has to follow
-    /// before the next packet that is not part of the same call.
+    /// Seals `packet` in place; its header stays clear until [`Self::mask_headers`], which has to follow before it
+    /// leaves.
     ///
     /// On entry: the finished clear header, the clear payload, and `trailer_len()` bytes of room.
     /// `number` is never passed twice.

@@ -16,8 +16,7 @@ use crate::suite::CipherSuite;
 pub(super) const HEADER_LEN: usize = 32;
 /// Bytes of ciphertext that the mask is made from.
 const SAMPLE_LEN: usize = 16;
-/// Masks that are computed together: eight blocks keep the cipher units of a processor busy, and with 64 the
-/// cost of a call does not count any more. A KiB on the stack.
+/// Masks that are computed together. Guess: 64 blocks, so that a call does not count; a KiB on the stack.
 const MASKS_AT_ONCE: usize = 32;
 /// First and one past the last byte of the header that is masked.
 const MASKED: std::ops::Range<usize> = 2..28;
@@ -83,16 +82,14 @@ impl PacketKey {
             false => number,
         };
         // In the pieces in which it will be copied: other ones would have to reach memory first.
-        let (first, last) = self.iv.split_at(8);
-        let [n0, n1, n2, n3, rest @ ..] = number.to_be_bytes();
-        let high = u64::from(u32::from_be_bytes([n0, n1, n2, n3]));
-        let low = u32::from_be_bytes(rest);
+        let first: [u8; 8] = *self.iv.first_chunk().expect("twelve bytes");
+        let last: [u8; 4] = *self.iv.last_chunk().expect("twelve bytes");
+        let [n0, n1, n2, n3, low @ ..] = number.to_be_bytes();
+        let first = u64::from_be_bytes(first) ^ u64::from(u32::from_be_bytes([n0, n1, n2, n3]));
+        let last = u32::from_be_bytes(last) ^ u32::from_be_bytes(low);
         let mut nonce = [0; NONCE_LEN];
-        if let (Ok(first), Ok(last)) = (first.try_into(), last.try_into()) {
-            let (to_first, to_last) = nonce.split_at_mut(8);
-            to_first.copy_from_slice(&(u64::from_be_bytes(first) ^ high).to_be_bytes());
-            to_last.copy_from_slice(&(u32::from_be_bytes(last) ^ low).to_be_bytes());
-        }
+        nonce[..8].copy_from_slice(&first.to_be_bytes());
+        nonce[8..].copy_from_slice(&last.to_be_bytes());
         nonce
     }
 }

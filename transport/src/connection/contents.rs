@@ -52,7 +52,6 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    #[inline]
     pub(super) fn push(&mut self, item: Item) {
         if self.first.is_none() {
             self.first = Some(item);

@@ -521,9 +521,7 @@ impl Connection {
         self.trace_sent(now, packet, (size, frames), contents);
     }
 
-    /// A packet leaves that has to be acknowledged. Part of its callers, so that what it carries is written once,
-    /// where it is kept.
-    #[inline]
+    /// A packet leaves that has to be acknowledged.
     pub(super) fn on_eliciting_sent(
         &mut self,
         now: Instant,

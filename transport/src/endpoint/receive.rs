@@ -174,8 +174,8 @@ impl Endpoint {
     }
 }
 
-/// How many of the datagrams of `size` bytes, from the first on, are for the same connection as that one and as
-/// long: at least one.
+/// How many datagrams of `size` bytes, the last one maybe shorter, are for the same connection as the first, from
+/// that one on: at least one.
 fn alike(datagrams: &[u8], size: usize) -> usize {
     let (first, others) = datagrams.split_at(datagrams.len().min(size));
     let others = others.chunks(size);
