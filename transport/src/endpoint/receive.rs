@@ -1,6 +1,6 @@
 //! Datagrams that came: whose they are, and what their connections make of them.
 //!
-//! Datagrams that came together from one address often belong to one connection: those are looked up once,
+//! Datagrams that came together from one address often belong to one connection: those are routed once,
 //! and their header masks are removed together.
 
 use core::net::SocketAddr;
