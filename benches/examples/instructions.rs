@@ -31,7 +31,7 @@ use dunlin_lab::profile::Profile;
 use dunlin_session::{CipherSuite, provider};
 use dunlin_transport::protect::PacketProtection;
 use dunlin_transport::send::buffer::SendBuffer;
-use dunlin_transport::send::in_flight::{SentPacket, SentPackets};
+use dunlin_transport::send::in_flight::{Carried, SentPacket, SentPackets};
 use dunlin_transport::wire::ack;
 use dunlin_transport::wire::header::{HEADER_LEN, Header, route};
 use dunlin_transport::{EndpointConfig, Instant, PacketNumber};
@@ -155,6 +155,16 @@ fn ack_decode(times: u64) {
     });
 }
 
+/// Contents of the size of a packet's.
+#[derive(Clone)]
+struct Carrying([u64; 8]);
+
+impl Carried for Carrying {
+    fn nth(&self, _index: u64, _size: u32) -> Self {
+        self.clone()
+    }
+}
+
 fn sent_packets(times: u64) {
     let mut ring = SentPackets::new(PacketNumber(0));
     repeat(times, || {
@@ -163,11 +173,11 @@ fn sent_packets(times: u64) {
             ring.push(SentPacket {
                 sent_at: Instant::ZERO,
                 size: 1_452,
-                contents: [0_u64; 8],
+                contents: Carrying([0; 8]),
             });
         }
-        ring.take_range(&(first..=first + 31), |number, packet| {
-            black_box((number, packet.size));
+        ring.take_range(&(first..=first + 31), |run| {
+            black_box((run.first, run.packet.size));
         });
     });
 }

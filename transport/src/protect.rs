@@ -74,6 +74,12 @@ pub trait PacketProtection: Send {
     /// Bytes that [`Self::seal`] adds after the payload: 4 (CRC-32) or 16 (AEAD tag).
     fn trailer_len(&self) -> usize;
 
+    /// Payloads of a multiple of so many bytes cost least to seal and open: full packets are as long as the path
+    /// lets a packet with such a payload be. 1, the default: it is all the same.
+    fn payload_block(&self) -> usize {
+        1
+    }
+
     /// Whether payloads are encrypted and authenticated. Sets the SEALED flag; without it a
     /// connection does not migrate.
     fn is_sealed(&self) -> bool;

@@ -115,6 +115,10 @@ impl PacketProtection for WatchedProtection {
         self.inner.trailer_len()
     }
 
+    fn payload_block(&self) -> usize {
+        self.inner.payload_block()
+    }
+
     fn is_sealed(&self) -> bool {
         self.inner.is_sealed()
     }

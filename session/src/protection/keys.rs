@@ -127,6 +127,11 @@ impl KeyChain {
         }
     }
 
+    /// See [`CryptoProvider::aead_block`].
+    pub(super) fn text_block(&self) -> usize {
+        self.provider.aead_block(self.suite)
+    }
+
     /// The next key; the first call gives that of phase 0.
     pub(super) fn next_key(&mut self) -> PacketKey {
         let generation = self.generation;

@@ -167,6 +167,10 @@ impl PacketProtection for SealedProtection {
         TAG_LEN
     }
 
+    fn payload_block(&self) -> usize {
+        self.send.chain.text_block()
+    }
+
     fn is_sealed(&self) -> bool {
         true
     }

@@ -36,6 +36,13 @@ impl AwsLc {
     }
 }
 
+impl AwsLc {
+    /// Whether the packet cipher of `suite` is ring's.
+    fn is_ring(&self, suite: CipherSuite) -> bool {
+        suite != CipherSuite::ChaCha20Poly1305 && self.gcm == Gcm::Ring
+    }
+}
+
 impl CryptoProvider for AwsLc {
     fn name(&self) -> &'static str {
         match self.gcm {
@@ -117,9 +124,12 @@ impl CryptoProvider for AwsLc {
             .is_ok()
     }
 
+    fn aead_block(&self, suite: CipherSuite) -> usize {
+        if self.is_ring(suite) { gcm::BLOCK } else { 1 }
+    }
+
     fn aead(&self, suite: CipherSuite, key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError> {
-        let is_gcm = suite != CipherSuite::ChaCha20Poly1305;
-        if is_gcm && self.gcm == Gcm::Ring {
+        if self.is_ring(suite) {
             return Ok(Box::new(gcm::ring_key(suite, key)?));
         }
         let algorithm = match suite {

@@ -114,6 +114,11 @@ pub trait CryptoProvider: Send + Sync {
     /// [`CryptoError`] when `key` has another length.
     fn aead(&self, suite: CipherSuite, key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError>;
 
+    /// Texts of a multiple of so many bytes cost the packet cipher least; 1: it is all the same.
+    fn aead_block(&self, _suite: CipherSuite) -> usize {
+        1
+    }
+
     /// A key of the header mask from [`CipherSuite::key_len`] bytes.
     ///
     /// # Errors

@@ -9,17 +9,17 @@ use crate::send::rtt::RttEstimator;
 use crate::time::Instant;
 use crate::wire::ack::EcnCounts;
 
-/// A packet that left and has to be acknowledged.
+/// A packet that left and has to be acknowledged, or several like it that left together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Sent {
     /// When.
     pub now: Instant,
-    /// Its number.
+    /// Its number, the last of several.
     pub number: PacketNumber,
-    /// Its bytes.
+    /// Its bytes, or those of all.
     pub bytes: u64,
-    /// Bytes in flight, this packet included.
+    /// Bytes in flight, these included.
     pub in_flight: u64,
     /// How long nothing was sent, when nothing was in flight: the sender restarts from idleness.
     pub idle: Option<Duration>,

@@ -82,7 +82,7 @@ pub trait Controller: Send + Debug {
         slow_start_phase(self.window(), self.slow_start_threshold().unwrap_or(0))
     }
 
-    /// A packet left. A packet after idleness says so ([`Sent::idle`]).
+    /// A packet left, or several like it together. After idleness the first one says so ([`Sent::idle`]).
     fn on_sent(&mut self, sent: &Sent) {
         let _ = sent;
     }

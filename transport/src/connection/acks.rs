@@ -13,7 +13,7 @@ use crate::error::PeerViolation;
 use crate::ids::{PacketNumber, StreamId};
 use crate::io::Event;
 use crate::planted::{self, Bug};
-use crate::send::in_flight::SentPacket;
+use crate::send::in_flight::{SentPacket, SentRun};
 use crate::send::loss::{DeclaredLost, LossDetector};
 use crate::time::Instant;
 use crate::trace::TraceEvent;
@@ -21,8 +21,6 @@ use crate::wire::ack::{AckFrame, EcnCounts};
 
 /// Packets at the front of the flight whose contents a probe timeout sends again.
 const PROBED_PACKETS: usize = 2;
-/// Packets that one acknowledgement usually takes out, at most: what a peer is asked to wait for.
-const USUALLY_ACKED: u64 = 128;
 
 /// A piece of a stream, perhaps of several packets, and whether it ends the stream; None: nothing yet.
 type AckedPiece = Option<(StreamId, Range<u64>, bool)>;
@@ -59,8 +57,8 @@ impl Connection {
                 self.named = Some(named);
             }
         }
-        let newest = acked.iter().map(|(number, _)| *number).max();
-        if let Some(lowest) = acked.iter().map(|(number, _)| *number).min() {
+        let newest = acked.iter().map(SentRun::last).max();
+        if let Some(lowest) = acked.iter().map(|run| run.first).min() {
             self.loss.on_arrived(lowest);
         }
         // A number in the header may have come before its frame, which is then all the news.
@@ -68,7 +66,8 @@ impl Connection {
         if newest.is_none() && !is_news {
             return Ok(());
         }
-        let before = self.sent.bytes_in_flight() + bytes_of(&acked);
+        let bytes = acked.iter().map(SentRun::bytes).sum();
+        let before = self.sent.bytes_in_flight() + bytes;
         self.loss.on_progress();
         self.probes = 0;
         self.ack_request_due = true;
@@ -84,16 +83,19 @@ impl Connection {
             self.loss.on_acknowledged(largest);
             self.check_ecn(now, (frame.ecn, is_news), &acked)
         });
-        let times = acked.iter().map(|(_, packet)| packet.sent_at);
-        let (news, bytes) = (newest.zip(times.max()), bytes_of(&acked));
+        let times = acked.iter().map(|run| run.packet.sent_at);
+        let news = newest.zip(times.max());
         self.trace_acked(now, &acked);
         // From the lowest range up, as bytes lie in streams: what is next to each other joins at once.
         let mut piece = None;
         while let Some(start) = runs.pop() {
-            for (number, packet) in acked.drain(start..) {
-                let change = self.search.on_acked(number, packet.size as usize);
-                self.on_mtu_change(now, change);
-                self.on_contents_acked(now, packet.contents, &mut piece);
+            for SentRun { first, count, packet } in acked.drain(start..) {
+                for number in first.0..first.0 + count {
+                    let size = packet.size as usize;
+                    let change = self.search.on_acked(PacketNumber(number), size);
+                    self.on_mtu_change(now, change);
+                }
+                self.on_contents_acked(now, packet.contents.of_all(count), &mut piece);
             }
         }
         self.on_piece_acked(now, piece);
@@ -110,25 +112,25 @@ impl Connection {
         &mut self,
         now: Instant,
         range: RangeInclusive<u64>,
-        acked: &mut Vec<(PacketNumber, SentPacket<Contents>)>,
+        acked: &mut Vec<SentRun<Contents>>,
     ) -> Result<(), PeerViolation> {
         if self.skipped.is_named_by(&range) {
             return Err(PeerViolation::AckOfUnsentPacket);
         }
-        let most = range.end().saturating_sub(*range.start()).saturating_add(1);
-        let likely = most.min(self.sent.outstanding() as u64).min(USUALLY_ACKED);
-        acked.reserve(usize::try_from(likely).unwrap_or(0));
         let (rate, congestion) = (&mut self.rate, &mut self.congestion);
-        self.sent.take_range(&range, |number, packet| {
-            let (sent_at, bytes) = (packet.sent_at, u64::from(packet.size));
-            rate.on_acked(now, (number.0, sent_at, bytes), &packet.contents.at_send);
-            congestion.on_packet_acked(&AckedPacket {
-                now,
-                number,
-                bytes,
-                sent_at,
-            });
-            acked.push((number, packet));
+        self.sent.take_range(&range, |run| {
+            let (sent_at, bytes) = (run.packet.sent_at, u64::from(run.packet.size));
+            let newest = run.packet.contents.at_send.behind(run.bytes() - bytes);
+            rate.on_acked(now, (run.last().0, sent_at, run.bytes()), &newest);
+            for number in run.first.0..=run.last().0 {
+                congestion.on_packet_acked(&AckedPacket {
+                    now,
+                    number: PacketNumber(number),
+                    bytes,
+                    sent_at,
+                });
+            }
+            acked.push(run);
         });
         while let Some((number, lost)) = self.loss.take_spurious(now, &range, &self.rtt) {
             self.stats.packets_spuriously_lost += 1;
@@ -147,12 +149,14 @@ impl Connection {
         &mut self,
         now: Instant,
         largest: PacketNumber,
-        acked: &[(PacketNumber, SentPacket<Contents>)],
+        acked: &[SentRun<Contents>],
         frame: Option<&AckFrame<'_>>,
     ) {
-        let newly = acked.iter().find(|(number, _)| *number == largest);
-        if let Some((_, packet)) = newly {
-            let mut sent_at = packet.sent_at;
+        let newly = acked
+            .iter()
+            .find(|run| (run.first..=run.last()).contains(&largest));
+        if let Some(run) = newly {
+            let mut sent_at = run.packet.sent_at;
             if planted::is(Bug::RttFromLastSent) {
                 let newest = self.sent.iter().last();
                 sent_at = newest.map_or(sent_at, |(_, packet)| packet.sent_at);
@@ -176,12 +180,13 @@ impl Connection {
         &mut self,
         now: Instant,
         (counts, newest): (Option<EcnCounts>, bool),
-        acked: &[(PacketNumber, SentPacket<Contents>)],
+        acked: &[SentRun<Contents>],
     ) -> Option<EcnSample> {
-        let marked = acked.iter().filter(|(_, packet)| packet.contents.ecn);
+        let marked = acked.iter().filter(|run| run.packet.contents.ecn);
         // What a header acknowledged before has no time any more: the next frame tells.
-        let sent_at = marked.clone().map(|(_, packet)| packet.sent_at).max()?;
-        let newly_marked = self.ecn.on_acked(marked.count() as u64, counts, newest);
+        let sent_at = marked.clone().map(|run| run.packet.sent_at).max()?;
+        let marked = marked.map(|run| run.count).sum();
+        let newly_marked = self.ecn.on_acked(marked, counts, newest);
         if newly_marked > 0 {
             let signal = Congestion {
                 now,
@@ -421,7 +426,7 @@ impl Connection {
             .sent
             .iter()
             .take(PROBED_PACKETS)
-            .flat_map(|(_, packet)| packet.contents.iter().cloned())
+            .flat_map(|(_, packet)| packet.contents.into_items())
             .collect();
         for item in &items {
             self.send_again(item);

@@ -30,6 +30,21 @@ impl Connection {
         true
     }
 
+    /// How many packets of `size` bytes, `most` at most, may leave now one behind the other: what
+    /// [`Self::may_send`] would say of each, with one decision.
+    pub(super) fn may_send_run(&mut self, now: Instant, size: usize, most: u64) -> u64 {
+        if !self.may_send(now, size) {
+            return 0;
+        }
+        let size = (size as u64).max(1);
+        let in_flight = self.sent.bytes_in_flight();
+        let room = match self.reducer.credit() {
+            Some(credit) => credit.div_ceil(size),
+            None => self.congestion.window().saturating_sub(in_flight) / size,
+        };
+        most.min(room).min(self.pacer.budget(now) / size)
+    }
+
     /// Whether a probe of `size` bytes for a larger packet size may leave: within the window, when a
     /// full packet of today might.
     pub(super) fn may_probe(&mut self, now: Instant, size: usize) -> bool {

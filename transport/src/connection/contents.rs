@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::ids::{ConnectionId, MessageId, PacketNumber, StreamId};
+use crate::send::in_flight::Carried;
 use crate::send::rate::AtSend;
 use crate::streams::Control;
 
@@ -60,6 +61,22 @@ impl Contents {
         }
     }
 
+    /// Its piece of a stream is the one `places` pieces behind.
+    pub(super) fn shift(&mut self, places: u64) {
+        if let Some(Item::Stream { range, .. }) = &mut self.first {
+            let distance = (range.end - range.start) * places;
+            *range = range.start + distance..range.end + distance;
+        }
+    }
+
+    /// What `count` packets of a run carried together, of which these are the contents of the first.
+    pub(super) fn of_all(mut self, count: u64) -> Self {
+        if let Some(Item::Stream { range, .. }) = &mut self.first {
+            range.end += (range.end - range.start) * (count - 1);
+        }
+        self
+    }
+
     /// The stream of which a piece of `len` bytes, not its last one, is all there is.
     pub(super) fn only_piece(&self, len: usize) -> Option<StreamId> {
         let Some(Item::Stream { id, range, fin }) = &self.first else {
@@ -75,5 +92,15 @@ impl Contents {
 
     pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
         self.first.into_iter().chain(self.more)
+    }
+}
+
+/// A run consists of pieces of one stream, each behind the one before it.
+impl Carried for Contents {
+    fn nth(&self, index: u64, size: u32) -> Self {
+        let mut this = self.clone();
+        this.shift(index);
+        this.at_send = self.at_send.behind(index * u64::from(size));
+        this
     }
 }

@@ -341,7 +341,7 @@ impl Connection {
             compressed: params.takes_lz4,
         };
         let peer_mtu = usize::try_from(params.max_udp_payload).unwrap_or(usize::MAX);
-        self.mtu = self.config.mtu.min(peer_mtu);
+        self.mtu = self.whole_blocks(self.config.mtu.min(peer_mtu));
         self.search = MtuSearch::new(self.mtu, self.config.mtu_max.min(peer_mtu));
         self.congestion.on_mtu_change(self.mtu);
         self.sent = SentPackets::new(next_number);

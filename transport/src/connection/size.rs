@@ -44,7 +44,7 @@ impl Connection {
 
     /// Takes over the size that the search has found.
     pub(super) fn set_mtu(&mut self, now: Instant) {
-        let (old, new) = (self.mtu, self.search.current());
+        let (old, new) = (self.mtu, self.whole_blocks(self.search.current()));
         if old != new {
             self.mtu = new;
             self.congestion.on_mtu_change(new);
@@ -52,6 +52,13 @@ impl Connection {
             self.set_pace(now);
             self.trace(now, &TraceEvent::MtuUpdated { old, new });
         }
+    }
+
+    /// The longest packet of `size` bytes or less whose payload is made of whole blocks of the cipher (ADR 0622).
+    pub(super) fn whole_blocks(&self, size: usize) -> usize {
+        let block = self.protection.as_ref().map_or(1, |it| it.payload_block());
+        let around = HEADER_LEN + self.trailer_len();
+        size - size.saturating_sub(around) % block.max(1)
     }
 
     /// What the old path was like says nothing about the new one.

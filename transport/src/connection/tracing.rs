@@ -9,7 +9,7 @@ use super::contents::{Contents, Item};
 use crate::ids::{PacketNumber, StreamId, reconstruct};
 use crate::io::{EcnMark, Event};
 use crate::protect::Flow;
-use crate::send::in_flight::SentPacket;
+use crate::send::in_flight::{SentPacket, SentRun};
 use crate::send::loss::{DeclaredLost, Thresholds};
 use crate::time::Instant;
 use crate::trace::{
@@ -295,25 +295,23 @@ impl Connection {
     pub(super) fn trace_acked(
         &mut self,
         now: Instant,
-        acked: &[(PacketNumber, SentPacket<Contents>)],
+        acked: &[SentRun<Contents>],
     ) {
         let Some(tracer) = &mut self.trace else {
             return;
         };
         let mut run: Option<(NumberRange, u64)> = None;
-        for (number, packet) in acked {
-            let size = u64::from(packet.size);
+        for next in acked {
+            let (first, last) = (next.first.0, next.last().0);
             run = Some(match run {
-                Some((numbers, bytes)) if numbers.last + 1 == number.0 => {
-                    let last = number.0;
-                    (NumberRange { last, ..numbers }, bytes + size)
+                Some((numbers, bytes)) if numbers.last + 1 == first => {
+                    (NumberRange { last, ..numbers }, bytes + next.bytes())
                 }
                 earlier => {
                     if let Some((numbers, bytes)) = earlier {
                         tracer.report(now, &TraceEvent::PacketsAcked { numbers, bytes });
                     }
-                    let (first, last) = (number.0, number.0);
-                    (NumberRange { first, last }, size)
+                    (NumberRange { first, last }, next.bytes())
                 }
             });
         }

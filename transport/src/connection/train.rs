@@ -2,8 +2,9 @@
 //!
 //! What a packet carries is decided for each anew (`fill`), although nothing comes in while a batch is
 //! filled. When the last packet was full of one stream and nothing else waits, so are the next ones, as
-//! long as the stream has bytes. For them only what differs is done: window and pace, number, offset,
-//! and the bytes themselves. On the wire nobody can tell.
+//! long as the stream has bytes. For them only what differs is done: number, offset, and the bytes
+//! themselves. Window and pace are asked once, and what left is remembered as one run
+//! ([`crate::send::in_flight`]). On the wire nobody can tell.
 
 use alloc::vec::Vec;
 
@@ -12,6 +13,7 @@ use super::contents::{Contents, Item};
 use crate::ids::{PacketNumber, StreamId};
 use crate::limits::UDP_PAYLOAD_MAX;
 use crate::send::buffer::SendBuffer;
+use crate::send::in_flight::RUN_MAX;
 use crate::time::Instant;
 use crate::wire::{Flags, HEADER_LEN, Header, PacketType};
 
@@ -38,14 +40,18 @@ impl Connection {
         let fit = UDP_PAYLOAD_MAX.saturating_sub(buf.len()) / segment;
         let most = most.min(fit).min(buffer.full_pieces(len, limit));
         let (mut count, start) = (0, buf.len());
-        while count < most && self.may_send_next(now, segment) {
-            self.write_piece(now, (id, len), (&mut buffer, limit), buf);
-            if segment == self.mtu {
-                self.search.on_full_packet();
+        while count < most {
+            let run = self.next_run(now, segment, most - count);
+            if run == 0 || !self.write_run(now, (id, len, run), (&mut buffer, limit), buf) {
+                break;
             }
-            count += 1;
+            count += run;
         }
         self.mask_headers(&mut buf[start..], segment);
+        if segment == self.mtu && count > 0 {
+            self.search
+                .on_full_packets(u32::try_from(count).unwrap_or(u32::MAX));
+        }
         self.streams.take_buffer_back(id, buffer, (count, len));
         count
     }
@@ -54,7 +60,7 @@ impl Connection {
     /// of what is asked before it in `write_next_packet` has anything, or it would have been in that
     /// packet.
     fn filled_alone_by(&mut self, now: Instant, len: usize) -> Option<StreamId> {
-        let id = self.sent.last()?.contents.only_piece(len)?;
+        let id = self.sent.last_run()?.contents.only_piece(len)?;
         let credit = self.send_flow.available();
         let is_alone = self.probes == 0
             && self.outgoing.peek_datagram(now).is_none()
@@ -63,43 +69,54 @@ impl Connection {
         is_alone.then_some(id)
     }
 
-    /// Whether window and pace let a packet go; numbers that are left out are.
-    fn may_send_next(&mut self, now: Instant, size: usize) -> bool {
+    /// How many packets may leave with numbers that follow each other, as window and pace let them; numbers
+    /// that are left out are.
+    fn next_run(&mut self, now: Instant, size: usize, most: usize) -> usize {
         if self.skipped.take(self.sent.next_number()) {
             self.sent.skip();
         }
-        self.sent.next_number() < PacketNumber::MAX && self.may_send(now, size)
+        let next = self.sent.next_number();
+        let most = (most.min(RUN_MAX) as u64)
+            .min(self.skipped.before_next(next))
+            .min(PacketNumber::MAX.0.saturating_sub(next.0));
+        usize::try_from(self.may_send_run(now, size, most)).unwrap_or(0)
     }
 
-    fn write_piece(
+    /// Writes `count` packets with `len` bytes each of the stream, which has so many; false, and nothing
+    /// written, when it has not.
+    fn write_run(
         &mut self,
         now: Instant,
-        (id, len): (StreamId, usize),
+        (id, len, count): (StreamId, usize, usize),
         (buffer, limit): (&mut SendBuffer, u64),
         buf: &mut Vec<u8>,
-    ) {
-        let Some(piece) = buffer.poll(len, limit) else {
-            return;
+    ) -> bool {
+        let Some(piece) = buffer.poll(len * count, limit) else {
+            return false;
         };
-        let start = buf.len();
-        buf.resize(start + HEADER_LEN, 0);
-        buffer.copy(&piece.range, buf);
-        self.send_flow.on_sent(len as u64);
+        self.send_flow.on_sent((len * count) as u64);
         let mut header = Header::new(PacketType::Data, self.remote_ids.current());
         header.flags = Flags::RELIABLE.with(Flags::ORDERED);
         header.fragment_id = PacketNumber(id.0).truncated();
-        header.set_stream_offset(piece.range.start);
         let mut contents = Contents::default();
         contents.push(Item::Stream {
             id,
-            range: piece.range,
-            fin: piece.fin,
+            range: piece.range.start..piece.range.start + len as u64,
+            fin: false,
         });
-        let Some(sealed) = self.seal_behind_header(&mut header, false, start, buf) else {
-            return;
-        };
-        self.note_sent(now, (sealed.0, &header), (sealed.1, &[]), &contents);
+        let mut carried = contents.clone();
+        let (first, mut size) = (self.sent.next_number(), 0);
+        for (number, offset) in (first.0..).zip(piece.range.step_by(len)) {
+            let (number, start) = (PacketNumber(number), buf.len());
+            buf.resize(start + HEADER_LEN, 0);
+            buffer.copy(&(offset..offset + len as u64), buf);
+            header.set_stream_offset(offset);
+            size = self.seal_behind_header((number, &mut header), false, start, buf);
+            self.note_sent(now, (number, &header), (size, &[]), &carried);
+            carried.shift(1);
+        }
         self.tail_ends = false;
-        self.on_eliciting_sent(now, sealed, contents);
+        self.on_eliciting_sent(now, (first, count as u64), size, contents);
+        true
     }
 }

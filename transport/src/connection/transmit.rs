@@ -92,7 +92,7 @@ impl Connection {
                 break;
             }
             if length == self.mtu {
-                self.search.on_full_packet();
+                self.search.on_full_packets(1);
             }
             left -= self.write_alike(now, segment, left, buf);
         }
@@ -444,43 +444,38 @@ impl Connection {
             let length = u16::try_from(draft.frames.len()).unwrap_or(u16::MAX);
             buf.extend_from_slice(&length.to_be_bytes());
         }
-        let header = &mut draft.header;
-        let Some((number, size)) = self.seal_behind_header(header, is_extended, start, buf) else {
-            return;
-        };
+        let mut number = self.sent.next_number();
+        if planted::is(Bug::RetransmissionSameNumber) && self.loss.probe_count() > 0 {
+            number = self.sent.iter().next().map_or(number, |(first, _)| first);
+        }
+        let size = self.seal_behind_header((number, &mut draft.header), is_extended, start, buf);
         self.mask_headers(&mut buf[start..], size);
-        self.note_sent(
-            now,
-            (number, &draft.header),
-            (size, &draft.frames),
-            &draft.contents,
-        );
+        let sent = (size, &draft.frames[..]);
+        self.note_sent(now, (number, &draft.header), sent, &draft.contents);
         if planted::is(Bug::IdleRestartedBySending) {
             self.timers.on_received(now);
         }
         if draft.ack_eliciting {
             let contents = core::mem::take(&mut draft.contents);
             self.tail_ends = draft.ends;
-            self.on_eliciting_sent(now, (number, size), contents);
+            self.on_eliciting_sent(now, (number, 1), size, contents);
         } else if !planted::is(Bug::AckOnlyTakesNoNumber) {
             self.sent.skip();
         }
     }
 
-    /// Gives the packet that begins at `start` its header and its trailer: number and size. The header is to be
-    /// masked, alone or with others of a batch.
+    /// Gives the packet `number` that begins at `start` its header and its trailer; its size. The header is to
+    /// be masked, alone or with others of a batch.
     pub(super) fn seal_behind_header(
         &mut self,
-        header: &mut Header,
+        (number, header): (PacketNumber, &mut Header),
         is_extended: bool,
         start: usize,
         buf: &mut Vec<u8>,
-    ) -> Option<(PacketNumber, usize)> {
-        let mut number = self.sent.next_number();
-        if planted::is(Bug::RetransmissionSameNumber) && self.loss.probe_count() > 0 {
-            number = self.sent.iter().next().map_or(number, |(first, _)| first);
-        }
-        let protection = self.protection.as_mut()?;
+    ) -> usize {
+        let Some(protection) = &mut self.protection else {
+            return 0;
+        };
         buf.resize(buf.len() + protection.trailer_len(), 0);
         let largest = self.received.largest();
         header.flags = header
@@ -498,7 +493,7 @@ impl Connection {
             header.emit(bytes, protection.checksum_salt(Flow::Outgoing));
         }
         protection.seal_unmasked(number, packet);
-        Some((number, packet.len()))
+        packet.len()
     }
 
     /// Masks the headers of sealed packets, of `size` bytes each.
@@ -521,30 +516,34 @@ impl Connection {
         self.trace_sent(now, packet, (size, frames), contents);
     }
 
-    /// A packet leaves that has to be acknowledged.
+    /// Packets leave that have to be acknowledged: `count`, of `size` bytes each, from number `first` on. They
+    /// are a run with these `contents` of its first.
     pub(super) fn on_eliciting_sent(
         &mut self,
         now: Instant,
-        (number, size): (PacketNumber, usize),
+        (first, count): (PacketNumber, u64),
+        size: usize,
         mut contents: Contents,
     ) {
         contents.ecn = self.ecn.is_usable();
         let was_idle = !self.sent.is_any_in_flight();
         let idle = was_idle.then(|| self.loss.time_since_sent(now));
         let size = u32::try_from(size).unwrap_or(u32::MAX);
-        let (bytes, before) = (u64::from(size), self.sent.bytes_in_flight());
-        contents.at_send = self.rate.on_sent(now, bytes, before + bytes);
+        let (each, before) = (u64::from(size), self.sent.bytes_in_flight());
+        let bytes = each * count;
+        contents.at_send = self.rate.on_sent(now, each, before + each);
         let app_limited = contents.at_send.is_app_limited();
-        self.sent.push(SentPacket {
+        let packet = SentPacket {
             sent_at: now,
             size,
             contents,
-        });
+        };
+        self.sent.push_run(packet, count);
         self.loss.on_sent(now);
         self.timers.on_eliciting_sent(now);
         self.congestion.on_sent(&Sent {
             now,
-            number,
+            number: PacketNumber(first.0 + count - 1),
             bytes,
             in_flight: before + bytes,
             idle,

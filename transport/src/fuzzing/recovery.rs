@@ -11,7 +11,7 @@ use super::operations;
 use crate::flow::{ReceiveFlow, SendFlow};
 use crate::ids::PacketNumber;
 use crate::limits::REPLAY_WINDOW_PACKETS;
-use crate::send::in_flight::{SentPacket, SentPackets};
+use crate::send::in_flight::{Carried, RUN_MAX, SentPacket, SentPackets};
 use crate::send::loss::{DeclaredLost, LossDetector};
 use crate::send::pacer::Pacer;
 use crate::send::rtt::RttEstimator;
@@ -71,6 +71,10 @@ pub fn loss_recovery(data: &[u8]) {
     }
 }
 
+impl Carried for () {
+    fn nth(&self, _index: u64, _size: u32) -> Self {}
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Packet {
     sent_at: Instant,
@@ -110,14 +114,22 @@ impl Flight {
     fn send(&mut self, size: u32) {
         assert_eq!(self.ring.next_number(), PacketNumber(self.next));
         let sent_at = self.now;
-        self.ring.push(SentPacket {
+        let packet = SentPacket {
             sent_at,
             size,
             contents: (),
-        });
+        };
+        // Every fourth is a run.
+        let count = match size % 4 {
+            0 => 1 + u64::from(size / 4) % RUN_MAX as u64,
+            _ => 1,
+        };
+        self.ring.push_run(packet, count);
         self.loss.on_sent(self.now);
-        self.outstanding.insert(self.next, Packet { sent_at, size });
-        self.next += 1;
+        for _ in 0..count {
+            self.outstanding.insert(self.next, Packet { sent_at, size });
+            self.next += 1;
+        }
     }
 
     fn acknowledge(&mut self, behind: u64, count: u64) {
@@ -127,8 +139,10 @@ impl Flight {
         let largest = (self.next - 1).saturating_sub(behind).max(self.first);
         let range = largest.saturating_sub(count)..=largest;
         let mut taken = Vec::new();
-        self.ring
-            .take_range(&range, |number, packet| taken.push((number.0, packet.size)));
+        self.ring.take_range(&range, |run| {
+            let numbers = run.first.0..=run.last().0;
+            taken.extend(numbers.map(|number| (number, run.packet.size)));
+        });
         let expected: Vec<_> = self
             .outstanding
             .range(range.clone())

@@ -156,8 +156,8 @@ impl MtuSearch {
     }
 
     /// A datagram of the current size left.
-    pub const fn on_full_packet(&mut self) {
-        self.packets = self.packets.saturating_add(1);
+    pub const fn on_full_packets(&mut self, count: u32) {
+        self.packets = self.packets.saturating_add(count);
     }
 
     /// The size to probe now, if a probe is due.

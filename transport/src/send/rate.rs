@@ -97,6 +97,15 @@ impl AtSend {
     pub const fn is_app_limited(&self) -> bool {
         self.app_limited
     }
+
+    /// The same for a packet that left at the same moment, behind packets of `bytes`.
+    #[must_use]
+    pub(crate) const fn behind(self, bytes: u64) -> Self {
+        Self {
+            in_flight: self.in_flight + bytes,
+            ..self
+        }
+    }
 }
 
 impl RateSampler {

@@ -59,6 +59,13 @@ impl SkippedNumbers {
         true
     }
 
+    /// How many numbers may be used from `number` on before the next one to leave out.
+    #[must_use]
+    pub(crate) fn before_next(&self, number: PacketNumber) -> u64 {
+        self.next
+            .map_or(u64::MAX, |next| next.saturating_sub(number.0))
+    }
+
     /// Whether an acknowledgement of `range` names a number that was left out.
     #[must_use]
     pub(crate) fn is_named_by(&self, range: &RangeInclusive<u64>) -> bool {
@@ -77,6 +84,7 @@ mod tests {
         assert!(skipped.is_unarmed() && !skipped.take(PacketNumber(5)));
         skipped.arm(PacketNumber(10), 3);
         assert!(!skipped.take(PacketNumber(76)));
+        assert_eq!(skipped.before_next(PacketNumber(70)), 7);
         assert!(skipped.take(PacketNumber(77)) && !skipped.take(PacketNumber(77)));
         assert!(skipped.is_named_by(&(70..=80)) && skipped.is_named_by(&(77..=77)));
         assert!(!skipped.is_named_by(&(78..=1_000)) && !skipped.is_named_by(&(0..=76)));

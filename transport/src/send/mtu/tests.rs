@@ -28,7 +28,7 @@ impl Run {
     fn send(&mut self, size: usize, arrives: bool) -> Option<Change> {
         let number = self.number();
         if size == self.search.current() {
-            self.search.on_full_packet();
+            self.search.on_full_packets(1);
         }
         if arrives {
             self.search.on_acked(number, size)
@@ -107,7 +107,7 @@ fn the_search_begins_again_after_ten_minutes() {
     run.send(1_344, true);
     assert_eq!(run.search.poll_probe(run.now), None);
     run.now = run.now + RAISE_TIME;
-    run.search.on_full_packet();
+    run.search.on_full_packets(1);
     for _ in 0..PACKETS_BETWEEN_PROBES {
         run.send(1_344, true);
     }
@@ -210,7 +210,7 @@ proptest! {
             match kind {
                 0 => { run.send(base, arrives); }
                 1 => { run.send(run.search.current(), arrives); }
-                2 => for _ in 0..PACKETS_BETWEEN_PROBES { run.search.on_full_packet(); },
+                2 => for _ in 0..PACKETS_BETWEEN_PROBES { run.search.on_full_packets(1); },
                 3 => run.now = run.now + RAISE_TIME,
                 _ => if let Some(size) = run.search.poll_probe(run.now) {
                     prop_assert!(size > run.search.current() && size <= ceiling);
