@@ -90,11 +90,9 @@ impl Connection {
         let mut piece = None;
         while let Some(start) = runs.pop() {
             for SentRun { first, count, packet } in acked.drain(start..) {
-                for number in first.0..first.0 + count {
-                    let size = packet.size as usize;
-                    let change = self.search.on_acked(PacketNumber(number), size);
-                    self.on_mtu_change(now, change);
-                }
+                let size = packet.size as usize;
+                let change = self.search.on_run_acked(first, count, size);
+                self.on_mtu_change(now, change);
                 self.on_contents_acked(now, packet.contents.of_all(count), &mut piece);
             }
         }

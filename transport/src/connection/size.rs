@@ -57,8 +57,7 @@ impl Connection {
     /// The longest packet of `size` bytes or less whose payload is made of whole blocks of the cipher (ADR 0622).
     pub(super) fn whole_blocks(&self, size: usize) -> usize {
         let block = self.protection.as_ref().map_or(1, |it| it.payload_block());
-        let around = HEADER_LEN + self.trailer_len();
-        size - size.saturating_sub(around) % block.max(1)
+        rounded(size, HEADER_LEN + self.trailer_len(), block)
     }
 
     /// What the old path was like says nothing about the new one.
@@ -66,5 +65,26 @@ impl Connection {
         self.search.restart();
         self.set_mtu(now);
         self.ecn.restart();
+    }
+}
+
+/// The longest packet of `size` bytes or less of which all but the `around` bytes is a multiple of `block`.
+fn rounded(size: usize, around: usize, block: usize) -> usize {
+    size - size.saturating_sub(around) % block.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn only_what_is_no_whole_block_is_left_out() {
+        let sealed = |size| rounded(size, 48, 16);
+        for whole in [1_200, 1_232, 1_440, 1_472, 65_504] {
+            assert_eq!([sealed(whole), sealed(whole + 15)], [whole; 2]);
+            assert_eq!(sealed(whole + 16), whole + 16);
+        }
+        assert_eq!(rounded(1_452, 48, 1), 1_452);
+        assert_eq!((rounded(1_452, 36, 0), sealed(40)), (1_452, 40));
     }
 }

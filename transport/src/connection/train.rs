@@ -98,6 +98,7 @@ impl Connection {
         let mut header = Header::new(PacketType::Data, self.remote_ids.current());
         header.flags = Flags::RELIABLE.with(Flags::ORDERED);
         header.fragment_id = PacketNumber(id.0).truncated();
+        self.describe(&mut header, len);
         let mut contents = Contents::default();
         contents.push(Item::Stream {
             id,
@@ -108,10 +109,10 @@ impl Connection {
         let (first, mut size) = (self.sent.next_number(), 0);
         for (number, offset) in (first.0..).zip(piece.range.step_by(len)) {
             let (number, start) = (PacketNumber(number), buf.len());
-            buf.resize(start + HEADER_LEN, 0);
+            buf.extend_from_slice(&[0; HEADER_LEN]);
             buffer.copy(&(offset..offset + len as u64), buf);
             header.set_stream_offset(offset);
-            size = self.seal_behind_header((number, &mut header), false, start, buf);
+            size = self.seal_behind_header((number, &mut header), start, buf);
             self.note_sent(now, (number, &header), (size, &[]), &carried);
             carried.shift(1);
         }

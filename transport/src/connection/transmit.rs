@@ -448,7 +448,10 @@ impl Connection {
         if planted::is(Bug::RetransmissionSameNumber) && self.loss.probe_count() > 0 {
             number = self.sent.iter().next().map_or(number, |(first, _)| first);
         }
-        let size = self.seal_behind_header((number, &mut draft.header), is_extended, start, buf);
+        draft.header.flags = draft.header.flags.with_if(is_extended, Flags::EXTENSION);
+        let payload = buf.len() - start - HEADER_LEN;
+        self.describe(&mut draft.header, payload);
+        let size = self.seal_behind_header((number, &mut draft.header), start, buf);
         self.mask_headers(&mut buf[start..], size);
         let sent = (size, &draft.frames[..]);
         self.note_sent(now, (number, &draft.header), sent, &draft.contents);
@@ -464,12 +467,24 @@ impl Connection {
         }
     }
 
-    /// Gives the packet `number` that begins at `start` its header and its trailer; its size. The header is to
-    /// be masked, alone or with others of a batch.
+    /// Fills in what the header of a packet says of the connection, and of its payload of `length` bytes, the
+    /// trailer not included.
+    pub(super) fn describe(&self, header: &mut Header, length: usize) {
+        let largest = self.received.largest();
+        header.flags = header
+            .flags
+            .with_if(largest.is_some(), Flags::ACK)
+            .with_if(self.is_sealed(), Flags::SEALED);
+        header.acknowledgment = largest.map_or(0, PacketNumber::truncated);
+        header.window = self.receive_flow.header_window();
+        header.payload_len = u32::try_from(length + self.trailer_len()).unwrap_or(u32::MAX);
+    }
+
+    /// Gives the packet `number` that begins at `start` its header, which is described, and its trailer; its
+    /// size. The header is to be masked, alone or with others of a batch.
     pub(super) fn seal_behind_header(
         &mut self,
         (number, header): (PacketNumber, &mut Header),
-        is_extended: bool,
         start: usize,
         buf: &mut Vec<u8>,
     ) -> usize {
@@ -477,17 +492,11 @@ impl Connection {
             return 0;
         };
         buf.resize(buf.len() + protection.trailer_len(), 0);
-        let largest = self.received.largest();
         header.flags = header
             .flags
-            .with_if(largest.is_some(), Flags::ACK)
-            .with_if(protection.is_sealed(), Flags::SEALED)
-            .with_if(is_extended, Flags::EXTENSION)
+            .without(Flags::KEY_PHASE)
             .with_if(protection.key_phase(), Flags::KEY_PHASE);
         header.sequence = number.truncated();
-        header.acknowledgment = largest.map_or(0, PacketNumber::truncated);
-        header.window = self.receive_flow.header_window();
-        header.payload_len = u32::try_from(buf.len() - start - HEADER_LEN).unwrap_or(u32::MAX);
         let packet = &mut buf[start..];
         if let Some(bytes) = packet.first_chunk_mut::<HEADER_LEN>() {
             header.emit(bytes, protection.checksum_salt(Flow::Outgoing));

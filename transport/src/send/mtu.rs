@@ -216,6 +216,26 @@ impl MtuSearch {
         self.judge()
     }
 
+    /// Packets of a run arrived, none of them a probe: `count` of `size` bytes each, from number `first` on. The
+    /// same as [`Self::on_acked`] for each.
+    pub fn on_run_acked(
+        &mut self,
+        first: PacketNumber,
+        count: u64,
+        size: usize,
+    ) -> Option<Change> {
+        let mut change = self.on_acked(first, size);
+        let last = first.0 + count.saturating_sub(1);
+        for number in first.0 + 1..=last {
+            if self.suspicion.is_none() && self.loss < LOSS_MEMORY {
+                // The last one speaks for the others.
+                return self.on_acked(PacketNumber(last), size).or(change);
+            }
+            change = self.on_acked(PacketNumber(number), size).or(change);
+        }
+        change
+    }
+
     /// A packet of `size` bytes was declared lost. Returns whether it was a probe, and what follows.
     pub fn on_lost(&mut self, number: PacketNumber, size: usize) -> (bool, Option<Change>) {
         if let Some(probe) = self.probe

@@ -160,6 +160,12 @@ impl Flags {
         if condition { self.with(other) } else { self }
     }
 
+    /// Without `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Flags that a packet of type `kind` may carry (`docs/wire.md` W-HDR-5).
     const fn allowed_on(kind: PacketType) -> Self {
         let common = Self::ACK

@@ -199,6 +199,37 @@ fn random_loss_of_a_fifth_never_shrinks_the_packets() {
 
 proptest! {
     #[test]
+    fn a_run_counts_as_its_packets_one_by_one(
+        steps in proptest::collection::vec((any::<bool>(), any::<bool>(), 1_u64..=64), 1..60),
+    ) {
+        let mut together = MtuSearch::new(1_200, 1_472);
+        together.on_probe_sent(PacketNumber(0), 1_472);
+        together.on_acked(PacketNumber(0), 1_472);
+        let mut one_by_one = together.clone();
+        let mut next = PacketNumber(1);
+        for (is_large, arrives, count) in steps {
+            let size = if is_large { together.current() } else { 1_000 };
+            let numbers = (next.0..next.0 + count).map(PacketNumber);
+            if arrives {
+                let changes = numbers.filter_map(|number| one_by_one.on_acked(number, size));
+                let change = changes.last();
+                prop_assert_eq!(together.on_run_acked(next, count, size), change);
+            } else {
+                for number in numbers {
+                    prop_assert_eq!(
+                        together.on_lost(number, size),
+                        one_by_one.on_lost(number, size)
+                    );
+                }
+            }
+            prop_assert_eq!(alloc::format!("{:?}", together), alloc::format!("{:?}", one_by_one));
+            next = PacketNumber(next.0 + count);
+        }
+    }
+}
+
+proptest! {
+    #[test]
     fn whatever_happens_the_size_stays_between_base_and_ceiling(
         base in 1_200_usize..9_000,
         more in 0_usize..60_000,
