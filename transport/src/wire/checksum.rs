@@ -10,15 +10,13 @@
 //! headers of a batch or a train differ in two of their eight words: [`Checksums`] asks for those only.
 
 use super::HEADER_LEN;
+use super::header::{CHECKSUM_BITS, words};
 
 /// The polynomial of IEEE 802.3, reflected.
 const POLYNOMIAL: u32 = 0xedb8_8320;
 
 /// What a byte at this place adds to the low half of the CRC.
 static PARTS: [[u16; 256]; HEADER_LEN] = parts();
-
-/// The bits of the header's second word that are the checksum itself.
-const FIELD: u64 = 0xffff;
 
 /// The checksums of headers one after the other, each from the one before. Whatever the headers are, the
 /// results are those of all their bytes; the more alike they are, the cheaper.
@@ -32,7 +30,7 @@ impl Checksums {
     /// Begins behind `header`, whose checksum is right.
     #[must_use]
     pub fn after(header: &[u8; HEADER_LEN]) -> Self {
-        let last = words(header);
+        let last = clear_words(header);
         let [high, low] = [header[14], header[15]];
         Self {
             last,
@@ -43,7 +41,7 @@ impl Checksums {
     /// The checksum that the clear `header` should have, whatever stands in its place.
     #[must_use]
     pub fn next(&mut self, header: &[u8; HEADER_LEN]) -> u16 {
-        let now = words(header);
+        let now = clear_words(header);
         let (parts, _) = PARTS.as_chunks::<8>();
         for ((last, now), parts) in self.last.iter().zip(now).zip(parts) {
             let differing = last ^ now;
@@ -57,28 +55,25 @@ impl Checksums {
 }
 
 /// The words of a header, without its checksum.
-fn words(header: &[u8; HEADER_LEN]) -> [u64; 4] {
-    let mut words = [0; 4];
-    let (bytes, _) = header.as_chunks();
-    for (word, bytes) in words.iter_mut().zip(bytes) {
-        *word = u64::from_be_bytes(*bytes);
-    }
-    words[1] &= !FIELD;
+fn clear_words(header: &[u8; HEADER_LEN]) -> [u64; 4] {
+    let mut words = words(header);
+    words[1] = words[1] >> CHECKSUM_BITS << CHECKSUM_BITS;
     words
 }
 
-/// What a word adds, half by half: of numbers and offsets that count up only the lower or the upper one
-/// changes.
+/// What the bits of a word add, half by half from the lowest byte up: where numbers and offsets count up, most
+/// often only one or two bytes differ, and those are the last of their half.
 fn added(word: u64, parts: &[[u16; 256]; 8]) -> u16 {
-    let (halves, _) = parts.as_chunks::<4>();
-    let bytes = word.to_be_bytes();
-    let (words, _) = bytes.as_chunks::<4>();
+    let (upper, lower) = parts.split_at(4);
     let mut sum = 0;
-    for (word, parts) in words.iter().zip(halves) {
-        if *word != [0; 4] {
-            for (byte, part) in word.iter().zip(parts) {
-                sum ^= part[usize::from(*byte)];
+    for (half, parts) in [(word >> 32, upper), (word & 0xffff_ffff, lower)] {
+        let mut rest = half;
+        for part in parts.iter().rev() {
+            if rest == 0 {
+                break;
             }
+            sum ^= part[usize::from(rest.to_le_bytes()[0])];
+            rest >>= 8;
         }
     }
     sum

@@ -36,6 +36,8 @@ pub const MASKED: Range<usize> = 2..28;
 pub const SAMPLE: Range<usize> = 32..48;
 
 const CHECKSUM: Range<usize> = 14..16;
+/// The low bits of the second of a header's [`words`] are the checksum.
+pub(crate) const CHECKSUM_BITS: u32 = 16;
 
 const _: () = {
     assert!(MAGIC >= 0x05 && MAGIC <= 0x0f);
@@ -462,6 +464,22 @@ pub(crate) fn same_route(one: &[u8], other: &[u8]) -> bool {
         (Some(one), Some(other)) => one[..2] == other[..2] && one[28..] == other[28..],
         _ => false,
     }
+}
+
+/// A header in words of eight bytes: type, flags and number; acknowledgement, window and checksum; length and
+/// stream or message; offset or position, and connection ID.
+pub(crate) fn words(header: &[u8; HEADER_LEN]) -> [u64; 4] {
+    let mut words = [0; 4];
+    let (bytes, _) = header.as_chunks();
+    for (word, bytes) in words.iter_mut().zip(bytes) {
+        *word = u64::from_be_bytes(*bytes);
+    }
+    words
+}
+
+/// Whether a header has the checksum that it should have behind others, whose checksums `sums` knows.
+pub(crate) fn is_sound(header: &[u8; HEADER_LEN], sums: &mut Checksums) -> bool {
+    sums.next(header).to_be_bytes() == [header[14], header[15]]
 }
 
 /// Writes the checksum that `bytes` should have.
