@@ -106,6 +106,14 @@ impl SendFlow {
         Ok(())
     }
 
+    /// Whether [`Self::on_window`] would change nothing.
+    #[must_use]
+    pub(crate) fn knows(&self, window: u16) -> bool {
+        let mut told = *self;
+        told.on_window(window);
+        told.limit == self.limit
+    }
+
     /// A header came: restores the limit whose low bits it carries. Older headers carry lower
     /// limits and change nothing.
     pub(crate) fn on_window(&mut self, window: u16) {
@@ -250,6 +258,17 @@ impl ReceiveFlow {
         }
         self.received = received;
         Ok(())
+    }
+
+    /// New bytes that may still arrive.
+    #[must_use]
+    pub(crate) fn room(&self) -> u64 {
+        self.limit().saturating_sub(self.received)
+    }
+
+    /// New bytes arrived, no more than there was [`Self::room`] for.
+    pub(crate) const fn on_received_in_room(&mut self, bytes: u64) {
+        self.received += bytes;
     }
 
     /// The application took bytes, or they were discarded.

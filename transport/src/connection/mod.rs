@@ -5,6 +5,7 @@
 //! | [`state`] | the life cycle as a table |
 //! | `opening` | the initiator's handshake |
 //! | `receive` | what a packet that came does |
+//! | `follow` | packets that came and are like the one before them |
 //! | `acks` | what an acknowledgement, or its absence, does |
 //! | `transmit` | which packet leaves next, and how it is built |
 //! | `draft` | a packet under construction |
@@ -32,6 +33,7 @@ mod connection_ids;
 mod contents;
 mod draft;
 mod fill;
+mod follow;
 mod off_path;
 pub(crate) mod opening;
 mod path;

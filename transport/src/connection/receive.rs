@@ -173,19 +173,29 @@ impl Connection {
                 self.stats.bytes_received += length as u64;
                 self.on_opened(now, (from, ecn), (number, header), payload, random);
             }
-            Err(OpenError::Mismatch) => {
+            Err(error) => self.on_unopened(now, from, error, length),
+        }
+        length
+    }
+
+    /// A packet of `length` bytes did not open.
+    pub(super) fn on_unopened(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        error: OpenError,
+        length: usize,
+    ) {
+        self.trace_dropped(now, from, DropReason::Undecryptable, length);
+        match error {
+            OpenError::Mismatch => {
                 self.stats.packets_rejected += 1;
-                self.trace_dropped(now, from, DropReason::Undecryptable, length);
                 if planted::is(Bug::IdleRestartedByGarbage) {
                     self.timers.on_received(now);
                 }
             }
-            Err(OpenError::IntegrityLimit) => {
-                self.trace_dropped(now, from, DropReason::Undecryptable, length);
-                self.on_violation(now, PeerViolation::IntegrityLimit);
-            }
+            OpenError::IntegrityLimit => self.on_violation(now, PeerViolation::IntegrityLimit),
         }
-        length
     }
 
     /// What the session's keys do not fit may be the confirm message again, because our answer to

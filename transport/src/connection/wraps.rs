@@ -105,13 +105,16 @@ impl Pair {
         }
     }
 
-    /// A millisecond: what is on the wire arrives.
+    /// A millisecond: what is on the wire arrives, in trains.
     fn step(&mut self) {
         self.now = self.now + Duration::from_millis(1);
-        for _ in 0..self.wire.len() {
-            if let Some((to, mut bytes)) = self.wire.pop_front() {
-                self.ends[to].handle_datagram(self.now, address(1 - to), None, &mut bytes);
+        while let Some((to, mut train)) = self.wire.pop_front() {
+            let size = train.len();
+            let goes_on = |next: &mut (usize, Vec<u8>)| next.0 == to && next.1.len() == size;
+            while let Some((_, next)) = self.wire.pop_front_if(goes_on) {
+                train.extend(next);
             }
+            self.ends[to].handle_datagrams(self.now, address(1 - to), None, &mut train, size);
         }
         for end in 0..2 {
             self.ends[end].handle_timeout(self.now);

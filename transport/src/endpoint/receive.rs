@@ -61,10 +61,7 @@ impl Endpoint {
             let handle = route(run).ok().and_then(|id| self.routes.get(&id).copied());
             match handle.and_then(|handle| self.connections.get(&handle).map(|it| (handle, it))) {
                 Some((handle, slot)) if slot.connection.unmask_headers(run, size) => {
-                    for datagram in run.chunks_mut(size) {
-                        let taken = self.handle_unmasked(origin, handle, datagram);
-                        self.handle_rest(origin, taken, datagram);
-                    }
+                    self.handle_train(origin, handle, run, size);
                 }
                 _ => {
                     for datagram in run.chunks_mut(size) {
@@ -73,6 +70,49 @@ impl Endpoint {
                 }
             }
         }
+    }
+
+    /// Gives a connection datagrams of `size` bytes each whose first headers are clear.
+    fn handle_train(
+        &mut self,
+        origin: Origin,
+        handle: ConnectionHandle,
+        datagrams: &mut [u8],
+        size: usize,
+    ) {
+        let mut rest = datagrams;
+        while !rest.is_empty() {
+            let taken = self.handle_run(origin, handle, rest, size);
+            let (done, behind) = rest.split_at_mut(rest.len().min(taken.max(1) * size));
+            if taken == 0 {
+                let taken = self.handle_unmasked(origin, handle, done);
+                self.handle_rest(origin, taken, done);
+            }
+            rest = behind;
+        }
+    }
+
+    /// Gives a connection the datagrams at the start of a train that are a run; how many that were. One alone
+    /// is not tried.
+    fn handle_run(
+        &mut self,
+        origin: Origin,
+        handle: ConnectionHandle,
+        datagrams: &mut [u8],
+        size: usize,
+    ) -> usize {
+        let Origin { now, from, ecn } = origin;
+        let slot = self.connections.get_mut(&handle);
+        let Some(slot) = slot.filter(|_| datagrams.len() / 2 >= size) else {
+            return 0;
+        };
+        let count = slot
+            .connection
+            .handle_run(now, (from, ecn), datagrams, size);
+        if count > 0 {
+            slot.touch(handle, &mut self.ready, &mut self.eventful);
+        }
+        count
     }
 
     /// What is in a datagram behind its first packet, of `taken` bytes.

@@ -123,12 +123,30 @@ impl Assembler {
         Ok(added)
     }
 
+    /// One past the highest byte that is held or was read.
+    #[must_use]
+    pub(crate) fn end(&self) -> u64 {
+        self.contiguous.max(self.ahead.end())
+    }
+
+    /// Stores `data` at [`Self::end`]: no range more, so there is room for it.
+    pub(crate) fn append(&mut self, spare: &mut SparePages, data: &[u8]) {
+        let start = self.end();
+        let end = start + data.len() as u64;
+        self.place(spare, start, data);
+        if self.ahead.is_empty() {
+            self.contiguous = end;
+        } else {
+            self.ahead.insert(start..end);
+        }
+    }
+
     /// Whether `data` at `offset` differs from bytes that came before and are still held. Of what was
     /// read nothing is known any more.
     #[must_use]
     pub(crate) fn contradicts(&self, offset: u64, data: &[u8]) -> bool {
         let end = offset.saturating_add(data.len() as u64);
-        if offset >= self.contiguous.max(self.ahead.end()) {
+        if offset >= self.end() {
             return false;
         }
         let readable = self.read.max(offset)..self.contiguous.min(end);
@@ -400,6 +418,33 @@ mod tests {
                 }
                 read += count;
                 prop_assert_eq!(assembler.read_offset(), read);
+            }
+        }
+    }
+
+    proptest! {
+        /// Behind what was read, behind what can be read, and behind gaps.
+        #[test]
+        fn appending_is_inserting_at_the_end(
+            steps in proptest::collection::vec((0u64..9_000, 1usize..5_000, 0usize..9_000), 1..30),
+        ) {
+            let (mut appended, mut inserted) = (Assembler::default(), Assembler::default());
+            let mut spare = SparePages::default();
+            for (gap, length, read_max) in steps {
+                if gap < 3_000 {
+                    let data: Vec<u8> = (gap..gap + 10).map(byte).collect();
+                    let offset = inserted.end() + gap;
+                    prop_assert_eq!(appended.insert(offset, &data), inserted.insert(offset, &data));
+                }
+                let offset = inserted.end();
+                let data: Vec<u8> = (offset..offset + length as u64).map(byte).collect();
+                prop_assert_eq!(inserted.insert(offset, &data), Ok(length as u64));
+                appended.append(&mut spare, &data);
+                prop_assert_eq!(alloc::format!("{appended:?}"), alloc::format!("{inserted:?}"));
+                let mut out = [alloc::vec![0; read_max], alloc::vec![0; read_max]];
+                let count = appended.read(&mut out[0]);
+                prop_assert_eq!(inserted.read(&mut out[1]), count);
+                prop_assert_eq!(&out[0], &out[1]);
             }
         }
     }

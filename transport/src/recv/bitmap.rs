@@ -59,6 +59,18 @@ impl Bitmap {
         self.words()[index] |= 1 << bit;
     }
 
+    /// Sets the bits of `count` numbers from `first` on.
+    pub(super) fn set_run(&mut self, first: u64, count: u64) {
+        let words = self.words();
+        let (mut number, end) = (first, first + count);
+        while number < end {
+            let (index, bit) = Self::place(number);
+            let here = (64 - bit).min(end - number);
+            words[index] |= u64::MAX >> (64 - here) << bit;
+            number += here;
+        }
+    }
+
     /// Clears the bit of `number`.
     pub(super) fn clear(&mut self, number: u64) {
         let (index, bit) = Self::place(number);

@@ -131,10 +131,30 @@ impl ReceivedPackets {
     /// Marks an opened packet as received and decides when to acknowledge it.
     pub(crate) fn mark(&mut self, now: Instant, number: PacketNumber, arrival: Arrival) {
         let is_late = self.note(now, number.0);
+        self.count(now, 1, is_late, arrival);
+    }
+
+    /// The same for `count` packets one after the other, the first of which is [`Self::expected`].
+    pub(crate) fn mark_run(
+        &mut self,
+        now: Instant,
+        first: PacketNumber,
+        count: u64,
+        arrival: Arrival,
+    ) {
+        // Nothing is missing between them, and what counts up only asks for more at the last one.
+        self.largest = Some(first.0 + count - 1);
+        self.largest_at = now;
+        self.bits.set_run(first.0, count);
+        self.count(now, count, false, arrival);
+    }
+
+    /// Decides when to acknowledge `count` packets that were noted.
+    fn count(&mut self, now: Instant, count: u64, is_late: bool, arrival: Arrival) {
         match arrival.ecn {
-            Some(EcnMark::Ect0) => self.ecn.ect0 += 1,
-            Some(EcnMark::Ect1) => self.ecn.ect1 += 1,
-            Some(EcnMark::Ce) => self.ecn.ce += 1,
+            Some(EcnMark::Ect0) => self.ecn.ect0 += count,
+            Some(EcnMark::Ect1) => self.ecn.ect1 += count,
+            Some(EcnMark::Ce) => self.ecn.ce += count,
             None => {}
         }
         let was_congested = self.congested;
@@ -142,7 +162,7 @@ impl ReceivedPackets {
         if !arrival.ack_eliciting {
             return;
         }
-        self.eliciting_unacknowledged += 1;
+        self.eliciting_unacknowledged += count;
         self.immediate |= arrival.at_once
             || (self.congested && !was_congested)
             || self.eliciting_unacknowledged >= self.request.packets
@@ -391,6 +411,46 @@ mod tests {
                 let missing = (from..largest.max(at)).find(|n| !model.contains(n));
                 prop_assert_eq!(packets.first_missing(at), missing);
                 prop_assert_eq!(packets.ranges(), model_ranges(&model));
+            }
+        }
+
+        /// With gaps before, between and behind the runs, acknowledgements, requests and marks.
+        #[test]
+        fn a_run_is_marked_as_its_packets_one_by_one(
+            start in prop_oneof![Just(0u64), 8_100u64..8_300, 0u64..1 << 40],
+            request in (1u64..80, 0u64..5),
+            steps in proptest::collection::vec((0u64..4, 1u64..150, 0u8..4, any::<bool>()), 1..40),
+        ) {
+            let (mut at_once, mut singly) = (packets(), packets());
+            let request = AckRequest {
+                packets: request.0,
+                delay: Duration::from_millis(8),
+                reordering: request.1,
+            };
+            let mut now = Instant::ZERO;
+            for packets in [&mut at_once, &mut singly] {
+                packets.on_request(0, request);
+                packets.mark(now, PacketNumber(start), PLAIN);
+            }
+            for (gap, count, mark, acknowledges) in steps {
+                now = now + Duration::from_millis(1);
+                let ecn = [None, Some(EcnMark::Ect0), Some(EcnMark::Ect1), Some(EcnMark::Ce)];
+                let arrival = Arrival { ecn: ecn[usize::from(mark)], ..PLAIN };
+                if gap > 0 {
+                    let beyond = PacketNumber(singly.expected() + gap);
+                    at_once.mark(now, beyond, PLAIN);
+                    singly.mark(now, beyond, PLAIN);
+                }
+                let first = singly.expected();
+                at_once.mark_run(now, PacketNumber(first), count, arrival);
+                for number in first..first + count {
+                    singly.mark(now, PacketNumber(number), arrival);
+                }
+                prop_assert_eq!(alloc::format!("{at_once:?}"), alloc::format!("{singly:?}"));
+                if acknowledges {
+                    at_once.on_ack_sent();
+                    singly.on_ack_sent();
+                }
             }
         }
     }

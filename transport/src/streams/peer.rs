@@ -10,6 +10,21 @@ use crate::flow::ReceiveFlow;
 use crate::ids::{PacketNumber, StreamDirection, StreamId, reconstruct};
 use crate::io::Event;
 use crate::planted::{self, Bug};
+use crate::recv::assembler::SparePages;
+
+/// The end of a stream's bytes, which grows piece by piece.
+pub(crate) struct Tail<'a> {
+    stream: &'a mut RecvStream,
+    spare: &'a mut SparePages,
+    flow: &'a mut ReceiveFlow,
+}
+
+impl Tail<'_> {
+    /// Stores the next piece.
+    pub(crate) fn append(&mut self, data: &[u8]) {
+        self.stream.append(data, (self.flow, self.spare));
+    }
+}
 
 impl Streams {
     /// The stream whose low 32 bits a header carries.
@@ -52,6 +67,35 @@ impl Streams {
             self.forget_recv(id);
         }
         Ok(Placed::Yes)
+    }
+
+    /// Bytes that may come at the end of stream `id` in order, if that is `offset` and they would change nothing
+    /// else.
+    #[must_use]
+    pub(crate) fn room_at(&self, id: StreamId, offset: u64, flow: &ReceiveFlow) -> u64 {
+        let stream = self.recv.get(&id);
+        stream.map_or(0, |stream| stream.room_at(offset, flow))
+    }
+
+    /// The end of stream `id`, where [`Self::room_at`] said that there is room.
+    pub(crate) fn tail<'a>(
+        &'a mut self,
+        id: StreamId,
+        flow: &'a mut ReceiveFlow,
+    ) -> Option<Tail<'a>> {
+        Some(Tail {
+            stream: self.recv.get_mut(&id)?,
+            spare: &mut self.spare,
+            flow,
+        })
+    }
+
+    /// Pieces were put at the end of stream `id`.
+    pub(crate) fn on_carried_on(&mut self, id: StreamId, events: &mut VecDeque<Event>) {
+        let stream = self.recv.get_mut(&id);
+        if stream.is_some_and(RecvStream::take_readable) {
+            events.push_back(Event::StreamReadable(id));
+        }
     }
 
     /// The byte offset whose low half came with a piece of stream `id`.

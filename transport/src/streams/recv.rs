@@ -109,6 +109,31 @@ impl RecvStream {
         Ok(true)
     }
 
+    /// Bytes behind the highest that may come in order, if that is `offset` and nothing but flow control is
+    /// to be minded: no end, nobody who gave up, no place that stays empty.
+    pub(super) fn room_at(&self, offset: u64, flow: &ReceiveFlow) -> u64 {
+        let goes_on = offset == self.highest
+            && offset == self.assembler.end()
+            && self.final_size.is_none()
+            && self.reset.is_none()
+            && !self.stopped;
+        match goes_on {
+            true => flow.room().min(self.limit().saturating_sub(offset)),
+            false => 0,
+        }
+    }
+
+    /// Stores a piece behind the highest byte, where [`Self::room_at`] said that there is room for it.
+    pub(super) fn append(
+        &mut self,
+        data: &[u8],
+        (flow, spare): (&mut ReceiveFlow, &mut SparePages),
+    ) {
+        self.assembler.append(spare, data);
+        self.highest += data.len() as u64;
+        flow.on_received_in_room(data.len() as u64);
+    }
+
     /// The peer abandons the stream.
     pub(super) fn on_reset(
         &mut self,

@@ -20,7 +20,7 @@
 
 use core::ops::Range;
 
-use super::DecodeError;
+use super::{Checksums, DecodeError};
 use crate::ids::ConnectionId;
 
 /// Bytes of the header.
@@ -36,6 +36,8 @@ pub const MASKED: Range<usize> = 2..28;
 pub const SAMPLE: Range<usize> = 32..48;
 
 const CHECKSUM: Range<usize> = 14..16;
+/// The low bits of the second of a header's [`words`] are the checksum.
+pub(crate) const CHECKSUM_BITS: u32 = 16;
 
 const _: () = {
     assert!(MAGIC >= 0x05 && MAGIC <= 0x0f);
@@ -295,6 +297,20 @@ impl Header {
 
     /// Writes the header with its checksum.
     pub fn emit(&self, out: &mut [u8; HEADER_LEN], salt: u32) {
+        self.emit_fields(out);
+        set_checksum(out, salt);
+    }
+
+    /// The same behind other headers, whose checksums are known to `sums`.
+    pub fn emit_after(&self, out: &mut [u8; HEADER_LEN], sums: &mut Checksums) {
+        self.emit_fields(out);
+        let [high, low] = sums.next(out).to_be_bytes();
+        out[14] = high;
+        out[15] = low;
+    }
+
+    /// Writes everything but the checksum.
+    fn emit_fields(&self, out: &mut [u8; HEADER_LEN]) {
         let [s0, s1, s2, s3] = self.sequence.to_be_bytes();
         let [a0, a1, a2, a3] = self.acknowledgment.to_be_bytes();
         let [w0, w1] = self.window.to_be_bytes();
@@ -337,7 +353,6 @@ impl Header {
             c2,
             c3,
         ];
-        set_checksum(out, salt);
     }
 
     /// What the body of a DATA packet is.
@@ -457,6 +472,22 @@ pub(crate) fn same_route(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
+/// A header in words of eight bytes: type, flags and number; acknowledgement, window and checksum; length and
+/// stream or message; offset or position, and connection ID.
+pub(crate) fn words(header: &[u8; HEADER_LEN]) -> [u64; 4] {
+    let mut words = [0; 4];
+    let (bytes, _) = header.as_chunks();
+    for (word, bytes) in words.iter_mut().zip(bytes) {
+        *word = u64::from_be_bytes(*bytes);
+    }
+    words
+}
+
+/// Whether a header has the checksum that it should have behind others, whose checksums `sums` knows.
+pub(crate) fn is_sound(header: &[u8; HEADER_LEN], sums: &mut Checksums) -> bool {
+    sums.next(header).to_be_bytes() == [header[14], header[15]]
+}
+
 /// Writes the checksum that `bytes` should have.
 pub(crate) fn set_checksum(bytes: &mut [u8; HEADER_LEN], salt: u32) {
     let [high, low] = checksum(bytes, salt).to_be_bytes();
@@ -492,6 +523,22 @@ mod tests {
             if let Ok(header) = Header::parse(&bytes, salt) {
                 prop_assert_eq!(emitted(&header, salt), bytes);
             }
+        }
+
+        #[test]
+        fn what_is_emitted_behind_another_header_is_what_is_emitted_alone(
+            mut one: [u8; HEADER_LEN],
+            mut other: [u8; HEADER_LEN],
+            salt: u32,
+        ) {
+            for bytes in [&mut one, &mut other] {
+                (bytes[0], bytes[1], bytes[2]) = (MAGIC, VERSION, bytes[2] % 12 + 1);
+                set_checksum(bytes, salt);
+            }
+            let mut out = [0; HEADER_LEN];
+            let header = Header::read(&other, salt).unwrap();
+            header.emit_after(&mut out, &mut Checksums::after(&one));
+            prop_assert_eq!(out, other);
         }
 
         #[test]

@@ -14,6 +14,7 @@ pub mod reset;
 pub mod varint;
 pub mod version;
 
+pub use checksum::Checksums;
 pub use cursor::Cursor;
 pub use header::{Flags, HEADER_LEN, Header, MAGIC, PacketType, VERSION};
 
