@@ -106,13 +106,15 @@ impl Connection {
             fin: false,
         });
         let mut carried = contents.clone();
+        let mut sums = header.checksums(self.checksum_salt());
+        let mut emit = |header: &Header, bytes: &mut _| header.emit_after(bytes, &mut sums);
         let (first, mut size) = (self.sent.next_number(), 0);
         for (number, offset) in (first.0..).zip(piece.range.step_by(len)) {
             let (number, start) = (PacketNumber(number), buf.len());
             buf.extend_from_slice(&[0; HEADER_LEN]);
             buffer.copy(&(offset..offset + len as u64), buf);
             header.set_stream_offset(offset);
-            size = self.seal_behind_header((number, &mut header), start, buf);
+            size = self.seal_behind_header((number, &mut header), start, buf, &mut emit);
             self.note_sent(now, (number, &header), (size, &[]), &carried);
             carried.shift(1);
         }

@@ -451,7 +451,9 @@ impl Connection {
         draft.header.flags = draft.header.flags.with_if(is_extended, Flags::EXTENSION);
         let payload = buf.len() - start - HEADER_LEN;
         self.describe(&mut draft.header, payload);
-        let size = self.seal_behind_header((number, &mut draft.header), start, buf);
+        let salt = self.checksum_salt();
+        let emit = |header: &Header, bytes: &mut _| header.emit(bytes, salt);
+        let size = self.seal_behind_header((number, &mut draft.header), start, buf, emit);
         self.mask_headers(&mut buf[start..], size);
         let sent = (size, &draft.frames[..]);
         self.note_sent(now, (number, &draft.header), sent, &draft.contents);
@@ -480,13 +482,19 @@ impl Connection {
         header.payload_len = u32::try_from(length + self.trailer_len()).unwrap_or(u32::MAX);
     }
 
-    /// Gives the packet `number` that begins at `start` its header, which is described, and its trailer; its
-    /// size. The header is to be masked, alone or with others of a batch.
+    pub(super) fn checksum_salt(&self) -> u32 {
+        let protection = self.protection.as_ref();
+        protection.map_or(0, |protection| protection.checksum_salt(Flow::Outgoing))
+    }
+
+    /// Gives the packet `number` that begins at `start` its header, which is described and which `emit`
+    /// writes, and its trailer; its size. The header is to be masked, alone or with others of a batch.
     pub(super) fn seal_behind_header(
         &mut self,
         (number, header): (PacketNumber, &mut Header),
         start: usize,
         buf: &mut Vec<u8>,
+        emit: impl FnOnce(&Header, &mut [u8; HEADER_LEN]),
     ) -> usize {
         let Some(protection) = &mut self.protection else {
             return 0;
@@ -499,7 +507,7 @@ impl Connection {
         header.sequence = number.truncated();
         let packet = &mut buf[start..];
         if let Some(bytes) = packet.first_chunk_mut::<HEADER_LEN>() {
-            header.emit(bytes, protection.checksum_salt(Flow::Outgoing));
+            emit(header, bytes);
         }
         protection.seal_unmasked(number, packet);
         packet.len()

@@ -295,6 +295,14 @@ impl Header {
         })
     }
 
+    /// The checksums of headers behind this one.
+    #[must_use]
+    pub fn checksums(&self, salt: u32) -> Checksums {
+        let mut bytes = [0; HEADER_LEN];
+        self.emit(&mut bytes, salt);
+        Checksums::after(&bytes)
+    }
+
     /// Writes the header with its checksum.
     pub fn emit(&self, out: &mut [u8; HEADER_LEN], salt: u32) {
         self.emit_fields(out);
