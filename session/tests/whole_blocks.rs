@@ -52,8 +52,7 @@ fn full_packets(provider: fn() -> Arc<dyn CryptoProvider>, suite: CipherSuite) -
     let mut client = endpoint(3, None);
     let mut server = endpoint(4, Some(Box::new(acceptor) as _));
     let ours = Arc::new(Identity::from_seed([1; 32]));
-    let initiator =
-        SessionInitiator::new(ours, config(), provider(), Some(node_id), &mut random);
+    let initiator = SessionInitiator::new(ours, config(), provider(), Some(node_id), &mut random);
     let mut now = Instant::ZERO;
     let handle = client
         .connect(now, address(2), Box::new(initiator))

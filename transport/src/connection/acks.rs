@@ -89,7 +89,12 @@ impl Connection {
         // From the lowest range up, as bytes lie in streams: what is next to each other joins at once.
         let mut piece = None;
         while let Some(start) = runs.pop() {
-            for SentRun { first, count, packet } in acked.drain(start..) {
+            for SentRun {
+                first,
+                count,
+                packet,
+            } in acked.drain(start..)
+            {
                 let size = packet.size as usize;
                 let change = self.search.on_run_acked(first, count, size);
                 self.on_mtu_change(now, change);

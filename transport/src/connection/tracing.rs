@@ -292,11 +292,7 @@ impl Connection {
 
     /// Packets were newly acknowledged.
     #[inline]
-    pub(super) fn trace_acked(
-        &mut self,
-        now: Instant,
-        acked: &[SentRun<Contents>],
-    ) {
+    pub(super) fn trace_acked(&mut self, now: Instant, acked: &[SentRun<Contents>]) {
         let Some(tracer) = &mut self.trace else {
             return;
         };

@@ -218,12 +218,7 @@ impl MtuSearch {
 
     /// Packets of a run arrived, none of them a probe: `count` of `size` bytes each, from number `first` on. The
     /// same as [`Self::on_acked`] for each.
-    pub fn on_run_acked(
-        &mut self,
-        first: PacketNumber,
-        count: u64,
-        size: usize,
-    ) -> Option<Change> {
+    pub fn on_run_acked(&mut self, first: PacketNumber, count: u64, size: usize) -> Option<Change> {
         let mut change = self.on_acked(first, size);
         let last = first.0 + count.saturating_sub(1);
         for number in first.0 + 1..=last {
