@@ -248,6 +248,8 @@ struct Seen {
     sent: Vec<(SocketAddr, Vec<u8>)>,
     stats: Option<Stats>,
     deadline: Option<Instant>,
+    /// What shows later, if at all.
+    inside: [String; 6],
 }
 
 struct Receiver {
@@ -336,6 +338,7 @@ impl Receiver {
             sent: Vec::new(),
             stats: None,
             deadline: None,
+            inside: Default::default(),
         };
         let mut buffer = Vec::new();
         while let Some(sent) = self.endpoint.poll_transmit(self.now, 8, &mut buffer) {
@@ -356,6 +359,14 @@ impl Receiver {
                 connection.stop(STREAMS[0], 7).unwrap_or(());
             }
             seen.stats = Some(connection.stats());
+            seen.inside = [
+                format!("{:?}", connection.send_flow),
+                format!("{:?}", connection.receive_flow),
+                format!("{:?}", connection.received),
+                format!("{:?}", connection.timers),
+                format!("{:?} {:?}", connection.path, connection.candidate_id),
+                format!("{:?} {:?}", connection.local_ids, connection.remote_ids),
+            ];
         }
         seen
     }
