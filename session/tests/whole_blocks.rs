@@ -22,14 +22,19 @@ fn address(last: u8) -> SocketAddr {
     ([10, 0, 0, last], 1_000).into()
 }
 
-/// Hands over what waits; the lengths of the datagrams of full batches that `from` sent.
-fn exchange(now: Instant, from: (&mut Endpoint, u8), to: &mut Endpoint) -> Vec<usize> {
+/// Hands over what waits at `from`, which has this address; the lengths of the datagrams of full batches.
+fn exchange(
+    now: Instant,
+    address: SocketAddr,
+    from: &mut Endpoint,
+    to: &mut Endpoint,
+) -> Vec<usize> {
     let (mut buffer, mut lengths) = (Vec::new(), Vec::new());
-    while let Some(transmit) = from.0.poll_transmit(now, 16, &mut buffer) {
+    while let Some(transmit) = from.poll_transmit(now, 16, &mut buffer) {
         lengths.extend(transmit.segment_size);
         let size = transmit.segment_size.unwrap_or(transmit.size);
         let came = &mut buffer[..transmit.size];
-        to.handle_datagrams(now, address(from.1), None, came, size);
+        to.handle_datagrams(now, address, None, came, size);
     }
     lengths
 }
@@ -69,8 +74,8 @@ fn full_packets(provider: fn() -> Arc<dyn CryptoProvider>, suite: CipherSuite) -
             connection.write(id, &[7; 100_000]).unwrap();
             stream = Some(id);
         }
-        lengths.extend(exchange(now, (&mut client, 1), &mut server));
-        exchange(now, (&mut server, 2), &mut client);
+        lengths.extend(exchange(now, address(1), &mut client, &mut server));
+        exchange(now, address(2), &mut server, &mut client);
     }
     lengths
 }

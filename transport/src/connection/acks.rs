@@ -86,9 +86,22 @@ impl Connection {
         let times = acked.iter().map(|run| run.packet.sent_at);
         let news = newest.zip(times.max());
         self.trace_acked(now, &acked);
-        // From the lowest range up, as bytes lie in streams: what is next to each other joins at once.
+        self.on_runs_acked(now, acked, &runs);
+        self.detect_lost(now);
+        if let Some((newest, sent_at)) = news {
+            self.grow_window(now, (newest, sent_at, bytes), before, ecn);
+        }
+        self.wake_writers();
+        self.check_delivered();
+        Ok(())
+    }
+
+    /// What acknowledged packets carried has arrived. `starts` says where in `acked` each range begins, the
+    /// highest first.
+    fn on_runs_acked(&mut self, now: Instant, mut acked: Vec<SentRun<Contents>>, starts: &[usize]) {
         let mut piece = None;
-        while let Some(start) = runs.pop() {
+        // From the lowest range up, as bytes lie in streams: what is next to each other joins at once.
+        for start in starts.iter().rev() {
             for SentRun {
                 first,
                 count,
@@ -102,13 +115,6 @@ impl Connection {
             }
         }
         self.on_piece_acked(now, piece);
-        self.detect_lost(now);
-        if let Some((newest, sent_at)) = news {
-            self.grow_window(now, (newest, sent_at, bytes), before, ecn);
-        }
-        self.wake_writers();
-        self.check_delivered();
-        Ok(())
     }
 
     fn take_acked(
