@@ -177,7 +177,7 @@ fn sent_packets(times: u64) {
             });
         }
         ring.take_range(&(first..=first + 31), |run| {
-            black_box((run.first, run.packet.size));
+            black_box((run.first, run.packet.contents.0));
         });
     });
 }

@@ -248,15 +248,29 @@ impl<C: Carried> SentPackets<C> {
         };
         let below = ones(range.start().saturating_sub(*first));
         let wanted = *left & ones((range.end() - *first).saturating_add(1)) & !below;
+        if wanted == 0 {
+            return 0;
+        }
         *left &= !wanted;
         self.outstanding -= wanted.count_ones() as usize;
         self.bytes_in_flight -= u64::from(packet.size) * u64::from(wanted.count_ones());
+        let first = PacketNumber(*first);
         if *left != 0 {
-            hand_over(*first, wanted, packet.clone(), each);
+            pass_on(first, wanted, packet, each);
             return 0;
         }
         if let State::Run { packet, .. } = core::mem::replace(state, State::Gone(1)) {
-            hand_over(*first, wanted, packet, each);
+            let count = u64::from(wanted.count_ones());
+            if wanted == ones(count) {
+                // All of it at once, as nearly always.
+                each(SentRun {
+                    first,
+                    count,
+                    packet,
+                });
+            } else {
+                pass_on(first, wanted, &packet, each);
+            }
         }
         1
     }
@@ -317,29 +331,23 @@ impl<C: Carried> SentPackets<C> {
     }
 }
 
-/// Passes on the packets of a run whose bits are set in `wanted`.
-fn hand_over<C: Carried>(
-    first: u64,
+/// Passes on the packets of a run whose bits are set in `wanted`, as many at a time as follow each other.
+fn pass_on<C: Carried>(
+    first: PacketNumber,
     wanted: u64,
-    packet: SentPacket<C>,
+    packet: &SentPacket<C>,
     each: &mut impl FnMut(SentRun<C>),
 ) {
-    let run = |place, count, packet| SentRun {
-        first: PacketNumber(first + place),
-        count,
-        packet,
-    };
-    if wanted.trailing_ones() == wanted.count_ones() && wanted != 0 {
-        // Nearly always.
-        each(run(0, u64::from(wanted.count_ones()), packet));
-        return;
-    }
     let mut rest = wanted;
     while rest != 0 {
         let place = u64::from(rest.trailing_zeros());
         let count = u64::from((rest >> place).trailing_ones());
         rest &= !(ones(count) << place);
-        each(run(place, count, packet.nth(place)));
+        each(SentRun {
+            first: PacketNumber(first.0 + place),
+            count,
+            packet: packet.nth(place),
+        });
     }
 }
 
