@@ -67,13 +67,18 @@ const fn crypto(name: &'static str, times: u64, run: fn(u64)) -> Part {
     }
 }
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     part("header route", 1_000, header_route),
     part("header parse", 1_000, header_parse),
     part("header emit", 1_000, header_emit),
     part("acknowledgement encode, 8 ranges", 1_000, ack_encode),
     part("acknowledgement decode, 8 ranges", 1_000, ack_decode),
     part("sent packets, 32 sent and acknowledged", 200, sent_packets),
+    part(
+        "sent packets, a run of 32 sent and acknowledged",
+        200,
+        sent_run,
+    ),
     part(
         "send buffer, 64 KiB written, sent, acknowledged",
         50,
@@ -176,6 +181,22 @@ fn sent_packets(times: u64) {
                 contents: Carrying([0; 8]),
             });
         }
+        ring.take_range(&(first..=first + 31), |run| {
+            black_box((run.first, run.packet.contents.0));
+        });
+    });
+}
+
+fn sent_run(times: u64) {
+    let mut ring = SentPackets::new(PacketNumber(0));
+    repeat(times, || {
+        let first = ring.next_number().0;
+        let packet = SentPacket {
+            sent_at: Instant::ZERO,
+            size: 1_452,
+            contents: Carrying([0; 8]),
+        };
+        ring.push_run(packet, 32);
         ring.take_range(&(first..=first + 31), |run| {
             black_box((run.first, run.packet.contents.0));
         });

@@ -213,13 +213,15 @@ impl<C: Carried> SentPackets<C> {
         let mut index = self.position(*range.start());
         // From here on all that was looked at is gone.
         let mut empty = index;
-        while self
-            .records
-            .get(index)
-            .is_some_and(|record| record.first <= *range.end())
-        {
+        while let Some(record) = self.records.get_mut(index) {
+            if record.first > *range.end() {
+                break;
+            }
+            let taken = record.take(range, &mut each);
+            self.outstanding -= taken.count;
+            self.bytes_in_flight -= taken.bytes;
             self.visit();
-            match self.take_of(index, range, &mut each) {
+            match taken.gone {
                 0 => {
                     self.join(empty, index);
                     index += 1;
@@ -230,49 +232,6 @@ impl<C: Carried> SentPackets<C> {
         }
         self.join(empty, index);
         self.trim();
-    }
-
-    /// Takes what lies in `range` out of the record at `index`: how many records from there on are gone then.
-    fn take_of(
-        &mut self,
-        index: usize,
-        range: &RangeInclusive<u64>,
-        each: &mut impl FnMut(SentRun<C>),
-    ) -> usize {
-        let Some(Record { first, state }) = self.records.get_mut(index) else {
-            return 1;
-        };
-        let (left, packet) = match state {
-            State::Gone(run) => return *run,
-            State::Run { left, packet } => (left, packet),
-        };
-        let below = ones(range.start().saturating_sub(*first));
-        let wanted = *left & ones((range.end() - *first).saturating_add(1)) & !below;
-        if wanted == 0 {
-            return 0;
-        }
-        *left &= !wanted;
-        self.outstanding -= wanted.count_ones() as usize;
-        self.bytes_in_flight -= u64::from(packet.size) * u64::from(wanted.count_ones());
-        let first = PacketNumber(*first);
-        if *left != 0 {
-            pass_on(first, wanted, packet, each);
-            return 0;
-        }
-        if let State::Run { packet, .. } = core::mem::replace(state, State::Gone(1)) {
-            let count = u64::from(wanted.count_ones());
-            if wanted == ones(count) {
-                // All of it at once, as nearly always.
-                each(SentRun {
-                    first,
-                    count,
-                    packet,
-                });
-            } else {
-                pass_on(first, wanted, &packet, each);
-            }
-        }
-        1
     }
 
     /// Takes out the packets below `limit`, lowest first, up to the first for which `is_lost` does not
@@ -328,6 +287,66 @@ impl<C: Carried> SentPackets<C> {
             let one = move |place| Some((number(place), packet?.nth(place)));
             places(left).filter_map(one)
         })
+    }
+}
+
+/// What was taken out of a record.
+#[derive(Default)]
+struct Taken {
+    count: usize,
+    bytes: u64,
+    /// How many records from that one on are gone now.
+    gone: usize,
+}
+
+impl<C: Carried> Record<C> {
+    /// Takes what lies in `range`, which does not end before it, out.
+    fn take(&mut self, range: &RangeInclusive<u64>, each: &mut impl FnMut(SentRun<C>)) -> Taken {
+        let first = PacketNumber(self.first);
+        let (left, packet) = match &mut self.state {
+            State::Run { left, packet } => (left, packet),
+            State::Gone(run) => {
+                return Taken {
+                    gone: *run,
+                    ..Taken::default()
+                };
+            }
+        };
+        let below = ones(range.start().saturating_sub(first.0));
+        let wanted = *left & ones((range.end() - first.0).saturating_add(1)) & !below;
+        if wanted == 0 {
+            return Taken::default();
+        }
+        let is_start = wanted & wanted.wrapping_add(1) == 0;
+        let count = match is_start {
+            true => wanted.trailing_ones(),
+            false => wanted.count_ones(),
+        };
+        *left &= !wanted;
+        let mut taken = Taken {
+            count: count as usize,
+            bytes: u64::from(packet.size) * u64::from(count),
+            gone: 0,
+        };
+        if *left != 0 {
+            pass_on(first, wanted, packet, each);
+            return taken;
+        }
+        taken.gone = 1;
+        if let State::Run { packet, .. } = core::mem::replace(&mut self.state, State::Gone(1)) {
+            if is_start {
+                // All of it at once, as nearly always.
+                let count = u64::from(count);
+                each(SentRun {
+                    first,
+                    count,
+                    packet,
+                });
+            } else {
+                pass_on(first, wanted, &packet, each);
+            }
+        }
+        taken
     }
 }
 
