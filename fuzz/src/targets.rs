@@ -77,7 +77,7 @@ targets! {
     received_packets: dunlin_transport::fuzzing::received_packets, 32, 16 * KIB;
     assembler: dunlin_transport::fuzzing::assembler, 32, 128 * KIB;
     send_buffer: dunlin_transport::fuzzing::send_buffer, 1_024, 128 * KIB;
-    loss_recovery: dunlin_transport::fuzzing::loss_recovery, 512, 64 * KIB;
+    loss_recovery: dunlin_transport::fuzzing::loss_recovery, 1_024, 64 * KIB;
     pacer: dunlin_transport::fuzzing::pacer, 0, 0;
     flow_control: dunlin_transport::fuzzing::flow_control, 4, KIB;
     messages_in: dunlin_transport::fuzzing::messages_in, 512, 64 * KIB;

@@ -52,8 +52,13 @@ pub fn loss_recovery(data: &[u8]) {
     for operation in operations(data) {
         match operation {
             Recovery::Send { size, count } => {
-                for _ in 0..=count % 16 {
-                    run.send(u32::from(size) + 1);
+                let size = u32::from(size) + 1;
+                if count < 128 {
+                    for _ in 0..=count % 16 {
+                        run.send(size, 1);
+                    }
+                } else {
+                    run.send(size, 1 + u64::from(count) % RUN_MAX as u64);
                 }
             }
             Recovery::SendAck => {
@@ -111,18 +116,14 @@ impl Flight {
         }
     }
 
-    fn send(&mut self, size: u32) {
+    /// Sends a run.
+    fn send(&mut self, size: u32, count: u64) {
         assert_eq!(self.ring.next_number(), PacketNumber(self.next));
         let sent_at = self.now;
         let packet = SentPacket {
             sent_at,
             size,
             contents: (),
-        };
-        // Every fourth is a run.
-        let count = match size % 4 {
-            0 => 1 + u64::from(size / 4) % RUN_MAX as u64,
-            _ => 1,
         };
         self.ring.push_run(packet, count);
         self.loss.on_sent(self.now);
