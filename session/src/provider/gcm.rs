@@ -9,8 +9,8 @@ use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use super::{AeadKey, CryptoError, NONCE_LEN, TAG_LEN};
 use crate::suite::CipherSuite;
 
-/// Bytes of a block. What is left of the text behind the last whole one takes ring 48 ns to seal and 27 ns to open,
-/// as much as 15 blocks do (ADR 0622).
+/// Bytes of a block (FIPS 197). ring takes what is left of a text behind the last whole one in a separate step
+/// (ADR 0622).
 pub(super) const BLOCK: usize = 16;
 
 /// Whose AES-GCM it is.
