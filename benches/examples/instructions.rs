@@ -175,11 +175,12 @@ fn sent_packets(times: u64) {
     repeat(times, || {
         let first = ring.next_number().0;
         for _ in 0..32 {
-            ring.push(SentPacket {
+            let packet = SentPacket {
                 sent_at: Instant::ZERO,
                 size: 1_452,
                 contents: Carrying([0; 8]),
-            });
+            };
+            ring.push_run(packet, 1);
         }
         ring.take_range(&(first..=first + 31), |run| {
             black_box((run.first, run.packet.contents.0));

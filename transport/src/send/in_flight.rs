@@ -145,11 +145,6 @@ impl<C> SentPackets<C> {
         }
     }
 
-    /// Adds the packet with number [`Self::next_number`].
-    pub fn push(&mut self, packet: SentPacket<C>) {
-        self.push_run(packet, 1);
-    }
-
     /// Adds `count` packets that are like `packet`, the first of them, from number [`Self::next_number`] on:
     /// [`RUN_MAX`] at most.
     pub fn push_run(&mut self, packet: SentPacket<C>, count: u64) {
@@ -420,7 +415,7 @@ mod tests {
         const THRESHOLD: u64 = 8_192;
         let mut ring = SentPackets::new(PacketNumber(0));
         for _ in 0..PACKETS {
-            ring.push(packet(1_000));
+            ring.push_run(packet(1_000), 1);
         }
         let (mut acked, mut lost) = (0, 0);
         for largest in (1..PACKETS).step_by(2) {

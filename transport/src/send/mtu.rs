@@ -155,7 +155,7 @@ impl MtuSearch {
         self.base
     }
 
-    /// A datagram of the current size left.
+    /// So many datagrams of the current size left.
     pub const fn on_full_packets(&mut self, count: u32) {
         self.packets = self.packets.saturating_add(count);
     }
