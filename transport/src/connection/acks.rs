@@ -36,6 +36,7 @@ impl Connection {
         if largest >= self.sent.next_number() && !planted::is(Bug::AckOfUnsentAccepted) {
             return Err(PeerViolation::AckOfUnsentPacket);
         }
+        self.received.on_echo(largest);
         let mut acked = Vec::new();
         // Where in it each range begins, the highest first.
         let mut runs = Vec::new();

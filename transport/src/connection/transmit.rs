@@ -457,6 +457,9 @@ impl Connection {
         self.mask_headers(&mut buf[start..], size);
         let sent = (size, &draft.frames[..]);
         self.note_sent(now, (number, &draft.header), sent, &draft.contents);
+        if draft.contents.reported.is_some() {
+            self.received.on_report_sent(number);
+        }
         if planted::is(Bug::IdleRestartedBySending) {
             self.timers.on_received(now);
         }

@@ -47,8 +47,8 @@ pub(super) trait Link: Send + Unpin + 'static {
     /// Whether everything that [`Self::fill`] took has left.
     fn is_clear(&self) -> bool;
 
-    /// Takes a bounded number of batches from `poll`. Call when clear.
-    fn fill(&mut self, poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>);
+    /// Takes a bounded number of batches from `poll`: whether it was that many. Call when clear.
+    fn fill(&mut self, poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) -> bool;
 
     /// Sends what was taken. Pending: the system takes no more now, and the rest is kept.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -191,8 +191,8 @@ impl Link for UdpLink {
         self.outgoing.is_empty()
     }
 
-    fn fill(&mut self, poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) {
-        self.outgoing.fill(poll);
+    fn fill(&mut self, poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) -> bool {
+        self.outgoing.fill(poll)
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

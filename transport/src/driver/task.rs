@@ -40,6 +40,8 @@ pub(super) struct EndpointTask<L> {
     busy: BusyPoll,
     /// Turns that other tasks get before anything leaves.
     turns: u8,
+    /// The round before sent as much as a round may.
+    sent_much: bool,
     /// Sees every datagram.
     tap: Option<Box<dyn Tap>>,
     /// Of a TCP stream.
@@ -79,6 +81,7 @@ impl<L: Link> EndpointTask<L> {
             wakes: Wakes::default(),
             busy: BusyPoll::new(Duration::ZERO),
             turns: 0,
+            sent_much: false,
             tap,
             membership: None,
             neighbours: None,
@@ -114,6 +117,7 @@ impl<L: Link> EndpointTask<L> {
         } else {
             match self.link.poll_receive(cx) {
                 Poll::Ready(result) => result?,
+                Poll::Pending if self.sent_much => self.link.try_receive()?,
                 Poll::Pending => 0,
             }
         };
@@ -151,6 +155,7 @@ impl<L: Link> EndpointTask<L> {
             membership,
             busy,
             turns,
+            sent_much,
             neighbours,
             ..
         } = self;
@@ -173,9 +178,7 @@ impl<L: Link> EndpointTask<L> {
                 true => TURNS_AFTER_HANDSHAKE,
                 false => turns.saturating_sub(1),
             };
-            if !blocked && *turns == 0 {
-                fill(link, (state, tap, now), bound, most);
-            }
+            *sent_much = !blocked && *turns == 0 && fill(link, (state, tap, now), bound, most);
             if let Some(membership) = membership {
                 membership.observe(datagrams, state.core.connection_count() > 0);
             }
@@ -304,13 +307,13 @@ fn take_strays(state: &mut State, now: Instant) -> usize {
     count
 }
 
-/// Takes from the core what may leave, `most` datagrams in a batch.
+/// Takes from the core what may leave, `most` datagrams in a batch: whether that is as much as a round takes.
 fn fill<L: Link>(
     link: &mut L,
     (state, tap, now): (&mut State, &mut Option<Box<dyn Tap>>, Instant),
     bound: SocketAddr,
     most: usize,
-) {
+) -> bool {
     link.fill(|buffer| {
         let transmit = state.core.poll_transmit(now, most, buffer);
         if let (Some(tap), Some(sent)) = (&mut *tap, transmit) {
@@ -321,7 +324,7 @@ fn fill<L: Link>(
             }
         }
         transmit
-    });
+    })
 }
 
 fn see(

@@ -1,7 +1,7 @@
 //! Sets of numbers: ranges against single numbers, and the replay window against everything that
 //! was ever received.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -109,6 +109,14 @@ enum Receipt {
     AckKnown {
         behind: u8,
     },
+    /// We send a report, after so many packets that are none.
+    Report {
+        others: bool,
+    },
+    /// The peer's last packet of ours is so many before the last.
+    Echo {
+        before: u8,
+    },
 }
 
 /// `ReceivedPackets`, replay window and acknowledgement ranges, against the set of all numbers
@@ -153,7 +161,22 @@ pub fn received_packets(data: &[u8]) {
                     let number = largest.saturating_sub(u64::from(behind));
                     packets.on_ack_acknowledged(PacketNumber(number));
                     model.floor = model.floor.max(number + 1);
+                    let told = model.numbers.range(..=number);
+                    model.known.extend(told);
                 }
+            }
+            Receipt::Report { others } => {
+                model.sent += 1 + u64::from(others);
+                packets.on_report_sent(PacketNumber(model.sent));
+                let ranges = packets.ranges();
+                model.reports.insert(model.sent, model.told_by(&ranges));
+            }
+            Receipt::Echo { before } => {
+                let number = model.sent.saturating_sub(u64::from(before % 8));
+                packets.on_echo(PacketNumber(number));
+                let told = model.reports.get(&number);
+                model.known.extend(told.into_iter().flatten());
+                model.check_floor(packets.floor());
             }
         }
         assert_eq!(packets.ranges(), model.ranges());
@@ -174,6 +197,11 @@ struct Received {
     at: u64,
     numbers: BTreeSet<u64>,
     floor: u64,
+    /// Our last packet, and what each report has told.
+    sent: u64,
+    reports: BTreeMap<u64, BTreeSet<u64>>,
+    /// What the peer has been told and has shown to know.
+    known: BTreeSet<u64>,
     /// Packets not yet acknowledged that have to be.
     waiting: u32,
     marked: u64,
@@ -208,6 +236,7 @@ impl Received {
         };
         packets.mark(now, PacketNumber(number), arrival);
         self.numbers.insert(number);
+        self.floor = self.floor.min(number);
         self.waiting += u32::from(eliciting);
         self.marked += u64::from(congested);
         assert!(
@@ -215,6 +244,30 @@ impl Received {
             "never accepted twice"
         );
         assert_eq!(packets.ecn().map_or(0, |counts| counts.ce), self.marked);
+    }
+
+    /// The received numbers that a report with these ranges tells, or takes to be known. What more ranges would
+    /// tell than it has room for is never told.
+    fn told_by(&self, ranges: &[RangeInclusive<u64>]) -> BTreeSet<u64> {
+        let Some(lowest) = ranges
+            .last()
+            .filter(|_| ranges.len() > ACK_RANGES_PER_PACKET)
+        else {
+            return ranges.iter().cloned().flatten().collect();
+        };
+        let below = self.numbers.range(..lowest.start()).copied();
+        below.chain(ranges.iter().cloned().flatten()).collect()
+    }
+
+    /// The floor rises, and nothing goes below it of which the peer does not know.
+    fn check_floor(&mut self, floor: u64) {
+        assert!(floor >= self.floor);
+        self.floor = floor;
+        let largest = self.largest();
+        let bottom = largest.saturating_sub(REPLAY_WINDOW_PACKETS - 1);
+        for number in self.numbers.range(bottom..floor.max(bottom)) {
+            assert!(self.known.contains(number), "{number} was never told");
+        }
     }
 
     fn ranges(&self) -> Vec<RangeInclusive<u64>> {

@@ -5,3 +5,4 @@ pub(crate) mod assembler;
 mod bitmap;
 pub(crate) mod lent;
 pub(crate) mod packets;
+mod told;

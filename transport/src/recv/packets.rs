@@ -9,6 +9,7 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use super::bitmap::Bitmap;
+use super::told::Told;
 use crate::ids::PacketNumber;
 use crate::io::EcnMark;
 use crate::limits::{ACK_RANGES_PER_PACKET, REPLAY_WINDOW_PACKETS};
@@ -42,8 +43,10 @@ pub(crate) struct ReceivedPackets {
     largest_at: Instant,
     /// Those of the window that ends with `largest`.
     bits: Bitmap,
-    /// The peer knows that we received everything below; it is not reported again.
+    /// The peer knows what we received below; it is not reported again.
     floor: u64,
+    /// Reports that the peer may have, until it shows that it does.
+    told: Told,
     /// What the peer asked for last, and the number after that of its request.
     request: AckRequest,
     next_request: u64,
@@ -69,6 +72,7 @@ impl ReceivedPackets {
             largest_at: Instant::ZERO,
             bits: Bitmap::new(),
             floor: 0,
+            told: Told::default(),
             request: AckRequest::unasked(max_ack_delay),
             next_request: 0,
             eliciting_unacknowledged: 0,
@@ -199,6 +203,11 @@ impl ReceivedPackets {
                 self.missing.get_or_insert(largest + 1);
             }
         }
+        if number < largest {
+            // Nobody has told of it yet.
+            self.floor = self.floor.min(number);
+            self.told.on_late(number);
+        }
         self.bits.set(number);
         if self.missing == Some(number) {
             self.missing = self.first_missing(number + 1);
@@ -274,6 +283,30 @@ impl ReceivedPackets {
         self.floor = self.floor.max(largest.0.saturating_add(1));
     }
 
+    /// An acknowledgement with all ranges left in our packet `number`. The peer need not acknowledge that:
+    /// each packet's header says which of ours was its last (`docs/wire.md` W-ACK-1).
+    pub(crate) fn on_report_sent(&mut self, number: PacketNumber) {
+        if self.told.extend(number) {
+            return;
+        }
+        if let Some(largest) = self.largest.filter(|largest| self.has_gap(*largest)) {
+            self.told.begin(number, largest);
+        }
+    }
+
+    /// The last of our packets that the peer has received is `number`.
+    pub(crate) fn on_echo(&mut self, number: PacketNumber) {
+        if let Some(largest) = self.told.on_echo(number) {
+            self.on_ack_acknowledged(largest);
+        }
+    }
+
+    /// Nothing below is reported.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) const fn floor(&self) -> u64 {
+        self.floor
+    }
+
     /// Time since the largest packet came.
     #[must_use]
     pub(crate) const fn ack_delay(&self, now: Instant) -> Duration {
@@ -286,6 +319,19 @@ impl ReceivedPackets {
         (!self.ecn.is_zero()).then_some(self.ecn)
     }
 
+    /// Whether numbers are missing between what the peer knows and the largest.
+    fn has_gap(&self, largest: u64) -> bool {
+        let bottom = self.bottom(largest);
+        self.scan_down(largest, bottom.min(largest), true) > bottom
+    }
+
+    /// Nothing below is to be reported.
+    fn bottom(&self, largest: u64) -> u64 {
+        largest
+            .saturating_sub(REPLAY_WINDOW_PACKETS - 1)
+            .max(self.floor)
+    }
+
     /// The ranges to report, highest first; the first one ends with [`Self::largest`].
     #[must_use]
     pub(crate) fn ranges(&self) -> Vec<RangeInclusive<u64>> {
@@ -293,9 +339,7 @@ impl ReceivedPackets {
         let Some(largest) = self.largest else {
             return out;
         };
-        let bottom = largest
-            .saturating_sub(REPLAY_WINDOW_PACKETS - 1)
-            .max(self.floor);
+        let bottom = self.bottom(largest);
         let mut top = largest;
         while out.len() <= ACK_RANGES_PER_PACKET {
             let start = self.scan_down(top, bottom.min(top), true);
@@ -351,6 +395,7 @@ impl ReceivedPackets {
 impl Rest for ReceivedPackets {
     fn rest(&mut self) {
         self.bits.rest();
+        self.told.forget();
     }
 }
 
@@ -609,5 +654,41 @@ mod tests {
         assert_eq!(a.ranges(), [9..=9, 6..=6]);
         a.on_ack_acknowledged(PacketNumber(9));
         assert_eq!(a.ranges(), [9..=9]);
+    }
+
+    #[test]
+    fn ranges_of_a_report_that_the_peer_shows_to_have_are_dropped() {
+        let mut a = packets();
+        let mark =
+            |a: &mut ReceivedPackets, number| a.mark(Instant::ZERO, PacketNumber(number), PLAIN);
+        for number in [1, 2, 5, 6] {
+            mark(&mut a, number);
+        }
+        a.on_report_sent(PacketNumber(70));
+        mark(&mut a, 9);
+        a.on_report_sent(PacketNumber(71));
+        a.on_echo(PacketNumber(69));
+        assert_eq!(a.ranges(), [9..=9, 5..=6, 1..=2]);
+        a.on_echo(PacketNumber(71));
+        assert_eq!(a.ranges(), [9..=9], "71 has told at least what 70 has");
+    }
+
+    #[test]
+    fn what_comes_late_is_reported_although_more_was_known() {
+        let mut a = packets();
+        let mark =
+            |a: &mut ReceivedPackets, number| a.mark(Instant::ZERO, PacketNumber(number), PLAIN);
+        for number in [1, 2, 5, 6, 9] {
+            mark(&mut a, number);
+        }
+        a.on_report_sent(PacketNumber(70));
+        mark(&mut a, 4);
+        a.on_echo(PacketNumber(70));
+        assert_eq!(a.ranges(), [9..=9, 4..=6], "70 has not told of 4");
+        a.on_report_sent(PacketNumber(71));
+        a.on_echo(PacketNumber(71));
+        assert_eq!(a.ranges(), [9..=9]);
+        mark(&mut a, 3);
+        assert_eq!(a.ranges(), [9..=9, 3..=6]);
     }
 }

@@ -11,7 +11,7 @@
 //! and sooner when samples vary little and the peer is known to answer soon (`docs/wire.md` W-ACK-3
 //! says when), where that is less than the probe timeout. Later ones back off, to a ceiling.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::VecDeque;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
@@ -69,8 +69,8 @@ pub struct LossDetector {
     /// When the last ack-eliciting packet left.
     last_eliciting_sent: Instant,
     probe_count: u32,
-    /// Packets recently declared lost, and whether their age condemned them.
-    remembered: Sparse<BTreeMap<u64, (DeclaredLost, bool)>>,
+    /// Packets recently declared lost, by their numbers.
+    remembered: Sparse<VecDeque<Remembered>>,
 }
 
 impl Default for LossDetector {
@@ -98,6 +98,15 @@ pub struct DeclaredLost {
     pub at: Instant,
     /// The packet's bytes.
     pub bytes: u64,
+}
+
+/// A packet that was declared lost and may arrive after all.
+#[derive(Debug)]
+struct Remembered {
+    number: u64,
+    lost: DeclaredLost,
+    /// Its age condemned it.
+    by_time: bool,
 }
 
 /// The thresholds of one pass over the packets in flight.
@@ -226,9 +235,26 @@ impl LossDetector {
 
     /// Remembers a packet that was declared lost; `by_time` when its age condemned it.
     pub fn remember_lost(&mut self, number: PacketNumber, lost: DeclaredLost, by_time: bool) {
-        self.remembered.insert(number.0, (lost, by_time));
+        // Mostly at the end: what was sent first is condemned first.
+        let place = self.place_of(number.0);
+        let remembered = Remembered {
+            number: number.0,
+            lost,
+            by_time,
+        };
+        self.remembered.insert(place, remembered);
         if self.remembered.len() > REMEMBERED_MAX {
-            self.remembered.pop_first();
+            self.remembered.pop_front();
+        }
+    }
+
+    /// Where the first remembered packet is that has this number or a higher one.
+    fn place_of(&self, number: u64) -> usize {
+        match self.remembered.back() {
+            Some(newest) if number <= newest.number => {
+                self.remembered.partition_point(|it| it.number < number)
+            }
+            _ => self.remembered.len(),
         }
     }
 
@@ -265,8 +291,15 @@ impl LossDetector {
         range: &RangeInclusive<u64>,
         rtt: &RttEstimator,
     ) -> Option<(PacketNumber, DeclaredLost)> {
-        let (&number, &(lost, by_time)) = self.remembered.range(range.clone()).next()?;
-        self.remembered.remove(&number);
+        let place = self.place_of(*range.start());
+        self.remembered
+            .get(place)
+            .filter(|it| range.contains(&it.number))?;
+        let Remembered {
+            number,
+            lost,
+            by_time,
+        } = self.remembered.remove(place)?;
         self.persistence = PERSISTENCE;
         let lately = self
             .widened

@@ -222,8 +222,14 @@ impl MtuSearch {
         let mut change = self.on_acked(first, size);
         let last = first.0 + count.saturating_sub(1);
         for number in first.0 + 1..=last {
-            if self.suspicion.is_none() && self.loss < LOSS_MEMORY {
-                // The last one speaks for the others.
+            if self.suspicion.is_none() {
+                // The last one speaks for the others, but for what each does to the share that is lost.
+                for _ in number..last {
+                    if self.loss < LOSS_MEMORY {
+                        break;
+                    }
+                    self.loss -= self.loss / LOSS_MEMORY;
+                }
                 return self.on_acked(PacketNumber(last), size).or(change);
             }
             change = self.on_acked(PacketNumber(number), size).or(change);

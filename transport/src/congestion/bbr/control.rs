@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use super::constants::{
-    MINIMUM_WINDOW_PACKETS, PACING_MARGIN, SEND_QUANTUM_MAX, SEND_QUANTUM_TIME, STARTUP_PACING_GAIN,
+    ALLOWANCE_FLOOR, ALLOWANCE_GAIN, MINIMUM_WINDOW_PACKETS, PACING_MARGIN, SEND_QUANTUM_MAX,
+    SEND_QUANTUM_TIME, STARTUP_PACING_GAIN,
 };
 use super::{Bbr, INFINITY, Sample, State, percent, volume};
 
@@ -73,11 +74,17 @@ impl Bbr {
         })
     }
 
+    /// What may be in flight because acknowledgements come together.
+    fn allowance(&self) -> u64 {
+        let most = self.bdp_times(ALLOWANCE_GAIN).max(ALLOWANCE_FLOOR);
+        self.aggregation.extra.min(most)
+    }
+
     /// The window follows the model: down at once, up by no more than what was acknowledged.
     pub(super) fn set_window(&mut self, sample: &Sample) {
         let most = self
             .bdp_times(self.state.window_gain())
-            .saturating_add(self.aggregation.extra);
+            .saturating_add(self.allowance());
         let most = self.with_quanta(most);
         let grown = self.window.saturating_add(sample.bytes);
         if self.pipe.reached {
