@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use super::constants::{
-    ALLOWANCE_FLOOR, ALLOWANCE_GAIN, MINIMUM_WINDOW_PACKETS, PACING_MARGIN, SEND_QUANTUM_MAX,
-    SEND_QUANTUM_TIME, STARTUP_PACING_GAIN,
+    ALLOWANCE_FLOOR, ALLOWANCE_GAIN, LOCAL_RTT, MINIMUM_WINDOW_PACKETS, PACING_MARGIN,
+    SEND_QUANTUM_MAX, SEND_QUANTUM_TIME, STARTUP_PACING_GAIN,
 };
 use super::{Bbr, INFINITY, Sample, State, percent, volume};
 
@@ -74,10 +74,16 @@ impl Bbr {
         })
     }
 
-    /// What may be in flight because acknowledgements come together.
+    /// What may be in flight because acknowledgements come together. The draft knows no bound; on a path within
+    /// a machine or a room it is not the network that gathers them (ADR 0624).
     fn allowance(&self) -> u64 {
-        let most = self.bdp_times(ALLOWANCE_GAIN).max(ALLOWANCE_FLOOR);
-        self.aggregation.extra.min(most)
+        let extra = self.aggregation.extra;
+        match self.delay.minimum {
+            Some(minimum) if minimum < LOCAL_RTT => {
+                extra.min(self.bdp_times(ALLOWANCE_GAIN).max(ALLOWANCE_FLOOR))
+            }
+            _ => extra,
+        }
     }
 
     /// The window follows the model: down at once, up by no more than what was acknowledged.
