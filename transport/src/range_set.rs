@@ -74,6 +74,13 @@ impl RangeSet {
         added + above
     }
 
+    /// Adds all from the end of the highest range to `end`; nothing, if there is none.
+    pub(crate) fn extend_highest(&mut self, end: u64) {
+        if let Some((_, highest_end)) = &mut self.highest {
+            *highest_end = end.max(*highest_end);
+        }
+    }
+
     /// Adds a range that is not empty and ends at most where the highest one begins. Returns the range
     /// that it is part of now, and how many numbers were not in the set before.
     fn insert_below(&mut self, range: Range<u64>) -> (Range<u64>, u64) {

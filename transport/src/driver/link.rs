@@ -47,8 +47,8 @@ pub(super) trait Link: Send + Unpin + 'static {
     /// Whether everything that [`Self::fill`] took has left.
     fn is_clear(&self) -> bool;
 
-    /// Takes a bounded number of batches from `poll`: whether it was that many. Call when clear.
-    fn fill(&mut self, poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) -> bool;
+    /// Takes a bounded number of batches from `poll`: how many bytes. Call when clear.
+    fn fill(&mut self, poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) -> usize;
 
     /// Sends what was taken. Pending: the system takes no more now, and the rest is kept.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -191,7 +191,7 @@ impl Link for UdpLink {
         self.outgoing.is_empty()
     }
 
-    fn fill(&mut self, poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) -> bool {
+    fn fill(&mut self, poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) -> usize {
         self.outgoing.fill(poll)
     }
 

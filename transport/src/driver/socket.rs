@@ -384,8 +384,8 @@ impl Outgoing {
         self.next == self.filled
     }
 
-    /// Takes batches from `poll` until it has none or all slots are full: whether they are. Call when empty.
-    pub(super) fn fill(&mut self, mut poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) -> bool {
+    /// Takes batches from `poll` until it has none or all slots are full: how many bytes. Call when empty.
+    pub(super) fn fill(&mut self, mut poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) -> usize {
         debug_assert!(self.is_empty(), "unsent batches would be lost");
         (self.next, self.filled) = (0, 0);
         while self.filled < SEND_BATCHES {
@@ -402,7 +402,8 @@ impl Outgoing {
             (slot.sent, slot.one_by_one) = (0, false);
             self.filled += 1;
         }
-        self.filled == SEND_BATCHES
+        let filled = self.slots.iter().take(self.filled);
+        filled.map(|slot| slot.bytes.len()).sum()
     }
 
     /// Where the first batch goes, and whether it is several datagrams.

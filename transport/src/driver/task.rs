@@ -28,6 +28,10 @@ const ROUNDS_PER_POLL: usize = 16;
 /// accepted, may answer a request that came with its end in the same datagram.
 const TURNS_AFTER_HANDSHAKE: u8 = 2;
 
+/// Bytes that a round sends when there is more to send than anybody waits for. Guess: half of what four trains hold,
+/// which is the most.
+const MUCH: usize = 128 * 1024;
+
 /// Drives one core: that of UDP until the endpoint's handles are gone and its connections are over,
 /// that of a TCP stream until its one connection is over.
 pub(super) struct EndpointTask<L> {
@@ -40,7 +44,8 @@ pub(super) struct EndpointTask<L> {
     busy: BusyPoll,
     /// Turns that other tasks get before anything leaves.
     turns: u8,
-    /// The round before sent as much as a round may.
+    /// The round before sent [`MUCH`]. What the runtime says of the link may be millions of bytes old then, so the
+    /// next round asks the link itself (ADR 0624).
     sent_much: bool,
     /// Sees every datagram.
     tap: Option<Box<dyn Tap>>,
@@ -178,7 +183,8 @@ impl<L: Link> EndpointTask<L> {
                 true => TURNS_AFTER_HANDSHAKE,
                 false => turns.saturating_sub(1),
             };
-            *sent_much = !blocked && *turns == 0 && fill(link, (state, tap, now), bound, most);
+            *sent_much =
+                !blocked && *turns == 0 && fill(link, (state, tap, now), bound, most) >= MUCH;
             if let Some(membership) = membership {
                 membership.observe(datagrams, state.core.connection_count() > 0);
             }
@@ -307,13 +313,13 @@ fn take_strays(state: &mut State, now: Instant) -> usize {
     count
 }
 
-/// Takes from the core what may leave, `most` datagrams in a batch: whether that is as much as a round takes.
+/// Takes from the core what may leave, `most` datagrams in a batch: how many bytes.
 fn fill<L: Link>(
     link: &mut L,
     (state, tap, now): (&mut State, &mut Option<Box<dyn Tap>>, Instant),
     bound: SocketAddr,
     most: usize,
-) -> bool {
+) -> usize {
     link.fill(|buffer| {
         let transmit = state.core.poll_transmit(now, most, buffer);
         if let (Some(tap), Some(sent)) = (&mut *tap, transmit) {
@@ -399,5 +405,80 @@ impl<L> Drop for EndpointTask<L> {
             meeting.incoming.end();
         }
         meeting.progress.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::Carrier;
+    use crate::driver::clock::Clock;
+    use crate::driver::random::PooledRandom;
+    use crate::driver::socket::Socket;
+    use crate::error::CloseReason;
+    use crate::io::Transmit;
+
+    /// A link of which the runtime never says that something came.
+    #[derive(Default)]
+    struct Silent {
+        /// Bytes that each round sends.
+        sends: usize,
+        asked: u32,
+    }
+
+    impl Link for Silent {
+        const FAILED: CloseReason = CloseReason::EndpointStopped;
+
+        fn poll_receive(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn try_receive(&mut self) -> std::io::Result<usize> {
+            self.asked += 1;
+            Ok(0)
+        }
+
+        fn feed(&mut self, _: usize, _: impl FnMut(Arrived<'_>)) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn is_clear(&self) -> bool {
+            true
+        }
+
+        fn fill(&mut self, _: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) -> usize {
+            self.sends
+        }
+
+        fn poll_send(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn rebind(&mut self, _: Socket) {}
+
+        fn log(_: &std::io::Error) {}
+    }
+
+    #[tokio::test]
+    async fn who_sends_much_looks_for_answers_unasked() {
+        let core = crate::Endpoint::new(
+            crate::EndpointConfig::default(),
+            Box::new(PooledRandom::new()),
+            None,
+        );
+        let local = ([127, 0, 0, 1], 9).into();
+        let shared = Shared::new(core, Clock::start(), local, Carrier::Udp, Arc::default());
+        let mut task = EndpointTask::new(Arc::new(shared), Silent::default(), 64, None);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut rounds = |sends| {
+            task.link.sends = sends;
+            for _ in 0..3 {
+                task.round(&mut cx).unwrap();
+            }
+            task.link.asked
+        };
+        assert_eq!(rounds(MUCH - 1), 0, "little to send: the runtime tells");
+        assert_eq!(rounds(MUCH), 2, "from the second of these rounds on");
+        assert_eq!(rounds(0), 3, "once more, and then no more");
     }
 }

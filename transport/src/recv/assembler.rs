@@ -137,7 +137,7 @@ impl Assembler {
         if self.ahead.is_empty() {
             self.contiguous = end;
         } else {
-            self.ahead.insert(start..end);
+            self.ahead.extend_highest(end);
         }
     }
 

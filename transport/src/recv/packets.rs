@@ -289,7 +289,7 @@ impl ReceivedPackets {
         if self.told.extend(number) {
             return;
         }
-        if let Some(largest) = self.largest.filter(|largest| self.has_gap(*largest)) {
+        if let Some(largest) = self.largest.filter(|largest| self.is_long(*largest)) {
             self.told.begin(number, largest);
         }
     }
@@ -319,10 +319,14 @@ impl ReceivedPackets {
         (!self.ecn.is_zero()).then_some(self.ecn)
     }
 
-    /// Whether numbers are missing between what the peer knows and the largest.
-    fn has_gap(&self, largest: u64) -> bool {
-        let bottom = self.bottom(largest);
-        self.scan_down(largest, bottom.min(largest), true) > bottom
+    /// Whether a report would be shorter, or sooner found, if the peer knew all up to `largest`: something is
+    /// missing in it, or it spans many numbers.
+    fn is_long(&self, largest: u64) -> bool {
+        let bottom = self.bottom(largest).min(largest);
+        let start = self.scan_down(largest, bottom, true);
+        let below = start.checked_sub(1).filter(|below| *below >= bottom);
+        let has_gap = || below.is_some_and(|below| self.scan_down(below, bottom, false) > bottom);
+        largest - start >= u64::from(u64::BITS) || has_gap()
     }
 
     /// Nothing below is to be reported.
@@ -671,6 +675,21 @@ mod tests {
         assert_eq!(a.ranges(), [9..=9, 5..=6, 1..=2]);
         a.on_echo(PacketNumber(71));
         assert_eq!(a.ranges(), [9..=9], "71 has told at least what 70 has");
+    }
+
+    #[test]
+    fn few_packets_without_a_gap_need_no_row_of_reports() {
+        let mut a = packets();
+        for number in 1_000..1_064 {
+            a.mark(Instant::ZERO, PacketNumber(number), PLAIN);
+        }
+        a.on_report_sent(PacketNumber(70));
+        a.on_echo(PacketNumber(70));
+        assert_eq!(a.ranges(), [1_000..=1_063], "the beginning is no gap");
+        a.mark(Instant::ZERO, PacketNumber(1_064), PLAIN);
+        a.on_report_sent(PacketNumber(71));
+        a.on_echo(PacketNumber(71));
+        assert_eq!(a.ranges(), [1_064..=1_064]);
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Bbr {
 
     /// What may be in flight because acknowledgements come together. The draft knows no bound; on a path within
     /// a machine or a room it is not the network that gathers them (ADR 0624).
-    fn allowance(&self) -> u64 {
+    pub(super) fn allowance(&self) -> u64 {
         let extra = self.aggregation.extra;
         match self.delay.minimum {
             Some(minimum) if minimum < LOCAL_RTT => {

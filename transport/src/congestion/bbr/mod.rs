@@ -28,6 +28,8 @@
 //!   overflow the queue the moment the window grows.
 //! - After idleness the interval for aggregation begins anew with nothing delivered; the draft moves its
 //!   beginning only, and all that was delivered before then counts as an aggregate.
+//! - The allowance for acknowledgements that come together has a bound where the least round trip is below a
+//!   millisecond: it is the scheduler of a host that gathers them there (ADR 0624).
 //! - A retransmission timeout is persistent congestion here (RFC 9002 §7.6), not a probe timeout.
 
 mod constants;

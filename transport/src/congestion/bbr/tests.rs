@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 
 use super::super::testing::at;
 use super::super::testing_path::Path;
+use super::constants::LOCAL_RTT;
 use super::*;
 use crate::send::loss::DeclaredLost;
 
@@ -50,6 +51,22 @@ fn the_cycle_goes_through_all_its_states_in_order() {
         .position(|name| *name == "probe_bw_cruise")
         .unwrap();
     assert_eq!(seen[start..start + 5], cycle, "{seen:?}");
+}
+
+#[test]
+fn the_allowance_for_gathered_acknowledgements_is_bounded_within_a_machine_alone() {
+    let mut bbr = Bbr::new(&Setup::new(1_000, 10));
+    bbr.aggregation.extra = 1 << 30;
+    assert_eq!(bbr.allowance(), 1 << 30, "no round trip is known");
+    bbr.rate = 1_000_000_000;
+    bbr.delay.minimum = Some(LOCAL_RTT);
+    assert_eq!(bbr.allowance(), 1 << 30);
+    bbr.delay.minimum = Some(MS / 2);
+    assert_eq!(bbr.allowance(), 4 * 500_000);
+    bbr.delay.minimum = Some(MS / 10);
+    assert_eq!(bbr.allowance(), 1 << 20);
+    bbr.aggregation.extra = 70_000;
+    assert_eq!(bbr.allowance(), 70_000);
 }
 
 #[test]

@@ -105,9 +105,9 @@ impl Link for TcpLink {
         self.outbox.waiting().is_empty()
     }
 
-    fn fill(&mut self, poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) -> bool {
+    fn fill(&mut self, poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>) -> usize {
         self.outbox.fill(poll);
-        false
+        self.outbox.waiting().len()
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
