@@ -18,7 +18,7 @@ const BUFFERS: usize = if quinn_udp::BATCH_SIZE < 2 {
 } else {
     2
 };
-/// Bytes of a train: what fits an IPv4 packet with its headers, as from those who sent it.
+/// Bytes of a train: what fits an IPv4 packet beside its headers, so that a full one is passed on as one.
 const TRAIN_LEN_MAX: usize = 65_507;
 const SOCKET_BUFFER_LEN: usize = 4 * 1024 * 1024;
 

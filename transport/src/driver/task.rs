@@ -28,8 +28,7 @@ const ROUNDS_PER_POLL: usize = 16;
 /// accepted, may answer a request that came with its end in the same datagram.
 const TURNS_AFTER_HANDSHAKE: u8 = 2;
 
-/// Bytes that a round sends when there is more to send than anybody waits for. Guess: half of what four trains hold,
-/// which is the most.
+/// So many bytes in one round are much. Guess: half of what four trains hold, which is about the most.
 const MUCH: usize = 128 * 1024;
 
 /// Drives one core: that of UDP until the endpoint's handles are gone and its connections are over,

@@ -13,7 +13,8 @@ use crate::ids::PacketNumber;
 #[derive(Debug, Default)]
 pub(super) struct Told(Option<Box<Row>>);
 
-/// Packets of ours in a row, each of which reports all that was received up to a number.
+/// Packets of ours in a row, each of which reports all that was received up to a number, as far as it has room for
+/// ranges.
 #[derive(Debug)]
 struct Row {
     /// Their numbers.
@@ -46,8 +47,9 @@ impl Told {
 
     /// `number` arrives after larger ones: reports that left before do not tell of it.
     pub(super) fn on_late(&mut self, number: u64) {
-        if let Some(row) = &mut self.0 {
-            row.largest = row.largest.min(number.saturating_sub(1));
+        match (&mut self.0, number.checked_sub(1)) {
+            (Some(row), Some(below)) => row.largest = row.largest.min(below),
+            _ => self.0 = None,
         }
     }
 
@@ -107,6 +109,9 @@ mod tests {
         told.on_late(60);
         told.on_late(70);
         assert_eq!(told.on_echo(PacketNumber(5)), Some(PacketNumber(59)));
+        let mut first = self::told(5, 1, 90);
+        first.on_late(0);
+        assert_eq!(first.on_echo(PacketNumber(5)), None, "nothing is below");
         assert_eq!(size_of::<Told>(), size_of::<usize>());
     }
 }
