@@ -74,7 +74,7 @@ targets! {
     frames: dunlin_transport::fuzzing::frames, 256, 4 * KIB;
     params: dunlin_transport::fuzzing::params, 2, KIB;
     range_set: dunlin_transport::fuzzing::range_set, 64, 32 * KIB;
-    received_packets: dunlin_transport::fuzzing::received_packets, 32, 16 * KIB;
+    received_packets: dunlin_transport::fuzzing::received_packets, 128, 16 * KIB;
     assembler: dunlin_transport::fuzzing::assembler, 32, 128 * KIB;
     send_buffer: dunlin_transport::fuzzing::send_buffer, 1_024, 128 * KIB;
     loss_recovery: dunlin_transport::fuzzing::loss_recovery, 1_024, 64 * KIB;

@@ -89,6 +89,9 @@ fn check_set(set: &RangeSet, model: &BTreeSet<u64>, base: u64) {
     }
 }
 
+/// The last of our packets that an echo may name.
+const ECHOES: usize = 8;
+
 #[derive(Arbitrary, Debug)]
 enum Receipt {
     /// A packet near the largest.
@@ -170,9 +173,12 @@ pub fn received_packets(data: &[u8]) {
                 packets.on_report_sent(PacketNumber(model.sent));
                 let ranges = packets.ranges();
                 model.reports.insert(model.sent, model.told_by(&ranges));
+                if model.reports.len() > ECHOES {
+                    model.reports.pop_first();
+                }
             }
             Receipt::Echo { before } => {
-                let number = model.sent.saturating_sub(u64::from(before % 8));
+                let number = model.sent.saturating_sub(u64::from(before) % ECHOES as u64);
                 packets.on_echo(PacketNumber(number));
                 let told = model.reports.get(&number);
                 model.known.extend(told.into_iter().flatten());
