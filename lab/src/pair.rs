@@ -95,6 +95,9 @@ impl<'a> Pair<'a> {
                 scenario.plans[1 - node].clone(),
             );
             net.add(endpoint, Agent::new(node, side, own, other));
+            if scenario.gathers[node] {
+                net.gather(node);
+            }
             net.link(node, 1 - node, &scenario.path[node]);
             net.replace_link_at(scenario.heal_at, node, 1 - node, &HEALED);
         }

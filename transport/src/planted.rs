@@ -250,6 +250,9 @@ planted_bugs! {
     GapCreditedAsReceived, "gap-credited-as-received", Reassembly,
         "The first range above a gap is taken for the continuation.",
         "quiche CVE-2025-4821-like bookkeeping";
+    FollowerNotCompared, "follower-not-compared", Reassembly,
+        "A packet of a train is put behind the one before it, whatever its header says.",
+        "receive offload that joins unlike segments (GRO); ADR 0623";
     EndBeforeGapIsFilled, "end-before-gap-is-filled", Reassembly,
         "A stream whose end is known ends when nothing is readable, gap or not.",
         "RFC 9000 §3.2";

@@ -227,6 +227,7 @@ fn check_surroundings(experiment: &Experiment) -> Checked {
         ("cross", !experiment.cross.is_empty()),
         ("nat", experiment.nat.is_some()),
         ("clock", experiment.clock != Clocks::default()),
+        ("gather", !experiment.gather.is_empty()),
     ];
     let foreign_key = given.into_iter().find(|(_, given)| *given);
     if let (true, Some((key, _))) = (experiment.kind != Kind::Pair, foreign_key) {

@@ -80,6 +80,9 @@ pub struct Experiment {
     /// Clocks that run fast or slow.
     #[serde(default)]
     pub clock: Clocks,
+    /// Ends whose sockets gather what arrives at one instant into trains.
+    #[serde(default)]
+    pub gather: Vec<End>,
     /// What goes wrong.
     #[serde(default)]
     pub fault: Vec<Fault>,

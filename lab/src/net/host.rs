@@ -40,6 +40,14 @@ pub trait Host {
     /// A datagram arrives.
     fn handle_datagram(&mut self, now: Instant, datagram: &mut Datagram);
 
+    /// Datagrams arrive together: from one source, of one mark, each as long as the first, the last one perhaps
+    /// shorter.
+    fn handle_train(&mut self, now: Instant, train: &mut [Box<Datagram>]) {
+        for datagram in train {
+            self.handle_datagram(now, datagram);
+        }
+    }
+
     /// The time that [`Self::poll_timeout`] gave has come.
     fn handle_timeout(&mut self, _now: Instant) {}
 
@@ -99,12 +107,41 @@ pub struct EndpointHost<A> {
     pub endpoint: Endpoint,
     /// The application.
     pub app: A,
+    /// Datagrams that came together lie here one behind the other.
+    train: Vec<u8>,
+}
+
+impl<A> EndpointHost<A> {
+    /// An endpoint and what runs on it.
+    pub const fn new(endpoint: Endpoint, app: A) -> Self {
+        Self {
+            endpoint,
+            app,
+            train: Vec::new(),
+        }
+    }
 }
 
 impl<A: Application> Host for EndpointHost<A> {
     fn handle_datagram(&mut self, now: Instant, datagram: &mut Datagram) {
         self.endpoint
             .handle_datagram(now, datagram.from, datagram.ecn, &mut datagram.bytes);
+    }
+
+    fn handle_train(&mut self, now: Instant, train: &mut [Box<Datagram>]) {
+        let Some(Datagram {
+            from, ecn, bytes, ..
+        }) = train.first().map(|first| &**first)
+        else {
+            return;
+        };
+        let (from, ecn, size) = (*from, *ecn, bytes.len());
+        self.train.clear();
+        for datagram in &*train {
+            self.train.extend_from_slice(&datagram.bytes);
+        }
+        self.endpoint
+            .handle_datagrams(now, from, ecn, &mut self.train, size);
     }
 
     fn handle_timeout(&mut self, now: Instant) {

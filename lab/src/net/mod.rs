@@ -11,6 +11,7 @@ mod faults;
 pub mod host;
 mod links;
 mod node;
+mod receiving;
 mod routes;
 mod sending;
 
@@ -29,7 +30,7 @@ use crate::link::{Backlog, Datagram, Element, Hop, LinkStats, Onward, TooBig, Wa
 use crate::nat::{NatConfig, NatStats};
 use crate::rng::Rng;
 use crate::scheduler::Scheduler;
-use crate::trace::{Record, Trace};
+use crate::trace::Trace;
 use crate::violation::{Failure, Violation};
 use faults::Change;
 use links::Links;
@@ -74,6 +75,8 @@ pub struct NetStats {
     pub sent: u64,
     /// Handed to programs.
     pub delivered: u64,
+    /// Of these, in trains of two and more ([`Net::gather`]).
+    pub gathered: u64,
     /// Had nowhere to go: no such address, no link, a partition, a NAT without a port.
     pub unroutable: u64,
     /// Arrived where nobody has the address any more, or a NAT lets nobody in.
@@ -97,6 +100,12 @@ pub struct Net<A> {
     stats: NetStats,
     onward: Onward,
     buffer: Vec<u8>,
+    /// Room for those of a train.
+    #[expect(
+        clippy::vec_box,
+        reason = "the boxes are what is kept: hops carry them"
+    )]
+    train: Vec<Box<Datagram>>,
     #[expect(
         clippy::vec_box,
         reason = "the boxes are what is kept: hops carry them"
@@ -122,6 +131,7 @@ impl<A: Application> Net<A> {
             stats: NetStats::default(),
             onward: Onward::default(),
             buffer: Vec::new(),
+            train: Vec::new(),
             spare: Vec::new(),
             tap: None,
         }
@@ -190,6 +200,15 @@ impl<A: Application> Net<A> {
     /// access lines lead over one bottleneck. False: those two have no link.
     pub fn link_over(&mut self, from: usize, to: usize, way: &Detour<'_>) -> bool {
         self.links.lay_over((from, to), way, &mut self.rng)
+    }
+
+    /// From now on the node's socket gathers what arrives at one instant, or while it had no time, into
+    /// trains, as UDP_GRO does: an endpoint handles them as in production. A train costs a slow node as
+    /// much as one datagram; what one instant brings has to fit the socket ([`SOCKET_BUFFER`]).
+    pub fn gather(&mut self, node: usize) {
+        if let Some(entry) = self.nodes.get_mut(node) {
+            entry.gathers = true;
+        }
     }
 
     /// The path, each with its own randomness and queues, between all nodes without one of their
@@ -415,107 +434,6 @@ impl<A: Application> Net<A> {
         self.deliver(now, to, datagram)
     }
 
-    fn deliver(&mut self, now: Instant, to: usize, mut datagram: Box<Datagram>) -> Option<usize> {
-        let expected = self.nodes.get(to).map(|node| node.address);
-        let node = if expected == Some(datagram.to) {
-            to
-        } else {
-            let claimed = self.routes.inward(now, datagram.from, datagram.to);
-            let Some((node, inside)) = claimed else {
-                self.stats.unclaimed += 1;
-                self.recycle(datagram);
-                return None;
-            };
-            datagram.to = inside;
-            node
-        };
-        self.input(now, node, Input::Datagram(datagram))
-    }
-
-    /// A program gets an input, now or when it has time.
-    fn input(&mut self, now: Instant, node: usize, input: Input) -> Option<usize> {
-        let entry = self.nodes.get_mut(node)?;
-        if !entry.alive {
-            self.stats.to_the_dead += 1;
-            self.recycle_input(input);
-            return None;
-        }
-        if entry.is_busy(now) {
-            if let Err(input) = entry.keep(input) {
-                self.stats.socket_full += 1;
-                self.recycle_input(input);
-            }
-            self.resume_later(now, node);
-            return None;
-        }
-        self.process(now, node, input);
-        Some(node)
-    }
-
-    fn process(&mut self, now: Instant, node: usize, mut input: Input) {
-        let Some(entry) = self.nodes.get_mut(node) else {
-            return;
-        };
-        if let Input::Datagram(datagram) = &mut input {
-            self.stats.delivered += 1;
-            let bytes = (datagram.bytes.len(), datagram.bytes.digest());
-            self.trace.add_digest(now, Record::Delivered, node, bytes);
-            if let Some(tap) = &mut self.tap {
-                tap.on_datagram(now, Record::Delivered, node, datagram);
-            }
-        }
-        entry.busy_until = now + entry.cost;
-        entry.program.handle(entry.clock.read(now), &mut input);
-        self.recycle_input(input);
-    }
-
-    fn on_timer(&mut self, now: Instant, node: usize) -> Option<usize> {
-        let entry = self.nodes.get_mut(node).filter(|node| node.alive)?;
-        if entry.armed.is_none_or(|armed| armed > now) {
-            return None;
-        }
-        entry.armed = None;
-        if entry.is_busy(now) {
-            entry.late_timer = true;
-            self.resume_later(now, node);
-            return None;
-        }
-        entry.busy_until = now + entry.cost;
-        entry.program.handle_timeout(entry.clock.read(now));
-        Some(node)
-    }
-
-    /// A node that had no time has some: it deals with one thing that waited.
-    fn on_resume(&mut self, now: Instant, node: usize) -> Option<usize> {
-        let entry = self.nodes.get_mut(node).filter(|node| node.alive)?;
-        entry.resumes = false;
-        if entry.busy_until > now {
-            self.resume_later(now, node);
-            return None;
-        }
-        if let Some(input) = entry.next_kept() {
-            self.process(now, node, input);
-        } else if std::mem::take(&mut entry.late_timer) {
-            entry.busy_until = now + entry.cost;
-            entry.program.handle_timeout(entry.clock.read(now));
-        } else {
-            return None;
-        }
-        self.resume_later(now, node);
-        Some(node)
-    }
-
-    fn resume_later(&mut self, now: Instant, node: usize) {
-        let Some(entry) = self.nodes.get_mut(node) else {
-            return;
-        };
-        if entry.has_work() && !entry.resumes {
-            entry.resumes = true;
-            let at = entry.busy_until.max(now);
-            self.scheduler.schedule(at, Happening::Resume { node });
-        }
-    }
-
     /// After an input: the application acts, the program sends, until both are done.
     fn settle(&mut self, node: usize) -> Result<(), Failure> {
         let now = self.now();
@@ -549,12 +467,6 @@ impl<A: Application> Net<A> {
         if entry.armed.is_none_or(|armed| at < armed) {
             entry.armed = Some(at);
             self.scheduler.schedule(at, Happening::Timer { node });
-        }
-    }
-
-    fn recycle_input(&mut self, input: Input) {
-        if let Input::Datagram(datagram) = input {
-            self.recycle(datagram);
         }
     }
 

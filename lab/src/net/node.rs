@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dunlin_transport::{Endpoint, Instant};
+use dunlin_transport::{Endpoint, Instant, limits};
 
 use super::clock::Clock;
 use super::disk::Disk;
@@ -51,6 +51,8 @@ pub(super) struct Node<A> {
     pub(super) late_timer: bool,
     /// The link to the last destination, and the version of the routes it was found in.
     pub(super) last_route: Option<(SocketAddr, u32, u64)>,
+    /// Its socket gathers datagrams into trains, as with UDP_GRO.
+    pub(super) gathers: bool,
     inbox: VecDeque<Input>,
     inbox_bytes: usize,
 }
@@ -69,6 +71,7 @@ impl<A> Node<A> {
             resumes: false,
             late_timer: false,
             last_route: None,
+            gathers: false,
             inbox: VecDeque::new(),
             inbox_bytes: 0,
         }
@@ -97,6 +100,24 @@ impl<A> Node<A> {
         Some(input)
     }
 
+    /// Puts into `train`, which is empty, what was kept next and makes a train; false: the next thing is none, or
+    /// this node does not gather.
+    #[expect(clippy::vec_box, reason = "the boxes are what was kept")]
+    pub(super) fn next_train(&mut self, train: &mut Vec<Box<Datagram>>) -> bool {
+        let mut bytes = 0;
+        while let Some(Input::Datagram(next)) = self.inbox.front().filter(|_| self.gathers) {
+            let size = next.bytes.len();
+            if !joins(train, next) || (bytes > 0 && bytes + size > limits::UDP_PAYLOAD_MAX) {
+                break;
+            }
+            bytes += size;
+            if let Some(Input::Datagram(next)) = self.next_kept() {
+                train.push(next);
+            }
+        }
+        !train.is_empty()
+    }
+
     /// Whether something waits for the program to have time.
     pub(super) fn has_work(&self) -> bool {
         self.late_timer || !self.inbox.is_empty()
@@ -111,6 +132,19 @@ impl<A> Node<A> {
     }
 }
 
+/// Whether a datagram may stand behind those of a train: Linux's UDP_GRO joins what is from one source and has one
+/// mark and one length, the last one may be shorter.
+fn joins(train: &[Box<Datagram>], next: &Datagram) -> bool {
+    let (Some(first), Some(last)) = (train.first(), train.last()) else {
+        return true;
+    };
+    let (whole, size) = (first.bytes.len(), next.bytes.len());
+    (first.from, first.to, first.ecn) == (next.from, next.to, next.ecn)
+        && last.bytes.len() == whole
+        && (1..=whole).contains(&size)
+        && train.len() < limits::SEGMENTS_MAX
+}
+
 fn size_of(input: &Input) -> usize {
     match input {
         Input::Datagram(datagram) => datagram.bytes.len(),
@@ -120,7 +154,7 @@ fn size_of(input: &Input) -> usize {
 
 impl<A: Application> Program<A> {
     pub(super) fn endpoint(endpoint: Endpoint, app: A) -> Self {
-        Self::Endpoint(Box::new(EndpointHost { endpoint, app }))
+        Self::Endpoint(Box::new(EndpointHost::new(endpoint, app)))
     }
 
     pub(super) fn handle(&mut self, now: Instant, input: &mut Input) {
@@ -128,6 +162,12 @@ impl<A: Application> Program<A> {
         match input {
             Input::Datagram(datagram) => host.handle_datagram(now, datagram),
             Input::TooBig { destination, mtu } => host.handle_too_big(now, *destination, *mtu),
+        }
+    }
+
+    pub(super) fn handle_train(&mut self, now: Instant, train: &mut [Box<Datagram>]) {
+        if let Some(host) = self.host() {
+            host.handle_train(now, train);
         }
     }
 

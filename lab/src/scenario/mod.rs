@@ -38,6 +38,8 @@ pub struct Scenario {
     pub rebind: Option<(usize, Duration)>,
     /// What else is wrong with each node.
     pub faults: [NodeFaults; 2],
+    /// Whether a node's socket gathers datagrams into trains ([`Net::gather`]).
+    pub gathers: [bool; 2],
     /// The NAT in front of node 0, if there is one. It has to be sealed: a plain connection does
     /// not move.
     pub nat: Option<NatFault>,
@@ -89,6 +91,7 @@ impl Scenario {
             death: None,
             rebind: None,
             faults: [NodeFaults::default(); 2],
+            gathers: [false; 2],
             nat: None,
             patience: Duration::from_secs(120),
             steps_max: 2_000_000,
@@ -137,6 +140,7 @@ impl Scenario {
             }
         }
         scenario.faults = [(); 2].map(|()| random_node_faults(&mut rng, scenario.heal_at));
+        scenario.gathers = [(); 2].map(|()| rng.chance(Ppm::percent(50)));
         scenario
     }
 
@@ -253,6 +257,8 @@ mod tests {
             "NatFault",
             "Duplicate",
             "Reorder",
+            "gathers: [true, false]",
+            "gathers: [false, true]",
         ] {
             let found = scenarios
                 .iter()

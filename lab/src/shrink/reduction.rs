@@ -33,6 +33,8 @@ pub enum Reduction {
     FullSpeed(usize),
     /// The clock of a node is right.
     RightClock(usize),
+    /// A node takes datagrams one by one.
+    OneByOne(usize),
     /// The connection ends when all is done.
     EndWhenDone(usize),
     /// The path from a node loses elements.
@@ -183,6 +185,7 @@ fn fewer_faults(scenario: &Scenario) -> Vec<Reduction> {
             (faults.pause.is_some(), Reduction::NoPause(node)),
             (!faults.cost.is_zero(), Reduction::FullSpeed(node)),
             (faults.skew_ppm != 0, Reduction::RightClock(node)),
+            (scenario.gathers[node], Reduction::OneByOne(node)),
         ] {
             if there {
                 list.push(reduction);
@@ -253,6 +256,7 @@ impl Reduction {
             Self::NoPause(node) => scenario.faults[node].pause = None,
             Self::FullSpeed(node) => scenario.faults[node].cost = Duration::ZERO,
             Self::RightClock(node) => scenario.faults[node].skew_ppm = 0,
+            Self::OneByOne(node) => scenario.gathers[node] = false,
             Self::EndWhenDone(node) => scenario.plans[node].ending = Some(Ending::WhenDone),
             Self::DropElements(node, chunk) => chunk.remove(&mut scenario.path[node]),
             Self::SimplerElement(node, index) => {
@@ -347,6 +351,7 @@ impl fmt::Display for Reduction {
             Self::NoPause(node) => write!(f, "node {node} never stands still"),
             Self::FullSpeed(node) => write!(f, "node {node} is not slow"),
             Self::RightClock(node) => write!(f, "the clock of node {node} is right"),
+            Self::OneByOne(node) => write!(f, "node {node} takes datagrams one by one"),
             Self::EndWhenDone(node) => write!(f, "node {node} closes when all is done"),
             Self::DropElements(node, chunk) => {
                 write!(f, "the path from node {node} without {chunk}")

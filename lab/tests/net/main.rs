@@ -5,6 +5,7 @@ mod detour;
 mod faults;
 mod nat;
 mod order;
+mod trains;
 
 use std::time::Duration;
 

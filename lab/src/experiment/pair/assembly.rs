@@ -54,7 +54,7 @@ pub(super) fn assemble(
         }
     }
     add_cross(experiment, &mut net, plan);
-    apply_faults(experiment, &mut net, plan);
+    apply_conditions(experiment, &mut net, plan);
     net
 }
 
@@ -115,7 +115,7 @@ fn add_cross(experiment: &Experiment, net: &mut Net<App>, plan: &mut Plan) {
     }
 }
 
-fn apply_faults(experiment: &Experiment, net: &mut Net<App>, plan: &Plan) {
+fn apply_conditions(experiment: &Experiment, net: &mut Net<App>, plan: &Plan) {
     let clients = plan.nodes(None);
     let nodes = |end: End| match end {
         End::Client => clients.clone(),
@@ -129,6 +129,9 @@ fn apply_faults(experiment: &Experiment, net: &mut Net<App>, plan: &Plan) {
         for node in nodes(end) {
             net.set_clock(node, Clock::new(Duration::ZERO, ppm));
         }
+    }
+    for node in experiment.gather.iter().copied().flat_map(nodes) {
+        net.gather(node);
     }
     let nat = experiment.nat.map(|config| {
         let nat = net.add_nat(config);
