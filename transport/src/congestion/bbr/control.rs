@@ -78,12 +78,18 @@ impl Bbr {
     /// a machine or a room it is not the network that gathers them (ADR 0624).
     pub(super) fn allowance(&self) -> u64 {
         let extra = self.aggregation.extra;
-        match self.delay.minimum {
-            Some(minimum) if minimum < LOCAL_RTT => {
-                extra.min(self.bdp_times(ALLOWANCE_GAIN).max(ALLOWANCE_FLOOR))
-            }
-            _ => extra,
+        if self.is_local() {
+            extra.min(self.bdp_times(ALLOWANCE_GAIN).max(ALLOWANCE_FLOOR))
+        } else {
+            extra
         }
+    }
+
+    /// Whether the path is one within a machine or a room.
+    pub(super) fn is_local(&self) -> bool {
+        self.delay
+            .minimum
+            .is_some_and(|minimum| minimum < LOCAL_RTT)
     }
 
     /// The window follows the model: down at once, up by no more than what was acknowledged.

@@ -1,6 +1,7 @@
 //! The model of the path (§5.5): rounds, bandwidth, aggregation, bounds from loss, undo.
 
 use super::constants::BETA;
+use super::noise::beyond_chance;
 use super::probe_bw::AckPhase;
 use super::{Bbr, INFINITY, Sample, State, percent, volume};
 use crate::congestion::LostPacket;
@@ -133,6 +134,11 @@ impl Bbr {
     }
 
     fn is_too_high(&self, lost: u64, in_flight: u64) -> bool {
+        let lost = if self.noise.is_believed() && self.is_local() {
+            beyond_chance(lost, self.mtu)
+        } else {
+            lost
+        };
         u128::from(lost) * 1_000 > u128::from(in_flight) * u128::from(self.noise.bearable())
     }
 

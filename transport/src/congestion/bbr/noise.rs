@@ -11,6 +11,11 @@
 //! quarter faster did not fill the path, so neither did the rounds before it, and what they lost is
 //! noise. The last two rounds of Startup never count. These rounds are short, and an estimate that is
 //! too low ends Startup far below the bandwidth; so it gets two standard deviations on top.
+//!
+//! What a flight or a round has lost is a small count and varies by chance: of a hundred packets at 1 % three
+//! or more are lost in one round of twelve. A path within a machine has thousands of rounds a second, so more than the draft's 2 %
+//! are lost all the time, and each time less is allowed in flight, where chance weighs even more. There two
+//! standard deviations of the count are taken for chance ([`beyond_chance`], ADR 0626).
 
 use super::constants::LOSS_THRESHOLD;
 use crate::time::Instant;
@@ -71,6 +76,12 @@ struct Early {
     before: Count,
     current: Count,
     is_over: bool,
+}
+
+/// Of `lost` bytes, in packets of `mtu`, those that are more than chance: less two standard deviations of a
+/// Poisson count. Zero for four packets and fewer.
+pub(super) fn beyond_chance(lost: u64, mtu: u64) -> u64 {
+    lost.saturating_sub(2 * lost.saturating_mul(mtu).isqrt())
 }
 
 /// The estimator.
@@ -231,6 +242,20 @@ mod tests {
             noise.on_startup_round(true);
         }
         assert_eq!(noise.bearable(), 20, "less than a thousandth on top");
+    }
+
+    #[test]
+    fn few_lost_packets_may_be_chance_and_many_are_not() {
+        let of = |packets: u64| beyond_chance(packets * 1_400, 1_400) / 1_400;
+        assert_eq!(
+            [0, 1, 4, 5, 6, 16, 100, 10_000].map(of),
+            [0, 0, 0, 0, 1, 8, 80, 9_800]
+        );
+        assert!(beyond_chance(5 * 1_400, 1_400) > 0);
+        assert_eq!(
+            beyond_chance(u64::MAX, u64::MAX),
+            u64::MAX - 2 * u64::from(u32::MAX)
+        );
     }
 
     #[test]

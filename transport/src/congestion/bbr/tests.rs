@@ -175,6 +175,17 @@ fn the_tolerant_one_stands_five_per_cent_of_loss() {
 }
 
 #[test]
+fn the_tolerant_one_takes_chance_for_nothing_within_a_machine() {
+    let mut path = Path::new(Bbr::tolerant(&Setup::new(1_000, 10)), 10 * RATE, 20_000);
+    // Twenty packets, and five thousand rounds a second.
+    path.delay = MS / 5;
+    path.loses = random_loss(1);
+    path.run(SECOND * 3);
+    let delivered = path.run(SECOND * 3);
+    assert!(delivered > 30 * RATE * 95 / 100, "{delivered}");
+}
+
+#[test]
 fn the_tolerant_one_yields_to_a_full_queue() {
     let mut path = Path::new(Bbr::tolerant(&Setup::new(1_000, 10)), RATE, BDP / 20);
     path.run(SECOND * 20);
