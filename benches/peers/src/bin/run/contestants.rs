@@ -8,7 +8,19 @@ use dunlin_peers::cli::KeyExchange;
 use crate::tables::Table;
 
 /// Everything over streams of its own.
-const QUIC: [Table; 11] = Table::ALL;
+const QUIC: [Table; 11] = [
+    Table::Bulk,
+    Table::Bulk16,
+    Table::NoGso,
+    Table::Large,
+    Table::Rr,
+    Table::Rr64,
+    Table::Messages,
+    Table::Handshake,
+    Table::Handshake32,
+    Table::Idle,
+    Table::Loss,
+];
 /// What a single stream of bytes over the kernel's TCP can do.
 const TCP: [Table; 9] = [
     Table::Bulk,
@@ -26,7 +38,7 @@ const PLAIN: [Table; 3] = [Table::Bulk, Table::Rr, Table::Rr64];
 /// Dunlin's packets in a TCP stream.
 const CARRIED: [Table; 4] = [Table::Bulk, Table::Rr, Table::Rr64, Table::Messages];
 /// Dunlin with a controller for paths that lose packets without being full.
-const TOLERANT: [Table; 1] = [Table::Loss];
+const TOLERANT: [Table; 2] = [Table::Loss, Table::LossShared];
 const KCP: [Table; 5] = [
     Table::Bulk,
     Table::Rr,

@@ -81,6 +81,16 @@ pub fn conditions(plan: &Plan, cores: &Cores, dunlin: &Path) -> String {
             UDP_PAYLOAD - TCP_MORE_HEADER
         ),
     );
+    let place = match cores.between[..] {
+        [core] => format!("on core {core}"),
+        _ => "on either core".to_owned(),
+    };
+    let priority = if plan.may_have_priority {
+        "in the first of its tables at real-time priority, so that it forwards when packets come, as a network does"
+    } else {
+        "at normal priority (chrt is missing, or the right to use it)"
+    };
+    line("relay", &format!("{place}, {priority}"));
     out
 }
 

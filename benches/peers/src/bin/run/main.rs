@@ -22,7 +22,7 @@ use std::process::{Command, ExitCode, Stdio};
 use clap::Parser;
 
 use crate::contestants::Contestant;
-use crate::process::Cores;
+use crate::process::{Cores, may_have_priority};
 use crate::rounds::{Outcome, Plan};
 use crate::tables::Table;
 
@@ -142,6 +142,7 @@ fn plan(
         seconds: arguments.seconds.unwrap_or(seconds),
         idle: arguments.idle.unwrap_or(idle),
         tables,
+        may_have_priority: may_have_priority(),
     }
 }
 

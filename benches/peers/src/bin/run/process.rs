@@ -16,16 +16,21 @@ use nix::unistd::Pid;
 /// How long a server may take to be ready.
 const STARTING: Duration = Duration::from_secs(20);
 
+/// Arguments of `chrt` for a process that is not to wait for a core: any real-time priority is before all others.
+const FIRST: [&str; 2] = ["--rr", "5"];
+
 /// The core of each end.
 pub struct Cores {
     /// Where servers run.
     pub server: usize,
     /// Where clients run.
     pub client: usize,
+    /// Where what stands between them runs: a core of its own if there is one, else either of both.
+    pub between: Vec<usize>,
 }
 
 impl Cores {
-    /// The first two cores that this process may use; on one core, both ends share it.
+    /// The first cores that this process may use; on one core, both ends share it.
     pub fn choose() -> io::Result<Self> {
         let allowed = sched_getaffinity(Pid::from_raw(0))?;
         let mut cores =
@@ -34,7 +39,12 @@ impl Cores {
             .next()
             .ok_or_else(|| io::Error::other("no core may be used"))?;
         let client = cores.next().unwrap_or(server);
-        Ok(Self { server, client })
+        let between = cores.next().map_or(vec![server, client], |core| vec![core]);
+        Ok(Self {
+            server,
+            client,
+            between,
+        })
     }
 }
 
@@ -151,10 +161,26 @@ impl Server {
         Ok(Self { process, address })
     }
 
+    /// The same at real-time priority: it never waits for others. [`may_have_priority`] says whether that is
+    /// possible.
+    pub fn start_first(cores: &[usize], program: &Path, arguments: &[String]) -> io::Result<Self> {
+        let program = program.display().to_string();
+        let before = FIRST.iter().map(|&word| word.to_owned()).chain([program]);
+        let arguments: Vec<_> = before.chain(arguments.iter().cloned()).collect();
+        Self::start(cores, Path::new("chrt"), &arguments)
+    }
+
     /// What it has used.
     pub fn usage(&self) -> io::Result<Usage> {
         self.process.usage()
     }
+}
+
+/// Whether processes may be started at real-time priority: util-linux is there, and the system permits it.
+pub fn may_have_priority() -> bool {
+    let mut nothing = Command::new("chrt");
+    nothing.args(FIRST).arg("true").stderr(Stdio::null());
+    nothing.status().is_ok_and(|status| status.success())
 }
 
 /// A client that measures.

@@ -32,6 +32,8 @@ pub struct Plan {
     pub idle: usize,
     /// What to measure.
     pub tables: Vec<Table>,
+    /// Whether the relay of [`Table::Loss`] may have real-time priority.
+    pub may_have_priority: bool,
 }
 
 /// What came of a plan.
@@ -106,14 +108,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn measure(&self, dunlin: &Path) -> io::Result<Found> {
         match self.table {
-            Table::Loss => {
-                let without = self.through_relay(dunlin, "0%")?;
-                let with = self.through_relay(dunlin, LOSS)?;
-                Ok(Found {
-                    lossless: without.report.gbit_per_s,
-                    ..with
-                })
-            }
+            Table::Loss | Table::LossShared => self.with_and_without_loss(dunlin),
             Table::Idle => self.idle(),
             _ => {
                 let server = self.server()?;
@@ -153,25 +148,36 @@ impl Run<'_> {
         })
     }
 
-    /// The relay runs on whichever of the two cores has time.
+    /// Without loss, with, with, without: what changes steadily meanwhile does not count. Rates are means of two.
+    fn with_and_without_loss(&self, dunlin: &Path) -> io::Result<Found> {
+        let before = self.through_relay(dunlin, "0%")?;
+        let first = self.through_relay(dunlin, LOSS)?;
+        let mut with = self.through_relay(dunlin, LOSS)?;
+        let after = self.through_relay(dunlin, "0%")?;
+        let mean = |one: &Found, other: &Found| {
+            let rates = one.report.gbit_per_s.zip(other.report.gbit_per_s);
+            rates.map(|(one, other)| f64::midpoint(one, other))
+        };
+        with.report.gbit_per_s = mean(&first, &with);
+        with.lossless = mean(&before, &after);
+        Ok(with)
+    }
+
     fn through_relay(&self, dunlin: &Path, loss: &str) -> io::Result<Found> {
         let server = self.server()?;
         let (name, place) = server
             .address
             .rsplit_once('@')
             .unwrap_or(("", &server.address));
-        let arguments = [
-            "relay",
-            "--listen",
-            "127.0.0.1:0",
-            "--to",
-            place,
-            "--loss",
-            loss,
-        ];
-        let arguments = arguments.map(str::to_owned);
-        let both = [self.cores.server, self.cores.client];
-        let relay = Server::start(&both, dunlin, &arguments)?;
+        let listen = ["relay", "--listen", "127.0.0.1:0"];
+        let arguments = listen.into_iter().chain(["--to", place, "--loss", loss]);
+        let arguments: Vec<_> = arguments.map(str::to_owned).collect();
+        let cores = self.cores;
+        let relay = match (self.table, self.plan.may_have_priority) {
+            (Table::Loss, true) => Server::start_first(&cores.between, dunlin, &arguments)?,
+            (Table::Loss, false) => Server::start(&cores.between, dunlin, &arguments)?,
+            _ => Server::start(&[cores.server, cores.client], dunlin, &arguments)?,
+        };
         let address = format!("{name}@{}", relay.address);
         self.with_client(&server, address.trim_start_matches('@'))
     }

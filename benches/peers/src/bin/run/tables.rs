@@ -28,16 +28,19 @@ pub enum Table {
     Handshake32,
     /// Idle connections.
     Idle,
-    /// One stream through a relay that loses packets, beside one that does not.
+    /// One stream through a relay that loses packets, beside one that does not. The relay never waits for a core,
+    /// as a network does not, if it may have real-time priority.
     Loss,
+    /// The same with a relay that waits for its turn as both ends do.
+    LossShared,
 }
 
-/// Relay of [`Table::Loss`]: the share it loses.
+/// Relay of [`Table::Loss`] and [`Table::LossShared`]: the share it loses.
 pub const LOSS: &str = "1%";
 
 impl Table {
     /// All of them, in the order of the result.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Bulk,
         Self::Bulk16,
         Self::NoGso,
@@ -49,10 +52,11 @@ impl Table {
         Self::Handshake32,
         Self::Idle,
         Self::Loss,
+        Self::LossShared,
     ];
 
     /// Those with a bound of `verdicts`.
-    pub const JUDGED: [Self; 8] = [
+    pub const JUDGED: [Self; 9] = [
         Self::Bulk,
         Self::NoGso,
         Self::Large,
@@ -61,6 +65,7 @@ impl Table {
         Self::Handshake,
         Self::Idle,
         Self::Loss,
+        Self::LossShared,
     ];
 
     /// Name on the command line and of its files.
@@ -77,6 +82,7 @@ impl Table {
             Self::Handshake32 => "handshake32",
             Self::Idle => "idle",
             Self::Loss => "loss",
+            Self::LossShared => "loss-shared",
         }
     }
 
@@ -94,13 +100,16 @@ impl Table {
             Self::Handshake32 => "Full handshakes, 32 at once",
             Self::Idle => "Idle connections",
             Self::Loss => "Bulk, one stream, through a relay that loses 1 % of the packets",
+            Self::LossShared => "The same, the relay waits for a core as both ends do",
         }
     }
 
     /// What the client is asked for, and how many at once.
     pub fn load(self, idle: usize) -> (Mode, usize) {
         match self {
-            Self::Bulk | Self::NoGso | Self::Large | Self::Loss => (Mode::Bulk, 1),
+            Self::Bulk | Self::NoGso | Self::Large | Self::Loss | Self::LossShared => {
+                (Mode::Bulk, 1)
+            }
             Self::Bulk16 => (Mode::Bulk, 16),
             Self::Rr => (Mode::Rr, 1),
             Self::Rr64 => (Mode::Rr, 64),
@@ -122,7 +131,7 @@ impl Table {
             Self::Messages => &[Value::PerSecond, Value::CpuEach],
             Self::Handshake | Self::Handshake32 => &[Value::CpuEach, Value::PerSecond],
             Self::Idle => &[Value::ServerKib, Value::IdleCpu, Value::ClientKib],
-            Self::Loss => &[Value::Kept, Value::Gigabits, Value::Lossless],
+            Self::Loss | Self::LossShared => &[Value::Kept, Value::Gigabits, Value::Lossless],
         }
     }
 }
