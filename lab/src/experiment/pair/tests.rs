@@ -26,7 +26,11 @@ fn study(text: &str) -> Result<Study, String> {
 }
 
 fn result(more: &str) -> RunResult {
-    let study = study(&format!("{BASE}{more}")).unwrap();
+    result_of(&format!("{BASE}{more}"))
+}
+
+fn result_of(text: &str) -> RunResult {
+    let study = study(text).unwrap();
     let result = run(study.head(), (0, 7), false, &|| false).unwrap();
     assert_eq!(result.violation, None);
     result
@@ -102,6 +106,15 @@ fn a_slow_end_takes_what_it_can_and_recovers() {
     assert!(for_ever < 3_000_000, "{for_ever}");
     let a_while = figure(&result(&format!("{slow}lasts = '300ms'\n")), "goodput");
     assert!(a_while > 6_000_000, "{a_while}");
+}
+
+#[test]
+fn a_slow_end_that_gathers_takes_a_train_for_the_price_of_one() {
+    let slow = "[[fault]]\nat = '0s'\nslow = 'server'\ncost = '4ms'\n";
+    let gathers = BASE.replace("[path]", "gather = ['server']\n[path]");
+    let goodput = figure(&result_of(&format!("{gathers}{slow}")), "goodput");
+    assert!(goodput > 6_000_000, "{goodput}");
+    assert!(figure(&result(slow), "goodput") < 3_000_000);
 }
 
 #[test]
