@@ -134,11 +134,10 @@ impl SessionConfig {
 
     /// The user agent as it is sent.
     pub(crate) fn clean_user_agent(&self) -> String {
-        self.user_agent
-            .chars()
-            .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
-            .take(USER_AGENT_MAX)
-            .collect()
+        let mut clean = String::with_capacity(USER_AGENT_MAX);
+        let printable = |c| if matches!(c, ' '..='~') { c } else { '?' };
+        clean.extend(self.user_agent.chars().map(printable).take(USER_AGENT_MAX));
+        clean
     }
 
     /// The offered set, a bit each.

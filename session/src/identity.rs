@@ -54,7 +54,8 @@ impl PublicIdentity {
         strict::points_are_acceptable(&self.ed25519, signature)
             && VerifyingKey::from_bytes(&self.ed25519).is_ok_and(|key| {
                 let signature = Signature::from_bytes(signature);
-                key.verify(&separated(context, message), &signature).is_ok()
+                key.verify(&separated(context, &[message]), &signature)
+                    .is_ok()
             })
     }
 
@@ -184,7 +185,7 @@ impl Identity {
     /// Signs `message` in `context` (a fixed label without zero bytes). Deterministic.
     #[must_use]
     pub fn sign(&self, context: &[u8], message: &[u8]) -> [u8; 64] {
-        self.key.sign(&separated(context, message)).to_bytes()
+        self.key.sign(&separated(context, &[message])).to_bytes()
     }
 
     /// An identity that claims the keys of another: for tests of who is believed.
@@ -233,10 +234,16 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The bytes that are signed: 64 × 0x20 ‖ `context` ‖ 0x00 ‖ `message`.
-pub(crate) fn separated(context: &[u8], message: &[u8]) -> Vec<u8> {
+/// The bytes that are signed: 64 × 0x20 ‖ `context` ‖ 0x00 ‖ `message`, which is the concatenation of its parts.
+pub(crate) fn separated(context: &[u8], message: &[&[u8]]) -> Vec<u8> {
     debug_assert!(!context.contains(&0), "a zero byte ends the context");
-    [&[0x20; 64], context, &[0], message].concat()
+    let length = message.iter().map(|part| part.len()).sum::<usize>();
+    let mut bytes = Vec::with_capacity(64 + context.len() + 1 + length);
+    bytes.extend([0x20; 64]);
+    bytes.extend(context);
+    bytes.push(0);
+    message.iter().for_each(|part| bytes.extend(*part));
+    bytes
 }
 
 #[cfg(test)]
@@ -302,7 +309,7 @@ mod tests {
 
     #[test]
     fn every_provider_signs_the_same_whichever_signed_first() {
-        let message = separated(b"a", b"message");
+        let message = separated(b"a", &[b"message"]);
         let all = crate::testing::providers();
         for first in 0..all.len() {
             let identity = Identity::from_seed([7; 32]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dunlin_transport::protect::PeerIdentity;
 
-use crate::hkdf;
+use crate::hkdf::Expander;
 use crate::identity::PublicIdentity;
 use crate::key_exchange::KeyExchange;
 use crate::node_id::NodeId;
@@ -47,7 +47,7 @@ impl PeerInfo {
     #[must_use]
     pub fn exporter(&self, label: &[u8]) -> [u8; 32] {
         let context = self.provider.sha256(&[label]);
-        *hkdf::derive(&*self.provider, &self.exporter, "exporter", &context)
+        *Expander::new(&*self.provider, &self.exporter).derive("exporter", &context)
     }
 
     /// A name for this connection that no other has and that both ends agree on; for signing over

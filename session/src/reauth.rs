@@ -139,7 +139,7 @@ impl Reauthentication {
             Side::Responder => RESPONDER_CONTEXT,
         };
         let binding = self.peer.exporter(b"reauthentication");
-        separated(context, &self.peer.provider.sha256(&[&binding, nonce]))
+        separated(context, &[&self.peer.provider.sha256(&[&binding, nonce])])
     }
 }
 

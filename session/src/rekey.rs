@@ -283,7 +283,7 @@ impl Rekey {
             .peer
             .provider
             .sha256(&[&self.binding(), before, content]);
-        separated(context, &hash)
+        separated(context, &[&hash])
     }
 }
 

@@ -4,7 +4,7 @@
 //! ML-KEM comes first in the combination and both public values and the ciphertext are in the
 //! salt (`th2`), so the result is secret as long as one of the two exchanges is.
 
-use crate::hkdf::{derive, expand_label, extract};
+use crate::hkdf::{Expander, extract};
 use crate::node_id::NodeId;
 use crate::planted::{self, Bug};
 use crate::provider::{AeadKey, CryptoProvider, HeaderKey, NONCE_LEN, Secret};
@@ -76,10 +76,11 @@ impl HandshakeSecrets {
     ) -> Self {
         let kem = kem.map_or(&[][..], |kem| kem.as_slice());
         let secret = extract(provider, th2, &[kem, x25519.as_slice()]);
+        let secret = Expander::new(provider, &secret);
         Self {
-            responder: derive(provider, &secret, "hs r", &[]),
-            initiator: derive(provider, &secret, "hs i", &[]),
-            master: derive(provider, &secret, "ms", &[]),
+            responder: secret.derive("hs r", &[]),
+            initiator: secret.derive("hs i", &[]),
+            master: secret.derive("ms", &[]),
         }
     }
 
@@ -110,10 +111,11 @@ impl HandshakeSecrets {
 
     /// The secrets of the finished handshake.
     pub(crate) fn finish(&self, provider: &dyn CryptoProvider, th3: &[u8; 32]) -> SessionSecrets {
+        let master = Expander::new(provider, &self.master);
         SessionSecrets {
-            initiator: derive(provider, &self.master, "ap i", th3),
-            responder: derive(provider, &self.master, "ap r", th3),
-            exporter: derive(provider, &self.master, "exp", th3),
+            initiator: master.derive("ap i", th3),
+            responder: master.derive("ap r", th3),
+            exporter: master.derive("exp", th3),
         }
     }
 }
@@ -135,7 +137,8 @@ impl MessageKey {
         secret: &Secret,
         context: &[u8],
     ) -> Self {
-        Self(RawKey::new(provider, suite, secret, "key", context).aead(provider))
+        let secret = Expander::new(provider, secret);
+        Self(RawKey::new(suite, &secret, "key", context).aead(provider))
     }
 
     pub(crate) fn seal(&self, th2: &[u8; 32], buffer: &mut [u8]) {
@@ -157,16 +160,10 @@ pub(crate) struct RawKey {
 
 impl RawKey {
     /// The expansion of a secret with `label`, to the cipher's length.
-    pub(crate) fn new(
-        provider: &dyn CryptoProvider,
-        suite: CipherSuite,
-        secret: &Secret,
-        label: &str,
-        context: &[u8],
-    ) -> Self {
+    pub(crate) fn new(suite: CipherSuite, secret: &Expander, label: &str, context: &[u8]) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         let (key, _) = bytes.split_at_mut(suite.key_len());
-        expand_label(provider, secret, label, context, key);
+        secret.label(label, context, key);
         Self { suite, bytes }
     }
 

@@ -117,5 +117,5 @@ fn signed(side: Side, peer: &PeerInfo) -> Vec<u8> {
         Side::Initiator => INITIATOR_CONTEXT,
         Side::Responder => RESPONDER_CONTEXT,
     };
-    separated(context, &peer.exporter(EXPORTER_LABEL))
+    separated(context, &[&peer.exporter(EXPORTER_LABEL)])
 }

@@ -115,10 +115,7 @@ impl SessionInitiator {
                 "the SYN_ACK comes from another node",
             ));
         }
-        let signed = separated(
-            RESPONDER_CONTEXT,
-            &[th2, node_id.as_bytes().as_slice()].concat(),
-        );
+        let signed = separated(RESPONDER_CONTEXT, &[th2, node_id.as_bytes()]);
         if !self.provider.ed25519_verify(
             &introduction.public.ed25519,
             &signed,
@@ -141,10 +138,7 @@ impl SessionInitiator {
     /// The confirm message, not yet sealed.
     fn introduce(&self, th3: &[u8; 32]) -> Option<Vec<u8>> {
         let node_id = self.identity.node_id();
-        let signed = separated(
-            INITIATOR_CONTEXT,
-            &[th3, node_id.as_bytes().as_slice()].concat(),
-        );
+        let signed = separated(INITIATOR_CONTEXT, &[th3, node_id.as_bytes()]);
         let introduction = Introduction {
             public: *self.identity.public(),
             signature: self.identity.sign_with(&*self.provider, &signed),

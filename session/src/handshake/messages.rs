@@ -252,14 +252,12 @@ impl<'a> Introduction<'a> {
         let asks = if self.asks_second { ASKS_SECOND } else { 0 };
         let flags = asks | if self.can_rekey { CAN_REKEY } else { 0 };
         let capabilities = u64::from(flags) << 56 | (self.capabilities & CAPABILITIES_MAX);
-        let mut out = [
-            &self.public.to_bytes()[..],
-            &self.signature,
-            &capabilities.to_be_bytes(),
-            &[params_len],
-            self.params,
-        ]
-        .concat();
+        let mut out = Vec::with_capacity(carrier.len() + TAG_LEN);
+        out.extend(self.public.to_bytes());
+        out.extend(self.signature);
+        out.extend(capabilities.to_be_bytes());
+        out.push(params_len);
+        out.extend(self.params);
         let room = carrier
             .len()
             .checked_sub(out.len() + 1)?

@@ -31,7 +31,6 @@ use crate::suite::CipherSuite;
 /// Answers SYNs for one identity. Keeps nothing about who asks.
 pub struct SessionAcceptor {
     shared: Arc<Shared>,
-    network: [u8; 32],
     /// Who we are to a dialler, with the key of its first check: by name, and anonymously.
     addressed: Vec<(NodeId, [u8; 32])>,
     tokens: TokenMint,
@@ -44,6 +43,8 @@ struct Shared {
     identity: Arc<Identity>,
     config: SessionConfig,
     provider: Arc<dyn CryptoProvider>,
+    /// Hash of the network's name.
+    network: [u8; 32],
 }
 
 impl SessionAcceptor {
@@ -70,8 +71,8 @@ impl SessionAcceptor {
                 identity,
                 config,
                 provider,
+                network,
             }),
-            network,
             addressed,
             tokens,
             resets,
@@ -81,7 +82,7 @@ impl SessionAcceptor {
     /// Lets it answer SYNs that address another node: for tests of who is believed.
     #[cfg(any(test, feature = "planted-bugs"))]
     pub fn answer_for(&mut self, node_id: NodeId) {
-        let key = mac1_key(&*self.shared.provider, &self.network, &node_id);
+        let key = mac1_key(&*self.shared.provider, &self.shared.network, &node_id);
         self.addressed.push((node_id, key));
     }
 
@@ -149,15 +150,12 @@ impl SessionAcceptor {
             }
         };
         let clear = SynAck::clear(key_exchange, cipher, &key.public(), &ciphertext);
-        let th1 = th1(provider, &self.network, syn.content, addressee);
+        let th1 = th1(provider, &shared.network, syn.content, addressee);
         let th2 = th2(provider, &th1, &clear);
         let secrets = HandshakeSecrets::new(provider, &th2, kem.as_ref(), &x25519);
 
         let node_id = shared.identity.node_id();
-        let signed = separated(
-            RESPONDER_CONTEXT,
-            &[&th2, node_id.as_bytes().as_slice()].concat(),
-        );
+        let signed = separated(RESPONDER_CONTEXT, &[&th2, node_id.as_bytes()]);
         let introduction = Introduction {
             public: *shared.identity.public(),
             signature: shared.identity.sign_with(provider, &signed),
@@ -175,7 +173,8 @@ impl SessionAcceptor {
             shared: Arc::clone(shared),
             key_exchange,
             cipher,
-            syn: provider.sha256(&[syn.content]),
+            addressee: *addressee,
+            th1,
             syn_ack: [clear, sealed].concat(),
             th2,
             secrets,
@@ -232,8 +231,9 @@ struct SessionResponder {
     shared: Arc<Shared>,
     key_exchange: KeyExchange,
     cipher: CipherSuite,
-    /// Hash of the SYN's content.
-    syn: [u8; 32],
+    /// Whom the SYN addresses, and the hash of that and its content.
+    addressee: NodeId,
+    th1: [u8; 32],
     syn_ack: Vec<u8>,
     th2: [u8; 32],
     secrets: HandshakeSecrets,
@@ -257,8 +257,11 @@ impl Responder for SessionResponder {
 
     /// Token and mac1 do not count: a SYN sent again after a RETRY is the same SYN.
     fn is_same_syn(&self, payload: &[u8]) -> bool {
+        let Shared {
+            provider, network, ..
+        } = &*self.shared;
         Syn::parse(payload)
-            .is_some_and(|syn| self.shared.provider.sha256(&[syn.content]) == self.syn)
+            .is_some_and(|syn| th1(&**provider, network, syn.content, &self.addressee) == self.th1)
     }
 
     fn on_confirm(&self, payload: &[u8]) -> Result<Verdict, HandshakeError> {
@@ -283,10 +286,7 @@ impl Responder for SessionResponder {
             ))?;
         let node_id = introduction.public.node_id();
         let th3 = th3(provider, &self.th2, self.sealed(), &node_id);
-        let signed = separated(
-            INITIATOR_CONTEXT,
-            &[&th3, node_id.as_bytes().as_slice()].concat(),
-        );
+        let signed = separated(INITIATOR_CONTEXT, &[&th3, node_id.as_bytes()]);
         if !provider.ed25519_verify(
             &introduction.public.ed25519,
             &signed,

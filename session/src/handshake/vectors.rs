@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::messages::{SYN_ACK_CLEAR_LEN, SYN_CONTENT_LEN};
 use super::*;
-use crate::hkdf::{derive, expand_label, extract};
+use crate::hkdf::{Expander, extract};
 use crate::identity::Identity;
 use crate::limits::{CONFIRM_LEN, SYN_ACK_LEN};
 use crate::provider::{NONCE_LEN, TAG_LEN, pure};
@@ -134,7 +134,7 @@ fn add_packet_keys(vectors: &mut Vectors, side: &str, secret: &Secret) {
     let provider = pure();
     let mut expand = |name: &str, label, length| {
         let mut out = vec![0; length];
-        expand_label(&*provider, secret, label, &[], &mut out);
+        Expander::new(&*provider, secret).label(label, &[], &mut out);
         vectors.add(&format!("{side}_{name}"), &out);
     };
     expand("key", "key", 16);
@@ -185,14 +185,15 @@ fn add_schedule(vectors: &mut Vectors, wire: &Wire) {
     vectors.add("th2", &th2);
     let hs = extract(provider, &th2, &[&*kem, &*x25519]);
     vectors.add("hs", &*hs);
-    let [hs_r, hs_i, ms] = ["hs r", "hs i", "ms"].map(|label| derive(provider, &hs, label, &[]));
+    let [hs_r, hs_i, ms] =
+        ["hs r", "hs i", "ms"].map(|label| Expander::new(provider, &hs).derive(label, &[]));
     vectors.add("hs_r", &*hs_r);
     vectors.add("hs_i", &*hs_i);
     vectors.add("ms", &*ms);
 
     let open = |secret, context: &[u8], sealed: &[u8]| {
         let mut key = [0; 16];
-        expand_label(provider, secret, "key", context, &mut key);
+        Expander::new(provider, secret).label("key", context, &mut key);
         let aead = provider.aead(CipherSuite::Aes128Gcm, &key).unwrap();
         let mut text = sealed.to_vec();
         aead.open([0; NONCE_LEN], &th2, &mut text).unwrap();
@@ -210,7 +211,8 @@ fn add_schedule(vectors: &mut Vectors, wire: &Wire) {
     );
     vectors.add("confirm", &wire.confirm);
 
-    let [ap_i, ap_r, exp] = ["ap i", "ap r", "exp"].map(|label| derive(provider, &ms, label, &th3));
+    let [ap_i, ap_r, exp] =
+        ["ap i", "ap r", "exp"].map(|label| Expander::new(provider, &ms).derive(label, &th3));
     for (name, secret) in [("ap_i", &ap_i), ("ap_r", &ap_r)] {
         vectors.add(name, &**secret);
         add_packet_keys(vectors, name, secret);

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use zeroize::Zeroizing;
 
-use crate::hkdf::{derive, expand_label, extract};
+use crate::hkdf::{Expander, extract};
 use crate::key_log::DirectionKeyLog;
 use crate::planted::{self, Bug};
 use crate::provider::{AeadKey, CryptoError, CryptoProvider, HeaderKey, NONCE_LEN, Secret};
@@ -29,10 +29,10 @@ pub(super) struct PacketKey {
 }
 
 impl PacketKey {
-    fn new(provider: &dyn CryptoProvider, suite: CipherSuite, secret: &Secret) -> Self {
+    fn new(provider: &dyn CryptoProvider, suite: CipherSuite, secret: &Expander) -> Self {
         let mut iv = Zeroizing::new([0; NONCE_LEN]);
-        expand_label(provider, secret, "iv", &[], iv.as_mut());
-        let raw = RawKey::new(provider, suite, secret, "key", &[]);
+        secret.label("iv", &[], iv.as_mut());
+        let raw = RawKey::new(suite, secret, "key", &[]);
         Self {
             aead: Some(raw.aead(provider)),
             raw,
@@ -138,12 +138,12 @@ impl KeyChain {
         if let Some(fresh) = self.planned.take_if(|fresh| fresh.generation == generation) {
             self.secret = extract(&*self.provider, &*self.secret, &[fresh.secret.as_slice()]);
         }
-        let key = PacketKey::new(&*self.provider, self.suite, &self.secret);
+        let secret = Expander::new(&*self.provider, &self.secret);
+        let key = PacketKey::new(&*self.provider, self.suite, &secret);
         if let Some(log) = &mut self.log {
             log.next(&self.secret);
         }
-        let next = derive(&*self.provider, &self.secret, "ku", &[]);
-        self.made = std::mem::replace(&mut self.secret, next);
+        self.made = std::mem::replace(&mut self.secret, secret.derive("ku", &[]));
         self.generation += 1;
         key
     }
@@ -175,9 +175,10 @@ pub(super) struct HeaderProtection {
 impl HeaderProtection {
     /// From the secret of phase 0.
     pub(super) fn new(provider: &dyn CryptoProvider, suite: CipherSuite, secret: &Secret) -> Self {
-        let raw = RawKey::new(provider, suite, secret, "hp", &[]);
+        let secret = Expander::new(provider, secret);
+        let raw = RawKey::new(suite, &secret, "hp", &[]);
         let mut salt = [0; 4];
-        expand_label(provider, secret, "ck", &[], &mut salt);
+        secret.label("ck", &[], &mut salt);
         Self {
             key: OnceLock::from(raw.header_key(provider)),
             raw,

@@ -13,9 +13,9 @@ use dunlin_transport::protect::Random;
 use zeroize::Zeroizing;
 
 use super::gcm::{self, Gcm};
-use super::mac;
+use super::mac::{self, MacKey};
 use super::{
-    AeadKey, CryptoError, CryptoProvider, Ed25519Key, HeaderKey, KEM_CIPHERTEXT_LEN,
+    AeadKey, CryptoError, CryptoProvider, Ed25519Key, HeaderKey, HmacKey, KEM_CIPHERTEXT_LEN,
     KEM_PUBLIC_LEN, KemSecret, MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
     X25519Key,
 };
@@ -61,6 +61,10 @@ impl CryptoProvider for AwsLc {
 
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> Secret {
         mac::hmac_sha256(key, parts)
+    }
+
+    fn hmac_key(&self, key: &[u8]) -> Box<dyn HmacKey> {
+        Box::new(MacKey::new(key))
     }
 
     fn x25519_key(&self, secret: &Secret) -> Box<dyn X25519Key> {

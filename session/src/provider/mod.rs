@@ -52,6 +52,9 @@ pub trait CryptoProvider: Send + Sync {
     /// HMAC-SHA-256 (RFC 2104) over the concatenation of `parts`.
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> Secret;
 
+    /// [`Self::hmac_sha256`] under one key, for many messages.
+    fn hmac_key(&self, key: &[u8]) -> Box<dyn HmacKey>;
+
     /// An X25519 key (RFC 7748 §5) of any 32 bytes.
     fn x25519_key(&self, secret: &Secret) -> Box<dyn X25519Key>;
 
@@ -125,6 +128,12 @@ pub trait CryptoProvider: Send + Sync {
     /// [`CryptoError`] when `key` has another length.
     fn header_key(&self, suite: CipherSuite, key: &[u8])
     -> Result<Box<dyn HeaderKey>, CryptoError>;
+}
+
+/// A key of HMAC-SHA-256 (RFC 2104), hashed once; erased when dropped.
+pub trait HmacKey: Send + Sync {
+    /// The code of the concatenation of `parts`.
+    fn mac(&self, parts: &[&[u8]]) -> Secret;
 }
 
 /// A private X25519 key that knows its public half; erased when dropped.

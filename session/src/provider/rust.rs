@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
-use super::mac;
+use super::mac::{self, MacKey};
 use super::{
-    AeadKey, CryptoError, CryptoProvider, Ed25519Key, HeaderKey, KEM_CIPHERTEXT_LEN,
+    AeadKey, CryptoError, CryptoProvider, Ed25519Key, HeaderKey, HmacKey, KEM_CIPHERTEXT_LEN,
     KEM_PUBLIC_LEN, KemSecret, MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
     X25519Key,
 };
@@ -40,6 +40,10 @@ impl CryptoProvider for PureRust {
 
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> Secret {
         mac::hmac_sha256(key, parts)
+    }
+
+    fn hmac_key(&self, key: &[u8]) -> Box<dyn HmacKey> {
+        Box::new(MacKey::new(key))
     }
 
     fn x25519_key(&self, secret: &Secret) -> Box<dyn X25519Key> {

@@ -5,7 +5,7 @@ use shake::{ExtendableOutput, Shake128, Update, XofReader};
 
 use super::*;
 use crate::fuzzing::SeededRandom;
-use crate::hkdf;
+use crate::hkdf::{Expander, extract};
 use crate::testing::{hex, providers};
 
 fn array<const N: usize>(text: &str) -> [u8; N] {
@@ -57,11 +57,11 @@ fn hkdf_matches_rfc_5869() {
     ];
     for provider in providers() {
         for (input, salt, info, pseudorandom, expected) in &cases {
-            let key = hkdf::extract(&*provider, salt, &[input]);
+            let key = extract(&*provider, salt, &[input]);
             assert_eq!(*key, array(pseudorandom));
             let expected = hex(expected);
             let mut out = vec![0; expected.len()];
-            hkdf::expand(&*provider, &key, info, &mut out);
+            Expander::new(&*provider, &key).expand(info, &mut out);
             assert_eq!(out, expected);
         }
     }

@@ -11,7 +11,7 @@ use super::*;
 use crate::config::SessionConfig;
 use crate::fuzzing::SeededRandom;
 use crate::handshake::{SessionAcceptor, SessionInitiator};
-use crate::hkdf;
+use crate::hkdf::Expander;
 use crate::key_log::{KeyLog, KeyLogEntry, KeyLogger};
 use crate::provider::CryptoProvider;
 use crate::testing::{provider, providers};
@@ -218,7 +218,7 @@ fn who_has_all_keys_before_an_exchange_has_none_after_it() {
                 let before = generation.checked_sub(1).and_then(|g| secrets.get(&g));
                 before.is_some_and(|before| {
                     let before = Zeroizing::new(*before);
-                    *hkdf::derive(&*provider(), &before, "ku", &[]) != **secret
+                    *Expander::new(&*provider(), &before).derive("ku", &[]) != **secret
                 })
             })
             .count();

@@ -20,14 +20,19 @@ use crate::rest::{Rest, Sparse};
 use crate::time::Instant;
 use crate::wire::frame::Frame;
 
+/// IDs that are issued to a peer at first: one to use and one to move with. A spare one costs both ends together some two
+/// microseconds, and who ends soon will hardly move (ADR 0629).
+const ISSUED_AT_FIRST: usize = 2;
+/// Packets of the peer from which a connection lasts, and all IDs are issued. Guess: more than a handshake and a request
+/// bring.
+const LASTING: u64 = 8;
+
 /// IDs that we chose. The one of the handshake has the sequence number 0.
 #[derive(Debug)]
 pub(super) struct LocalIds {
-    /// With their sequence numbers, which rise.
-    issued: Vec<(u64, ConnectionId)>,
+    /// Their sequence numbers rise.
+    issued: Vec<Issued>,
     next: u64,
-    /// To be told, for the first time or again.
-    to_tell: Sparse<BTreeSet<u64>>,
     /// Given back by the peer: nothing is to be routed by them any more.
     retired: Sparse<VecDeque<ConnectionId>>,
     /// Highest sequence number that the peer has sent to, and how often it took a fresh one.
@@ -35,10 +40,17 @@ pub(super) struct LocalIds {
     switches: u64,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Issued {
+    sequence: u64,
+    id: ConnectionId,
+    /// To be told, for the first time or again.
+    untold: bool,
+}
+
 impl Rest for LocalIds {
     fn rest(&mut self) {
         self.issued.rest();
-        self.to_tell.rest();
         self.retired.rest();
     }
 }
@@ -55,10 +67,15 @@ impl Rest for RemoteIds {
 
 impl LocalIds {
     pub(super) fn new(first: ConnectionId) -> Self {
+        let mut issued = Vec::with_capacity(CONNECTION_IDS_MAX);
+        issued.push(Issued {
+            sequence: 0,
+            id: first,
+            untold: false,
+        });
         Self {
-            issued: Vec::from([(0, first)]),
+            issued,
             next: 1,
-            to_tell: Sparse::default(),
             retired: Sparse::default(),
             used: 0,
             switches: 0,
@@ -67,36 +84,45 @@ impl LocalIds {
 
     fn get(&self, sequence: u64) -> Option<ConnectionId> {
         let mut issued = self.issued.iter();
-        issued.find_map(|(number, id)| (*number == sequence).then_some(*id))
+        issued.find_map(|it| (it.sequence == sequence).then_some(it.id))
     }
 
-    /// Whether the peer is short of spare ones.
-    pub(super) fn wants_more(&self) -> bool {
-        self.issued.len() < CONNECTION_IDS_MAX
+    /// Whether the peer, from which so many packets have come, is short of spare ones.
+    pub(super) fn wants_more(&self, packets: u64) -> bool {
+        let enough = match packets {
+            ..LASTING => ISSUED_AT_FIRST,
+            _ => CONNECTION_IDS_MAX,
+        };
+        self.issued.len() < enough
     }
 
     /// Another one, which the endpoint routes from now on.
     pub(super) fn issue(&mut self, id: ConnectionId) {
-        self.issued.push((self.next, id));
-        self.to_tell.insert(self.next);
+        self.issued.push(Issued {
+            sequence: self.next,
+            id,
+            untold: true,
+        });
         self.next += 1;
     }
 
     /// The next one to tell the peer.
     pub(super) fn poll(&mut self) -> Option<(u64, ConnectionId)> {
-        let sequence = self.to_tell.pop_first()?;
-        Some((sequence, self.get(sequence)?))
+        let next = self.issued.iter_mut().find(|it| it.untold)?;
+        next.untold = false;
+        Some((next.sequence, next.id))
     }
 
     /// Whether [`Self::poll`] has something.
     pub(super) fn has_work(&self) -> bool {
-        !self.to_tell.is_empty()
+        self.issued.iter().any(|it| it.untold)
     }
 
     /// What told of an ID was lost.
     pub(super) fn on_lost(&mut self, sequence: u64) {
-        if self.get(sequence).is_some() {
-            self.to_tell.insert(sequence);
+        let mut issued = self.issued.iter_mut();
+        if let Some(lost) = issued.find(|it| it.sequence == sequence) {
+            lost.untold = true;
         }
     }
 
@@ -119,8 +145,7 @@ impl LocalIds {
         if id == sent_to {
             return Err(PeerViolation::ConnectionId);
         }
-        self.issued.retain(|(number, _)| *number != sequence);
-        self.to_tell.remove(&sequence);
+        self.issued.retain(|it| it.sequence != sequence);
         self.retired.push_back(id);
         Ok(())
     }
@@ -132,8 +157,8 @@ impl LocalIds {
 
     /// All that are routed.
     pub(super) fn iter(&self) -> impl Iterator<Item = ConnectionId> {
-        let issued = self.issued.iter().map(|(_, id)| id);
-        issued.chain(self.retired.iter()).copied()
+        let issued = self.issued.iter().map(|it| it.id);
+        issued.chain(self.retired.iter().copied())
     }
 
     /// A packet that opened was sent to `id`. True: the peer has taken a fresh one.
@@ -141,8 +166,8 @@ impl LocalIds {
         if self.used() == Some(id) {
             return false;
         }
-        let found = self.issued.iter().rev().find(|(_, it)| *it == id);
-        let Some(sequence) = found.map(|(sequence, _)| *sequence) else {
+        let found = self.issued.iter().rev().find(|it| it.id == id);
+        let Some(sequence) = found.map(|it| it.sequence) else {
             return false;
         };
         let is_fresh = sequence > self.used;
@@ -181,10 +206,12 @@ pub(super) struct RemoteIds {
 
 impl RemoteIds {
     pub(super) fn new(first: ConnectionId) -> Self {
+        let mut seen = Vec::with_capacity(CONNECTION_IDS_MAX);
+        seen.push(0);
         Self {
             current: (0, first),
             spare: Sparse::default(),
-            seen: Vec::from([0]),
+            seen,
             left: Sparse::default(),
             retiring: Sparse::default(),
             to_tell: Sparse::default(),
@@ -306,7 +333,9 @@ impl Connection {
     /// Whether the endpoint is to choose another connection ID for this connection. In the plain
     /// profile nobody changes path (W-PTH-3), so nobody needs one.
     pub(crate) fn wants_connection_id(&self) -> bool {
-        self.state == State::Established && self.is_sealed() && self.local_ids.wants_more()
+        self.state == State::Established
+            && self.is_sealed()
+            && self.local_ids.wants_more(self.stats.packets_received)
     }
 
     /// The endpoint routes packets to `id` here from now on.
@@ -430,7 +459,7 @@ mod tests {
 
     fn local() -> LocalIds {
         let mut ids = LocalIds::new(id(0));
-        while ids.wants_more() {
+        while ids.wants_more(LASTING) {
             ids.issue(id(ids.next));
         }
         ids
@@ -448,6 +477,23 @@ mod tests {
     }
 
     #[test]
+    fn the_peer_gets_one_spare_id_at_first_and_all_when_the_connection_lasts() {
+        let mut ids = LocalIds::new(id(0));
+        for packets in [0, LASTING - 1] {
+            while ids.wants_more(packets) {
+                ids.issue(id(ids.next));
+            }
+            assert_eq!(ids.iter().count(), 2, "after {packets} packets");
+        }
+        while ids.wants_more(LASTING) {
+            ids.issue(id(ids.next));
+        }
+        assert_eq!(ids.iter().count(), CONNECTION_IDS_MAX);
+        ids.on_retired(0, id(1)).unwrap();
+        assert!(ids.wants_more(LASTING) && !ids.wants_more(LASTING - 1));
+    }
+
+    #[test]
     fn an_id_that_comes_back_is_replaced_and_forgotten() {
         let mut ids = local();
         assert!(ids.on_packet(id(2)), "a fresh one");
@@ -458,7 +504,7 @@ mod tests {
             (ids.poll_retired(), ids.poll_retired()),
             (Some(id(0)), None)
         );
-        assert!(ids.wants_more());
+        assert!(ids.wants_more(LASTING));
         assert_eq!(ids.switches(), 1);
     }
 

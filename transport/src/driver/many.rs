@@ -5,9 +5,7 @@
 //! kernel less. So only datagrams with that mark go this way.
 
 use std::io;
-use std::net::SocketAddr;
-
-use tokio::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 
 /// Hands datagrams of `segment` bytes, the last one as long as what is left of `contents`, to the kernel; a connected
 /// socket needs no destination.
@@ -56,18 +54,22 @@ pub(super) fn send(
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
-    #[tokio::test]
-    async fn datagrams_of_one_size_and_a_shorter_one_arrive_apart_and_in_order() {
-        let receiver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let sender = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    #[test]
+    fn datagrams_of_one_size_and_a_shorter_one_arrive_apart_and_in_order() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        receiver
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         let contents: Vec<u8> = (0..10).collect();
         let to = receiver.local_addr().unwrap();
         let taken = send(&sender, Some(to), &contents, 4).unwrap();
         assert_eq!(taken.unwrap(), 10);
         let mut buffer = [0; 64];
         for datagram in contents.chunks(4) {
-            let (length, from) = receiver.recv_from(&mut buffer).await.unwrap();
+            let (length, from) = receiver.recv_from(&mut buffer).unwrap();
             assert_eq!(
                 (&buffer[..length], from),
                 (datagram, sender.local_addr().unwrap())
@@ -75,9 +77,9 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn what_the_kernel_says_of_the_first_one_is_told() {
-        let sender = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    #[test]
+    fn what_the_kernel_says_of_the_first_one_is_told() {
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         let nowhere = "127.0.0.1:0".parse().unwrap();
         assert!(send(&sender, Some(nowhere), &[1; 10], 5).unwrap().is_err());
     }

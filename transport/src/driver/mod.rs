@@ -74,6 +74,7 @@ mod strays;
 mod stream;
 mod task;
 mod wake;
+mod watched;
 
 pub use arrival::Arrival;
 #[cfg(any(test, feature = "fuzzing"))]

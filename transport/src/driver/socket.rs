@@ -1,15 +1,14 @@
 //! The UDP socket: batches in, batches out, offloads where the kernel has them.
 
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{EcnCodepoint, RecvMeta, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 
 use super::link::Arrived;
+use super::watched::Watched;
 use super::{many, steer};
 use crate::io::{EcnMark, Transmit};
 use crate::limits;
@@ -51,7 +50,7 @@ pub(super) enum Sharing {
 
 /// A bound socket with its receive buffers.
 pub(super) struct Socket {
-    io: UdpSocket,
+    io: Watched,
     udp: UdpSocketState,
     gso: bool,
     /// The mark that datagrams get which are given none.
@@ -97,8 +96,8 @@ impl Socket {
         let mark = mark_as_capable(&socket, address).then_some(EcnMark::Ect0);
         socket.set_nonblocking(true)?;
         bind_shared(&socket, address, sharing)?;
-        let io = UdpSocket::from_std(socket.into())?;
-        let udp = UdpSocketState::new(UdpSockRef::from(&io))?;
+        let io = Watched::new(socket.into())?;
+        let udp = UdpSocketState::new(UdpSockRef::from(io.get()))?;
         let gso = gso && udp.max_gso_segments() > 1;
         Ok(Self {
             io,
@@ -129,13 +128,13 @@ impl Socket {
         if self.sharing != Sharing::Alone || !cfg!(target_os = "linux") {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        share(&self.io, true)?;
+        share(self.io.get(), true)?;
         let connected = Self::bind(self.local_addr()?, self.options, Sharing::Joins);
         // Open to others no longer than it takes.
-        share(&self.io, false)?;
+        share(self.io.get(), false)?;
         let mut connected = connected?;
-        share(&connected.io, false)?;
-        socket2::SockRef::from(&connected.io).connect(&peer.into())?;
+        share(connected.io.get(), false)?;
+        socket2::SockRef::from(connected.io.get()).connect(&peer.into())?;
         connected.connected = true;
         Ok(connected)
     }
@@ -150,53 +149,37 @@ impl Socket {
     /// # Errors
     /// What the system says.
     pub(super) fn steer(&self, count: u32) -> io::Result<()> {
-        steer::by_connection_id(&self.io, count)
+        steer::by_connection_id(self.io.get(), count)
     }
 
     /// Where it is bound.
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        self.io.get().local_addr()
     }
 
     /// Receives a batch: how many buffers were filled, for [`Self::datagrams`].
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.io.poll_recv_ready(cx))?;
-            let mut received = 0;
-            let Self {
-                io,
-                udp,
-                buffer,
-                meta,
-                wanted,
-                ..
-            } = self;
-            let result = io.try_io(Interest::READABLE, || {
-                received = receive(io, udp, buffer, &mut meta[..*wanted])?;
-                // The system had no more: who asked it again would only hear that. It tells when
-                // there is something new (edge-triggered), as tokio's own readers rely on.
-                if received < *wanted {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                Ok(())
-            });
-            match result {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && received == 0 => {}
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Poll::Ready(Err(error));
-                }
-                _ => {
-                    self.on_received(received);
-                    return Poll::Ready(Ok(received));
-                }
-            }
-        }
+        let Self {
+            io,
+            udp,
+            buffer,
+            meta,
+            wanted,
+            ..
+        } = self;
+        let received = ready!(io.poll_receive(cx, |io| {
+            let received = receive(io, udp, buffer, &mut meta[..*wanted])?;
+            // Where a call is not filled the system had no more: who asked again would only hear that.
+            Ok((received, received == *wanted))
+        }))?;
+        self.on_received(received);
+        Poll::Ready(Ok(received))
     }
 
     /// Receives a batch if there is one, without waiting and without being told.
     pub(super) fn try_receive(&mut self) -> io::Result<usize> {
         let meta = &mut self.meta[..self.wanted];
-        let received = receive(&self.io, &self.udp, &mut self.buffer, meta)?;
+        let received = receive(self.io.get(), &self.udp, &mut self.buffer, meta)?;
         self.on_received(received);
         Ok(received)
     }
@@ -234,32 +217,27 @@ impl Socket {
         cx: &mut Context<'_>,
         outgoing: &mut Outgoing,
     ) -> Poll<io::Result<()>> {
-        while let Some(batch) = outgoing.front() {
-            ready!(self.io.poll_send_ready(cx))?;
-            let Self {
-                io,
-                udp,
-                gso,
-                mark,
-                connected,
-                ..
-            } = &mut *self;
+        let Some(batch) = outgoing.front() else {
+            return Poll::Ready(Ok(()));
+        };
+        let Self {
+            io,
+            udp,
+            gso,
+            mark,
+            connected,
+            ..
+        } = self;
+        ready!(io.poll_send(cx, |io| {
             let kernel = Kernel {
                 io,
                 udp,
                 mark: mark.map(to_codepoint),
                 connected: *connected,
             };
-            let result = io.try_io(Interest::WRITABLE, || batch.send(gso, kernel));
-            match result {
-                Ok(()) => {
-                    outgoing.pop_front();
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+            batch.send(gso, kernel)
+        }))?;
+        outgoing.pop_front();
         Poll::Ready(Ok(()))
     }
 }
@@ -300,7 +278,11 @@ fn share(_io: &UdpSocket, _allowed: bool) -> io::Result<()> {
 fn mark_as_capable(socket: &socket2::Socket, address: SocketAddr) -> bool {
     let ect0 = EcnCodepoint::Ect0 as u32;
     let by_ipv4 = socket.set_tos_v4(ect0).is_ok();
-    by_ipv4 && (address.is_ipv4() || socket.set_tclass_v6(ect0).is_ok())
+    #[cfg(not(windows))]
+    let by_ipv6 = || socket.set_tclass_v6(ect0).is_ok();
+    #[cfg(windows)]
+    let by_ipv6 = || false;
+    by_ipv4 && (address.is_ipv4() || by_ipv6())
 }
 
 /// Takes datagrams.

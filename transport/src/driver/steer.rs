@@ -3,8 +3,7 @@
 //! Filter*, USENIX 1993).
 
 use std::io;
-
-use tokio::net::UdpSocket;
+use std::net::UdpSocket;
 
 /// Datagrams whose connection ID leaves the remainder `n` by `count` go to the socket that was the `n`-th to be
 /// bound, counted from zero. SYNs go where their addresses are hashed to.

@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::fetch;
 use super::lent::Piece;
 use crate::limits::{REASSEMBLY_RANGES_MAX, SPARE_PAGES_MAX};
 use crate::planted::{self, Bug};
@@ -107,6 +108,7 @@ impl Assembler {
         }
         if start >= self.ahead.end() || planted::is(Bug::OverlapWritesTwice) {
             self.place(spare, start, fresh);
+            self.fetch(spare, end, fresh.len());
         } else {
             self.place_missing(spare, start, fresh);
         }
@@ -137,6 +139,7 @@ impl Assembler {
         if self.ahead.is_empty() {
             self.contiguous = end;
         } else {
+            self.fetch(spare, end, data.len());
             self.ahead.extend_highest(end);
         }
     }
@@ -350,6 +353,24 @@ impl Assembler {
             page[within..within + now.len()].copy_from_slice(now);
             offset += now.len() as u64;
             data = later;
+        }
+    }
+
+    /// Fetches the memory that the next `length` bytes from `offset` on will be copied to, if it is there, while they are
+    /// opened.
+    fn fetch(&self, spare: &SparePages, offset: u64, length: usize) {
+        let within = within_page(offset);
+        let index = distance(self.read / PAGE as u64, offset / PAGE as u64);
+        let next = spare.0.last();
+        let (here, after) = match self.pages.get(index) {
+            Some(Some(page)) => (Some(page), next),
+            _ => (next, None),
+        };
+        if let Some(page) = here {
+            fetch::to_write(&page[within..PAGE.min(within + length)]);
+        }
+        if let Some(page) = after {
+            fetch::to_write(&page[..(within + length).saturating_sub(PAGE).min(PAGE)]);
         }
     }
 }

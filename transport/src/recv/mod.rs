@@ -3,6 +3,7 @@
 
 pub(crate) mod assembler;
 mod bitmap;
+mod fetch;
 pub(crate) mod lent;
 pub(crate) mod packets;
 mod told;

@@ -124,10 +124,10 @@ fn add_classical(vectors: &mut Vectors) {
     let x25519 = provider.x25519(&Zeroizing::new([3; 32]), &public).unwrap();
     let hs = extract(provider, &th2, &[&*x25519]);
     vectors.add("classical_hs", &*hs);
-    let ms = derive(provider, &hs, "ms", &[]);
+    let ms = Expander::new(provider, &hs).derive("ms", &[]);
     let th3 = th3(provider, &th2, sealed, &one);
     for (name, label) in [("ap_i", "ap i"), ("ap_r", "ap r"), ("exp", "exp")] {
-        let secret = derive(provider, &ms, label, &th3);
+        let secret = Expander::new(provider, &ms).derive(label, &th3);
         vectors.add(&format!("classical_{name}"), &*secret);
         for end in peers(&wire).iter().filter(|_| name == "exp") {
             assert_eq!(*end.exporter, *secret);
