@@ -10,7 +10,7 @@ use crate::rest::Rest;
 
 /// Silence after which a connection rests. A guess: so long that making keys anew, which takes
 /// microseconds, is no load; so short that of many connections few are awake.
-pub(super) const REST_AFTER: Duration = Duration::from_millis(250);
+pub(super) const REST_AFTER: Duration = Duration::from_millis(100);
 
 impl Connection {
     /// Gives back what it can. It may do so at any time.

@@ -371,6 +371,7 @@ impl Connection {
             window: self.congestion.window(),
             mtu: self.mtu,
             rtt: self.rtt.smoothed(),
+            is_local: self.rtt.is_local(),
             reordering: self.loss.packet_threshold(),
         });
         if let Some((sequence, request)) = polled {

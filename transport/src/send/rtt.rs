@@ -7,6 +7,10 @@ use crate::planted::{self, Bug};
 /// Timer granularity (RFC 9002 §6.1.2).
 pub const GRANULARITY: Duration = Duration::from_millis(1);
 
+/// A least round trip below this is a path within a machine or a room: no radio link gathers and answers so soon.
+/// Guess; 802.11 takes milliseconds under load.
+pub(crate) const LOCAL_RTT: Duration = Duration::from_millis(1);
+
 /// The estimator of one path.
 #[derive(Clone, Copy, Debug)]
 pub struct RttEstimator {
@@ -82,6 +86,12 @@ impl RttEstimator {
     #[must_use]
     pub const fn is_sampled(&self) -> bool {
         self.sampled
+    }
+
+    /// Whether the path is one within a machine or a room, as far as is known.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.sampled && self.minimum < LOCAL_RTT
     }
 
     /// The probe timeout without back-off (RFC 9002 §6.2.1).

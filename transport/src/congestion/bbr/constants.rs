@@ -55,11 +55,8 @@ pub(super) const SEND_QUANTUM_TIME: Duration = Duration::from_millis(1);
 /// What an acknowledgement may wait without a queue being to blame (RFC 9000 §18.2: max_ack_delay).
 pub(super) const ACK_DELAY_USUAL: Duration = Duration::from_millis(25);
 
-/// A least round trip below this is a path within a machine or a room: no radio link gathers and answers so soon.
-/// Guess; 802.11 takes milliseconds under load.
-pub(super) const LOCAL_RTT: Duration = Duration::from_millis(1);
-/// The most that is added to the window on such a path for acknowledgements that come together, in per cent of the
-/// bandwidth-delay product. Measured (ADR 0624).
+/// The most that is added to the window on a path within a machine or a room for acknowledgements that come
+/// together, in per cent of the bandwidth-delay product. Measured (ADR 0624).
 pub(super) const ALLOWANCE_GAIN: u64 = 400;
 /// That bound is at least this many bytes: four of the largest batches of either end. Measured (ADR 0624).
 pub(super) const ALLOWANCE_FLOOR: u64 = 1 << 20;

@@ -3,10 +3,11 @@
 use core::time::Duration;
 
 use super::constants::{
-    ALLOWANCE_FLOOR, ALLOWANCE_GAIN, LOCAL_RTT, MINIMUM_WINDOW_PACKETS, PACING_MARGIN,
-    SEND_QUANTUM_MAX, SEND_QUANTUM_TIME, STARTUP_PACING_GAIN,
+    ALLOWANCE_FLOOR, ALLOWANCE_GAIN, MINIMUM_WINDOW_PACKETS, PACING_MARGIN, SEND_QUANTUM_MAX,
+    SEND_QUANTUM_TIME, STARTUP_PACING_GAIN,
 };
 use super::{Bbr, INFINITY, Sample, State, percent, volume};
+use crate::send::rtt::LOCAL_RTT;
 
 impl Bbr {
     pub(super) const fn minimum(&self) -> u64 {

@@ -3,9 +3,9 @@ use alloc::vec::Vec;
 
 use super::super::testing::at;
 use super::super::testing_path::Path;
-use super::constants::LOCAL_RTT;
 use super::*;
 use crate::send::loss::DeclaredLost;
+use crate::send::rtt::LOCAL_RTT;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
