@@ -21,13 +21,14 @@ const PACKETS_MIN: u64 = 2;
 /// burst of buffers.
 const PACKETS_MAX: u64 = 128;
 /// The same two within a machine or a room: what arrives at once there is a larger part of the window, and each
-/// acknowledgement wakes two processes. Eight are what HyStart++ wants. Measured (ADR 0631).
-const ACKS_PER_LOCAL_WINDOW: u64 = 8;
+/// acknowledgement wakes two processes. Four do for growth, and HyStart++ looks for a delay of 4 ms or more
+/// (`MIN_RTT_THRESH`), which such a path hardly has. Measured (ADR 0631).
+const ACKS_PER_LOCAL_WINDOW: u64 = 4;
 const LOCAL_PACKETS_MAX: u64 = 512;
-/// From so many packets to an acknowledgement on, a gap waits for the next one there, at most an eighth of a window, and
+/// From so many packets to an acknowledgement on, a gap waits for the next one there, at most a quarter of a window, and
 /// goes on to until there are half as many: whole trains arrive at once, and with a loss in each nothing else
-/// would be left of the request. Guess: more than one train of 64 KiB.
-const GAPS_WAIT_FROM: u64 = 64;
+/// would be left of the request. Guess: more than two trains of 64 KiB.
+const GAPS_WAIT_FROM: u64 = 128;
 /// An acknowledgement waits at most for this part of a round trip.
 const DELAYS_PER_RTT: u32 = 8;
 /// But for this long at least, where the peer is allowed to: a timer costs more than it tells on a
@@ -228,16 +229,16 @@ mod tests {
     }
 
     #[test]
-    fn asks_for_an_eighth_of_the_window_within_a_machine_and_lets_gaps_wait_from_a_train_on() {
+    fn asks_for_a_quarter_of_the_window_within_a_machine_and_lets_gaps_wait_in_large_ones() {
         let mut frequency = AckFrequency::new(MS, 25 * MS);
         let local = |window| Situation {
             is_local: true,
             ..large(window)
         };
         for (window, packets, reordering) in [
-            (23_000, PACKETS_MIN, 3),
-            (511_000, 63, 3),
-            (512_000, 64, 0),
+            (11_000, PACKETS_MIN, 3),
+            (511_000, 127, 3),
+            (512_000, 128, 0),
             (u64::MAX, LOCAL_PACKETS_MAX, 0),
         ] {
             let wanted = frequency.wanted(&local(window));
@@ -247,7 +248,7 @@ mod tests {
         frequency.on_acknowledged(sequence);
         assert_eq!(frequency.poll(&local(400_000)), None, "they go on to wait");
         let (_, request) = frequency.poll(&local(255_000)).unwrap();
-        assert_eq!((request.packets, request.reordering), (31, 3));
+        assert_eq!((request.packets, request.reordering), (63, 3));
     }
 
     #[test]
