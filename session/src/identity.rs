@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use dunlin_transport::protect::Random;
-use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey};
 use zeroize::Zeroizing;
 
 use crate::node_id::NodeId;
@@ -51,12 +51,7 @@ impl PublicIdentity {
     /// here verifies everywhere.
     #[must_use]
     pub fn verify(&self, context: &[u8], message: &[u8], signature: &[u8; 64]) -> bool {
-        strict::points_are_acceptable(&self.ed25519, signature)
-            && VerifyingKey::from_bytes(&self.ed25519).is_ok_and(|key| {
-                let signature = Signature::from_bytes(signature);
-                key.verify(&separated(context, &[message]), &signature)
-                    .is_ok()
-            })
+        strict::verify(&self.ed25519, &separated(context, &[message]), signature)
     }
 
     /// `ed25519 ‖ mldsa_commitment`.

@@ -6,6 +6,8 @@
 //! by their bytes alone: the library decompresses the points anyway, and what is on no curve fails
 //! there.
 
+use ed25519_dalek::{Signature, Verifier, VerifyingKey};
+
 /// The coordinates y of the eight points whose order divides the cofactor, little-endian. The sign
 /// of x makes no difference.
 const SMALL_ORDER: [[u8; 32]; 5] = [
@@ -27,6 +29,15 @@ pub(crate) fn points_are_acceptable(key: &[u8; 32], signature: &[u8; 64]) -> boo
         return false;
     };
     is_acceptable(key) && is_acceptable(nonce)
+}
+
+/// Whether `signature` over `message` was made with `key`, by dalek's arithmetic.
+pub(crate) fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    points_are_acceptable(key, signature)
+        && VerifyingKey::from_bytes(key).is_ok_and(|key| {
+            key.verify(message, &Signature::from_bytes(signature))
+                .is_ok()
+        })
 }
 
 fn is_acceptable(point: &[u8; 32]) -> bool {
@@ -64,7 +75,6 @@ const fn hex(digits: &[u8; 64]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use curve25519_dalek::constants::EIGHT_TORSION;
-    use ed25519_dalek::VerifyingKey;
     use proptest::prelude::*;
 
     use super::*;

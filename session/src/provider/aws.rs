@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::gcm::{self, Gcm};
 use super::mac::{self, MacKey};
+use super::verifier::Verifier;
 use super::{
     AeadKey, CryptoError, CryptoProvider, Ed25519Key, HeaderKey, HmacKey, KEM_CIPHERTEXT_LEN,
     KEM_PUBLIC_LEN, KemSecret, MLDSA_PUBLIC_LEN, MLDSA_SIGNATURE_LEN, NONCE_LEN, Secret, TAG_LEN,
@@ -21,18 +22,19 @@ use super::{
 };
 use crate::aes_mask::aes_mask;
 use crate::chacha_mask::ChaChaMask;
-use crate::strict;
 use crate::suite::CipherSuite;
 
 pub(super) struct AwsLc {
     /// Whose AES-GCM seals and opens packets.
     gcm: Gcm,
+    /// Whose arithmetic verifies Ed25519 signatures.
+    verifier: Verifier,
 }
 
 impl AwsLc {
-    /// With this AES-GCM.
-    pub(super) const fn new(gcm: Gcm) -> Self {
-        Self { gcm }
+    /// With this AES-GCM and this verification of Ed25519.
+    pub(super) const fn new(gcm: Gcm, verifier: Verifier) -> Self {
+        Self { gcm, verifier }
     }
 }
 
@@ -99,10 +101,7 @@ impl CryptoProvider for AwsLc {
     }
 
     fn ed25519_verify(&self, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-        strict::points_are_acceptable(key, signature)
-            && signature::UnparsedPublicKey::new(&signature::ED25519, key)
-                .verify(message, signature)
-                .is_ok()
+        self.verifier.verify(key, message, signature)
     }
 
     fn mldsa_public(&self, seed: &Secret) -> Box<[u8; MLDSA_PUBLIC_LEN]> {

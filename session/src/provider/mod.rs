@@ -13,6 +13,8 @@ mod gcm;
 mod mac;
 #[cfg(feature = "pure-rust")]
 mod rust;
+#[cfg(feature = "aws-lc")]
+mod verifier;
 
 use dunlin_transport::protect::Random;
 use zeroize::Zeroizing;
@@ -206,17 +208,25 @@ pub trait HeaderKey: Send + Sync {
 /// The provider on top of AWS-LC.
 ///
 /// ML-KEM draws its randomness from the library, not from the injected source: handshakes with it
-/// are not reproducible. AES-GCM is ring's where that is faster.
+/// are not reproducible. AES-GCM is ring's and the verification of Ed25519 dalek's where that is faster.
 #[cfg(feature = "aws-lc")]
 #[must_use]
 pub fn aws_lc() -> std::sync::Arc<dyn CryptoProvider> {
-    std::sync::Arc::new(aws::AwsLc::new(gcm::Gcm::of_this_processor()))
+    let gcm = gcm::Gcm::of_this_processor();
+    std::sync::Arc::new(aws::AwsLc::new(
+        gcm,
+        verifier::Verifier::of_this_processor(),
+    ))
 }
 
-/// That provider with either AES-GCM, whatever the processor is.
+/// That provider with either AES-GCM and either verification of Ed25519, whatever the processor is.
 #[cfg(all(test, feature = "aws-lc"))]
 pub(crate) fn aws_lc_both() -> [std::sync::Arc<dyn CryptoProvider>; 2] {
-    [gcm::Gcm::AwsLc, gcm::Gcm::Ring].map(|gcm| std::sync::Arc::new(aws::AwsLc::new(gcm)) as _)
+    [
+        (gcm::Gcm::AwsLc, verifier::Verifier::AwsLc),
+        (gcm::Gcm::Ring, verifier::Verifier::Dalek),
+    ]
+    .map(|(gcm, verifier)| std::sync::Arc::new(aws::AwsLc::new(gcm, verifier)) as _)
 }
 
 /// The provider in Rust: dalek and RustCrypto. Every random byte comes from the injected source.

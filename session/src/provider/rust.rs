@@ -4,7 +4,7 @@ use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes128Gcm, Aes256Gcm, Nonce, Tag};
 use chacha20poly1305::ChaCha20Poly1305;
 use dunlin_transport::protect::Random;
-use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey};
 use ml_dsa::{EncodedVerifyingKey, MlDsa65, SigningKey as MlDsaKey, VerifyingKey as MlDsaPublic};
 use ml_kem::kem::{Decapsulate, KeyExport};
 use ml_kem::ml_kem_768::{DecapsulationKey, EncapsulationKey};
@@ -75,11 +75,7 @@ impl CryptoProvider for PureRust {
     }
 
     fn ed25519_verify(&self, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-        strict::points_are_acceptable(key, signature)
-            && VerifyingKey::from_bytes(key).is_ok_and(|key| {
-                key.verify(message, &Signature::from_bytes(signature))
-                    .is_ok()
-            })
+        strict::verify(key, message, signature)
     }
 
     fn mldsa_public(&self, seed: &Secret) -> Box<[u8; MLDSA_PUBLIC_LEN]> {
